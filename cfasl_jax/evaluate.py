@@ -1,0 +1,165 @@
+"""Scores of a run, and of codes from anywhere.
+
+The run's images are encoded once each, in jitted batches, and all metrics read the
+codes. As a command, this module scores arrays of codes and factors:
+
+    python -m cfasl_jax.evaluate --codes=codes.npy --factors=factors.npy --protocol=dlib
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from cfasl_jax import metrics, provenance
+from cfasl_jax.config import Config
+from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.data.grid import FactorGrid
+from cfasl_jax.encoding import Codes
+from cfasl_jax.losses import elbo
+from cfasl_jax.model import Model, models
+from cfasl_jax.training import record
+
+RESULTS_FILE = "results.json"
+
+# Images on which reconstruction, KL and active dimensions are measured.
+_SAMPLE = 2_048
+
+# A latent is active where its mean KL from the prior exceeds this, in nats.
+ACTIVE_KL = 0.01
+
+
+def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
+    """Score all runs of a working directory and write its results.json.
+
+    Args:
+        config: of the run; config.eval.protocol names the protocol.
+        dataset: that the run was trained on.
+        workdir: holds a checkpoint.
+
+    Returns:
+        What is written: provenance, step, losses, reconstruction and KL of each run,
+        and, where the data have factors, "scores" by name with their mean, standard
+        deviation, interval, chance floor and values by run, and "runs" with each run's
+        full record.
+    """
+    start = time.perf_counter()
+    trained = models(config, dataset, workdir)
+    steps, losses = record.read(workdir)
+    results = {
+        "provenance": provenance.describe(dataset.source),
+        "dataset": dataset.name,
+        "seeds": list(config.seeds),
+        "step": int(steps[-1]),
+        "losses": {name: values[:, -1].tolist() for name, values in losses.items()},
+    }
+    codes = [Codes(model, dataset) for model in trained]
+    results["model"] = [
+        describe_codes(model, dataset, c)
+        for model, c in zip(trained, codes, strict=True)
+    ]
+    if dataset.grid is None:
+        print(f"{dataset.name} has no factors: no disentanglement scores")
+    else:
+        runs = [
+            _score(c, dataset.grid, config, seed)
+            for c, seed in zip(codes, config.seeds, strict=True)
+        ]
+        results |= summarise(runs)
+    results["durations"] = {"evaluation": time.perf_counter() - start}
+    provenance.write_json(workdir / RESULTS_FILE, results)
+    return results
+
+
+def sample_indices(dataset: Dataset, count: int, seed: int = 0) -> np.ndarray:
+    """Distinct random images, int64 [n]; fewer where the data set is smaller."""
+    rng = np.random.default_rng(seed)
+    count = min(count, dataset.num_images)
+    return rng.choice(dataset.num_images, count, replace=False)
+
+
+def describe_codes(model: Model, dataset: Dataset, codes: Codes) -> dict[str, Any]:
+    """Reconstruction loss, KL by dimension and active dimensions, on random images."""
+    indices = sample_indices(dataset, _SAMPLE)
+    mu, logvar = codes.posterior(indices)
+    kl = np.asarray(elbo.kl_per_dimension(jnp.asarray(mu), jnp.asarray(logvar))).mean(0)
+    few = indices[:256]
+    images = dataset.images(jnp.asarray(few, jnp.int32)).astype(jnp.float32) / 255.0
+    logits = model.objective.decode(model.params, jnp.asarray(codes.mean(few)))
+    loss = elbo.reconstruction(logits, images, model.objective.likelihood)
+    return {
+        "reconstruction": float(loss.mean()),
+        "kl": float(kl.sum()),
+        "kl_per_dimension": kl.tolist(),
+        "active_dimensions": int((kl > ACTIVE_KL).sum()),
+    }
+
+
+def _score(codes: Codes, grid: FactorGrid, config: Config, seed: int) -> dict[str, Any]:
+    """One run's scores by the configured protocol, printed as they come."""
+    protocol = metrics.get_protocol(config.eval.protocol)
+    read = codes.mean if protocol.codes == "mean" else codes.sample
+    indices = np.random.default_rng(0).integers(0, grid.num_points, 10_000)
+    print(f"scoring seed {seed} by the protocol {protocol.name}", file=sys.stderr)
+    scores = metrics.score(
+        lambda factors: read(grid.indices(factors)),
+        grid.sizes,
+        protocol,
+        seed=seed,
+        mean_codes=codes.mean(indices),
+    )
+    print(metrics.format_scores(scores))
+    return scores
+
+
+def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Scores of several runs as one: mean, spread, interval, floor and each value."""
+    summary = metrics.aggregate(runs)
+    for name, entry in summary.items():
+        entries = [run["scores"].get(name) for run in runs]
+        entry["values"] = [e and e["value"] for e in entries]
+        # Of a single run, the bootstrap says how far its score can be trusted.
+        if len(runs) == 1:
+            entry["interval"] = entries[0]["interval"]
+    if len(runs) > 1:
+        print(metrics.format_summary(summary))
+    return {"protocol": runs[0]["protocol"], "scores": summary, "runs": list(runs)}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Score arrays from files; return the exit code: 0, or 2 for bad input."""
+    parser = argparse.ArgumentParser(
+        prog="python -m cfasl_jax.evaluate",
+        description="Score codes of any model, given with the factors of their images.",
+    )
+    parser.add_argument("--codes", required=True, help=".npy, numbers [N, D]")
+    parser.add_argument("--factors", required=True, help=".npy, integers [N, K]")
+    parser.add_argument("--protocol", default="dlib", help="official, dlib or fast")
+    parser.add_argument("--metrics", default=None, help="names with commas between")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, help="write the full record as JSON")
+    options = parser.parse_args(argv[1:])
+    try:
+        results = metrics.score_arrays(
+            metrics.load_array(options.codes, "codes"),
+            metrics.load_array(options.factors, "factors"),
+            options.protocol,
+            options.seed,
+            metrics=options.metrics.split(",") if options.metrics else None,
+        )
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(metrics.format_scores(results))
+    if options.output:
+        provenance.write_json(options.output, results)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,244 @@
+"""The losses that shape the symmetry codebook (Jung, Jeong, Kim, TMLR 2024).
+
+Symbols and axes as in `cfasl_jax.types`. Losses that couple samples take an optional
+`axis_name`: on several devices each compares its own samples with those of all, and the
+mean over devices of the results is the loss of the global batch, in value and gradient.
+"""
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+
+from cfasl_jax.codebook import act
+
+_HIGHEST = jax.lax.Precision.HIGHEST
+
+# Keeps the logarithm of a squared cosine finite for orthogonal vectors.
+_COS2_FLOOR = 1e-9
+
+
+def _direction(delta: jax.Array) -> jax.Array:
+    """Unit vectors along the last axis; 0, with gradient 0, where delta is 0."""
+    norm2 = jnp.square(delta).sum(axis=-1, keepdims=True)
+    moves = norm2 > 0
+    # The square root needs a safe operand inside the where: its gradient at 0 is
+    # infinite, and infinity times the mask's 0 would be NaN.
+    return jnp.where(moves, delta / jnp.sqrt(jnp.where(moves, norm2, 1.0)), 0.0)
+
+
+def _gather(x: jax.Array, axis: int, axis_name: str | None) -> jax.Array:
+    """Concatenate the devices' parts along an axis; the identity on one device."""
+    if axis_name is None:
+        return x
+    return jax.lax.all_gather(x, axis_name, axis=axis, tiled=True)
+
+
+def _sum_of_logs(x: jax.Array) -> jax.Array:
+    """Sum of log x over a matrix of values in [1e-9, 1 + 1e-9].
+
+    Halves are multiplied twice before the logarithm, so that four values share one:
+    their product is at least 1e-36, still a normal float32 number.
+    """
+    for _ in range(2):
+        half, odd = divmod(x.shape[-1], 2)
+        if odd:
+            break
+        x = x[..., :half] * x[..., half:]
+    return jnp.log(x).sum()
+
+
+def _section_alignment(
+    rows: jax.Array, columns: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """One section's sum of -log(cos^2 + floor) and its gradients, [N, D] and [M, D]."""
+    cos = jnp.matmul(rows, columns.T, precision=_HIGHEST)
+    cos2 = cos * cos + _COS2_FLOOR
+    slope = -2.0 * cos / cos2
+    d_rows = jnp.matmul(slope, columns, precision=_HIGHEST)
+    d_columns = jnp.matmul(slope.T, rows, precision=_HIGHEST)
+    return -_sum_of_logs(cos2), d_rows, d_columns
+
+
+@jax.custom_vjp
+def _mean_log_alignment(rows: jax.Array, columns: jax.Array) -> jax.Array:
+    """Mean of -log(cos^2 + floor) over sections and pairs, [S, N, D] and [S, M, D]."""
+    return _mean_log_alignment_fwd(rows, columns)[0]
+
+
+def _mean_log_alignment_fwd(
+    rows: jax.Array, columns: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    # The gradient of a scalar is known up to one factor, so it is formed while a
+    # section's matrix of cosines is in the cache: kept for a backward pass, the S
+    # matrices of (L B)^2 numbers would be most of a step's memory and time.
+    sums, d_rows, d_columns = jax.lax.map(
+        lambda section: _section_alignment(*section), (rows, columns)
+    )
+    pairs = rows.shape[0] * rows.shape[1] * columns.shape[1]
+    return sums.sum() / pairs, (d_rows / pairs, d_columns / pairs)
+
+
+def _mean_log_alignment_bwd(
+    gradients: tuple[jax.Array, jax.Array], cotangent: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    return cotangent * gradients[0], cotangent * gradients[1]
+
+
+_mean_log_alignment.defvjp(_mean_log_alignment_fwd, _mean_log_alignment_bwd)
+
+
+def parallel(delta: jax.Array, axis_name: str | None = None) -> jax.Array:
+    """Elements of one section move every latent along one direction.
+
+    The mean over sections and over all (L B)^2 ordered pairs of a section's
+    displacements, elements and samples alike, of -log(cos^2 + 1e-9).
+
+    Args:
+        delta: displacements, [S, L, B, D].
+        axis_name: device axis over which B is shared out.
+
+    Returns:
+        The loss; 0 where all directions of a section agree.
+    """
+    chex.assert_rank(delta, 4)
+    S, L, B, D = delta.shape
+    rows = _direction(delta).reshape(S, L * B, D)
+    return _mean_log_alignment(rows, _gather(rows, 1, axis_name))
+
+
+def perpendicular(
+    delta: jax.Array, element: jax.Array, axis_name: str | None = None
+) -> jax.Array:
+    """Different sections move latents along orthogonal directions.
+
+    With one element drawn a section, the mean of cos^2 over all (S B)^2 pairs of
+    displacements, where pairs of the same section count as 0. The sum over the pairs of
+    sections s and t is the inner product of their scatter matrices U_s^T U_s and
+    U_t^T U_t, so no pair is formed.
+
+    Args:
+        delta: displacements, [S, L, B, D].
+        element: index of the element drawn for each section, int [S].
+        axis_name: device axis over which B is shared out.
+
+    Returns:
+        The loss, in [0, 1]; 0 where all sections are orthogonal.
+    """
+    chex.assert_rank([delta, element], [4, 1])
+    S, _, B, D = delta.shape
+    drawn = delta[jnp.arange(S), element]
+    unit = _direction(drawn)
+    scatter = jnp.einsum("sbd,sbe->sde", unit, unit, precision=_HIGHEST)
+    parts = _gather(scatter[None], 0, axis_name)
+    cos2 = jnp.matmul(
+        scatter.reshape(S, D * D), parts.sum(0).reshape(S, D * D).T, precision=_HIGHEST
+    )
+    different = 1.0 - jnp.eye(S)
+    return (cos2 * different).sum() / (S * B * S * B * parts.shape[0])
+
+
+def sparsity(delta: jax.Array) -> jax.Array:
+    """Each element moves one latent dimension alone.
+
+    The mean over s, l, b of (||delta||^2 - max_d delta_d^2)^2, for delta [S, L, B, D].
+    """
+    chex.assert_rank(delta, 4)
+    square = jnp.square(delta)
+    return jnp.square(square.sum(axis=-1) - square.max(axis=-1)).mean()
+
+
+def commutator(generators: jax.Array) -> jax.Array:
+    """The symmetries commute.
+
+    The mean over all pairs a < b of the N = S L generators and over the D^2 entries of
+    (A_a A_b - A_b A_a)^2, for generators [S, L, D, D].
+    """
+    chex.assert_rank(generators, 4)
+    D = generators.shape[-1]
+    A = generators.reshape(-1, D, D)
+    N = A.shape[0]
+    if N < 2:
+        return jnp.zeros((), generators.dtype)
+    products = jnp.einsum("aij,bjk->aibk", A, A, precision=_HIGHEST)
+    difference = products - products.transpose(2, 1, 0, 3)
+    # Ordered pairs count each unordered one twice, and a = b contributes nothing.
+    return jnp.square(difference).sum() / (N * (N - 1) * D * D)
+
+
+def commutator_official(generators: jax.Array) -> jax.Array:
+    """The commutator as the published code computes it, on [S, L, D, D].
+
+    The generators, stored [N, D, D], are re-read in memory order as one matrix
+    R [D, D N], whose D columns from j D on take the place of A_j. Only pairs i < j < L
+    are formed, and squared differences are accumulated while they are summed: the k-th
+    of P pairs, in row-major order, counts P - k times.
+    """
+    chex.assert_rank(generators, 4)
+    L, D = generators.shape[1], generators.shape[-1]
+    A = generators.reshape(-1, D, D)
+    N = A.shape[0]
+    blocks = A.reshape(D, N, D)[:, :L].swapaxes(0, 1)
+    products = jnp.einsum("iab,jbc->ijac", A[:L], blocks, precision=_HIGHEST)
+    difference = products - products.swapaxes(0, 1)
+    distance = jnp.square(difference).sum(axis=(-2, -1))
+    first, second = jnp.triu_indices(L, k=1)
+    times = jnp.arange(len(first), 0, -1, dtype=generators.dtype)
+    return (times * 2.0 * distance[first, second]).sum() / (N * D) ** 2
+
+
+def factor_prediction(logits: jax.Array, changed: jax.Array) -> jax.Array:
+    """Cross-entropy of "does factor s change?".
+
+    Args:
+        logits: [P, S, 2].
+        changed: targets T, 0 or 1, [P, S].
+
+    Returns:
+        Summed over sections, averaged over pairs.
+    """
+    chex.assert_shape(logits, (*changed.shape, 2))
+    labels = changed.astype(jnp.int32)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    return losses.sum(axis=-1).mean()
+
+
+def factor_prediction_official(logits: jax.Array, changed: jax.Array) -> jax.Array:
+    """`factor_prediction` as published: probabilities are taken for logits.
+
+    The second softmax keeps the loss above log(1 + 1/e) = 0.313 a section.
+    """
+    return factor_prediction(jax.nn.softmax(logits, axis=-1), changed)
+
+
+def encoder_equivariance(
+    z1: jax.Array, z2: jax.Array, generator: jax.Array
+) -> jax.Array:
+    """The composite symmetry carries z1 to z2, its inverse z2 to z1.
+
+    Args:
+        z1, z2: latents of P pairs, [P, D].
+        generator: composite generators M, [P, D, D].
+
+    Returns:
+        MSE(z1 expm(M), z2) + MSE(z2 expm(-M), z1), each over pairs and dimensions.
+    """
+    return carried_error(z1, z2, *carry(z1, z2, generator))
+
+
+def carry(
+    z1: jax.Array, z2: jax.Array, generator: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Pairs carried forth and back: z1 expm(M) and z2 expm(-M), each [P, D]."""
+    chex.assert_equal_shape([z1, z2])
+    both = act(jnp.concatenate([z1, z2]), jnp.concatenate([generator, -generator]))
+    forth, back = jnp.split(both, 2)
+    return forth, back
+
+
+def carried_error(
+    z1: jax.Array, z2: jax.Array, forth: jax.Array, back: jax.Array
+) -> jax.Array:
+    """`encoder_equivariance` of pairs that have been carried already, all [P, D]."""
+    chex.assert_equal_shape([z1, z2, forth, back])
+    return jnp.square(forth - z2).mean() + jnp.square(back - z1).mean()

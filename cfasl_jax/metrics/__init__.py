@@ -1,0 +1,48 @@
+"""Disentanglement metrics on plain arrays, and the named protocols that fix them.
+
+Most users want `score_arrays(codes, factors)`; each metric is a function of its own.
+"""
+
+from cfasl_jax.metrics.dci import dci
+from cfasl_jax.metrics.explicitness import explicitness
+from cfasl_jax.metrics.fvm import fvm
+from cfasl_jax.metrics.infomec import infomec
+from cfasl_jax.metrics.intervals import aggregate
+from cfasl_jax.metrics.irs import irs
+from cfasl_jax.metrics.m_fvm import m_fvm
+from cfasl_jax.metrics.mig import mig
+from cfasl_jax.metrics.modularity import modularity
+from cfasl_jax.metrics.points import load_array
+from cfasl_jax.metrics.protocols import PROTOCOLS, Protocol, get_protocol
+from cfasl_jax.metrics.registry import METRICS, get_metrics
+from cfasl_jax.metrics.sampling import Grid, Table
+from cfasl_jax.metrics.sap import sap
+from cfasl_jax.metrics.suite import score, score_arrays
+from cfasl_jax.metrics.table import format_scores, format_summary
+from cfasl_jax.metrics.z_diff import z_diff
+
+__all__ = [
+    "METRICS",
+    "PROTOCOLS",
+    "Grid",
+    "Protocol",
+    "Table",
+    "aggregate",
+    "dci",
+    "explicitness",
+    "format_scores",
+    "format_summary",
+    "fvm",
+    "get_metrics",
+    "get_protocol",
+    "infomec",
+    "irs",
+    "load_array",
+    "m_fvm",
+    "mig",
+    "modularity",
+    "sap",
+    "score",
+    "score_arrays",
+    "z_diff",
+]

@@ -1,0 +1,125 @@
+"""Explicitness (Ridgeway & Mozer 2018, arXiv 1802.05312, section 3)."""
+
+from typing import Any
+
+import chex
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.preprocessing import StandardScaler
+
+from cfasl_jax.metrics.intervals import interval, resamples
+from cfasl_jax.metrics.points import (
+    check_points,
+    num_active,
+    over_factors,
+    record,
+    split,
+)
+from cfasl_jax.metrics.protocols import Protocol, get_protocol
+
+
+def explicitness(
+    codes: np.ndarray,
+    factors: np.ndarray,
+    protocol: Protocol | str,
+    rng: np.random.Generator,
+    jobs: int | None = None,
+) -> dict[str, Any]:
+    """Whether a linear classifier reads each factor value from all dimensions together.
+
+    Explicitness = mean over factors, and over a factor's values, of the area under the
+    ROC curve of a logistic regression that tells this value from the rest (codes
+    standardised by the training points, C = 1), on test points. It is not rescaled.
+
+    Range 0 to 1, chance 1/2. Codes equal to binary factors score 1; with more values,
+    those in the middle of an ordered factor are not linearly separable from the rest,
+    which costs codes equal to the factors too. A constant scores 1/2; each dimension
+    twice, and a rotation, score what the codes themselves score.
+
+    Args:
+        codes: float [N, D].
+        factors: int [N, K].
+        protocol: a Protocol or its name; explicitness_train, explicitness_test points.
+        rng: source of randomness.
+        jobs: factors in parallel; None means one a core.
+
+    Returns:
+        "explicitness" and the record of `points.record`.
+
+    Raises:
+        ValueError: on bad arrays or fewer points than the protocol needs.
+    """
+    protocol = get_protocol(protocol)
+    points = check_points(codes, factors)
+    counts = (protocol.explicitness_train, protocol.explicitness_test)
+    train, test = split(points, counts, "explicitness", rng)
+    scaler = StandardScaler().fit(train.codes)
+    x_train, x_test = scaler.transform(train.codes), scaler.transform(test.codes)
+    once = np.ones((1, len(x_test)), np.int64)
+    drawn = resamples(rng, protocol.bootstrap, len(x_test))
+    weights = np.concatenate([once, drawn])
+
+    def areas(k: int) -> np.ndarray:
+        labels = (train.factors[:, k], test.factors[:, k])
+        return _areas(x_train, x_test, *labels, weights)
+
+    score, *replicates = np.mean(over_factors(areas, train.sizes, jobs), axis=0)
+    estimate = float(score)
+    ends = interval(estimate, np.array(replicates), protocol.confidence)
+    return record(
+        protocol,
+        rng,
+        num_active(train.codes, protocol.prune_std),
+        {"explicitness": estimate},
+        {"explicitness": ends},
+        ("train and test points never overlap",),
+    )
+
+
+def _areas(
+    x_train: np.ndarray,
+    x_test: np.ndarray,
+    y_train: np.ndarray,
+    y_test: np.ndarray,
+    weights: np.ndarray,
+) -> np.ndarray:
+    """Mean test area over the values of one factor, for each weighting [R, n]: [R]."""
+    model = OneVsRestClassifier(LogisticRegression()).fit(x_train, y_train)
+    scores = np.asarray(model.decision_function(x_test))
+    if scores.ndim == 1:  # Two values: one classifier serves both.
+        scores = np.stack([-scores, scores], axis=1)
+    each = [
+        roc_area(scores[:, i], y_test == value, weights)
+        for i, value in enumerate(model.classes_)
+    ]
+    return np.nanmean(each, axis=0)
+
+
+def roc_area(
+    scores: np.ndarray, positive: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Area under the ROC curve for several weightings of the points.
+
+    The chance that a positive scores higher than a negative, ties counting half.
+
+    Args:
+        scores: [n].
+        positive: bool [n].
+        weights: [R, n], how often each point counts.
+
+    Returns:
+        [R]; NaN where there are no positives or no negatives.
+    """
+    chex.assert_rank([scores, positive, weights], [1, 1, 2])
+    _, rank = np.unique(scores, return_inverse=True)
+    order = np.argsort(rank, kind="stable")
+    starts = np.searchsorted(rank[order], np.arange(rank.max() + 1))
+    # Weight of the positives and of the negatives at each distinct score, ascending.
+    ordered = weights[:, order].astype(np.float64)
+    up = np.add.reduceat(ordered * positive[order], starts, axis=1)
+    down = np.add.reduceat(ordered * ~positive[order], starts, axis=1)
+    below = np.cumsum(down, axis=1) - down / 2
+    pairs = up.sum(axis=1) * down.sum(axis=1)
+    wins = (up * below).sum(axis=1)
+    return np.where(pairs > 0, wins / np.where(pairs > 0, pairs, 1.0), np.nan)

@@ -1,0 +1,164 @@
+"""Entropy and mutual information of samples, in nats.
+
+Two estimators: plug-in on equal-width histograms (MIG, modularity), and k nearest
+neighbours for a continuous code and a discrete factor (InfoMEC).
+"""
+
+import chex
+import numpy as np
+from scipy.special import digamma, xlogy
+
+
+def bin_codes(codes: np.ndarray, bins: int) -> np.ndarray:
+    """Equal-width bin of each code: [n, D] -> int64 [n, D] in 0 ... bins - 1.
+
+    A dimension's bins span its smallest to its largest value; a bin holds its left
+    edge, the last both (as in numpy.histogram). A constant falls into one bin.
+    """
+    chex.assert_rank(codes, 2)
+    binned = np.empty(codes.shape, np.int64)
+    for d in range(codes.shape[1]):
+        edges = np.histogram_bin_edges(codes[:, d], bins)
+        binned[:, d] = np.searchsorted(edges[1:-1], codes[:, d], side="right")
+    return binned
+
+
+def entropy(counts: np.ndarray) -> np.ndarray:
+    """Entropy of the distributions on the last axis: counts [..., a] -> [...].
+
+    H = log n - (1/n) sum_a c_a log c_a.
+    """
+    total = counts.sum(axis=-1)
+    return np.log(total) - xlogy(counts, counts).sum(axis=-1) / total
+
+
+def joint_counts(
+    binned: np.ndarray,
+    bins: int,
+    factor: np.ndarray,
+    size: int,
+    weights: np.ndarray | None = None,
+) -> np.ndarray:
+    """Contingency tables of each dimension against a factor.
+
+    Args:
+        binned: int [n, D], each in 0 ... bins - 1.
+        bins: number of bins.
+        factor: int [n], each in 0 ... size - 1.
+        size: number of values of the factor.
+        weights: [n], how often each point counts; None means once.
+
+    Returns:
+        [D, bins, size].
+    """
+    dims = binned.shape[1]
+    cell = (np.arange(dims)[None] * bins + binned) * size + factor[:, None]
+    repeated = None if weights is None else np.repeat(weights, dims)
+    counts = np.bincount(cell.reshape(-1), repeated, minlength=dims * bins * size)
+    return counts.reshape(dims, bins, size)
+
+
+def mutual_information(
+    binned: np.ndarray,
+    bins: int,
+    factors: np.ndarray,
+    sizes: tuple[int, ...],
+    weights: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Plug-in mutual information of each dimension and factor, and factor entropies.
+
+    I(c; v) = H(c) + H(v) - H(c, v).
+
+    Args:
+        binned: int [n, D], each in 0 ... bins - 1.
+        bins: number of bins.
+        factors: int [n, K].
+        sizes: number of values of each factor, length K.
+        weights: [n], how often each point counts; None means once.
+
+    Returns:
+        mutual information [D, K] and entropy of the factors [K].
+    """
+    chex.assert_rank([binned, factors], 2)
+    chex.assert_equal_shape_prefix([binned, factors], 1)
+    information = np.empty((binned.shape[1], len(sizes)))
+    entropies = np.empty(len(sizes))
+    for k, size in enumerate(sizes):
+        joint = joint_counts(binned, bins, factors[:, k], size, weights)
+        entropies[k] = entropy(joint[0].sum(axis=0))
+        of_code, of_both = (
+            entropy(joint.sum(axis=2)),
+            entropy(joint.reshape(len(joint), -1)),
+        )
+        information[:, k] = of_code + entropies[k] - of_both
+    return np.maximum(information, 0.0), entropies
+
+
+def neighbor_information(code: np.ndarray, factor: np.ndarray, neighbors: int) -> float:
+    """Mutual information of one continuous code and a discrete factor (Ross 2014).
+
+    I = psi(n) + <psi(k_i)> - <psi(n_i)> - <psi(m_i)>, where n_i counts the points with
+    the factor value of i, k_i = min(neighbors, n_i - 1), and m_i counts the points, of
+    any value and i included, nearer to i than its k_i-th neighbour among those n_i.
+    Points whose value occurs once are left out.
+
+    Args:
+        code: [n], without ties (add jitter first).
+        factor: int [n].
+        neighbors: k.
+
+    Returns:
+        the estimate, at least 0.
+    """
+    chex.assert_equal_shape([code, factor])
+    counts = np.bincount(factor)
+    kept = counts[factor] > 1
+    code, factor = code[kept], factor[kept]
+    if not code.size:
+        return 0.0
+    radius, nearest = np.empty(code.shape), np.empty(code.shape)
+    for value in np.unique(factor):
+        mine = np.flatnonzero(factor == value)
+        mine = mine[np.argsort(code[mine], kind="stable")]
+        nearest[mine] = near = min(neighbors, len(mine) - 1)
+        radius[mine] = _kth_distance(code[mine], near)
+    within = _num_nearer(np.sort(code), code, radius)
+    estimate = (
+        digamma(len(code))
+        + digamma(nearest).mean()
+        - digamma(counts[factor]).mean()
+        - digamma(np.maximum(within, 1)).mean()
+    )
+    return max(0.0, float(estimate))
+
+
+def _kth_distance(ordered: np.ndarray, k: int) -> np.ndarray:
+    """Distance to the k-th nearest other point, for sorted points [n], k < n: [n].
+
+    The k nearest of a point and the point itself fill a window of k + 1 in a row.
+    """
+    n = len(ordered)
+    best = np.full(n, np.inf)
+    for start in range(-k, 1):
+        low = np.arange(n) + start
+        inside = (low >= 0) & (low + k < n)
+        left, right = ordered[low[inside]], ordered[low[inside] + k]
+        here = ordered[inside]
+        best[inside] = np.minimum(best[inside], np.maximum(here - left, right - here))
+    return best
+
+
+def _num_nearer(
+    ordered: np.ndarray, code: np.ndarray, radius: np.ndarray
+) -> np.ndarray:
+    """How many of the sorted points [n] lie strictly nearer than radius: [m]."""
+    last = len(ordered) - 1
+    low = np.searchsorted(ordered, code - radius)
+    high = np.searchsorted(ordered, code + radius, side="right") - 1
+    # Rounding of code -+ radius may put the neighbour that defines the radius on either
+    # side; the distances themselves decide.
+    low += code - ordered[np.minimum(low, last)] >= radius
+    low -= (low > 0) & (code - ordered[np.maximum(low - 1, 0)] < radius)
+    high -= ordered[np.maximum(high, 0)] - code >= radius
+    high += (high < last) & (ordered[np.minimum(high + 1, last)] - code < radius)
+    return high - low + 1

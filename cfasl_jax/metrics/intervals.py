@@ -1,0 +1,93 @@
+"""Confidence intervals of one run by the bootstrap, and the summary of several runs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+
+def resamples(rng: np.random.Generator, replicates: int, n: int) -> np.ndarray:
+    """How often each of n points occurs in each bootstrap resample: int [R, n]."""
+    return rng.multinomial(n, np.full(n, 1 / n), size=replicates)
+
+
+def interval(
+    estimate: float,
+    replicates: np.ndarray,
+    confidence: float,
+    bounds: tuple[float, float] = (0.0, 1.0),
+) -> list[float]:
+    """Confidence interval [low, high] of an estimate from its bootstrap replicates [R].
+
+    The quantiles of the replicates' deviations from their own mean are put around the
+    estimate: plug-in information is biased upwards in a resample, once more than in the
+    sample itself, and that shift must not move the interval.
+    """
+    tail = (1 - confidence) / 2
+    deviation = np.quantile(replicates - replicates.mean(), [tail, 1 - tail])
+    return np.clip(estimate + deviation, *bounds).tolist()
+
+
+def mean_interval(
+    rng: np.random.Generator,
+    outcomes: np.ndarray,
+    replicates: int,
+    confidence: float,
+    bounds: tuple[float, float] = (0.0, 1.0),
+) -> list[float]:
+    """Bootstrap interval of the mean of outcomes [n], such as hits and misses."""
+    weights = resamples(rng, replicates, len(outcomes))
+    means = weights @ outcomes.astype(np.float64) / len(outcomes)
+    return interval(float(outcomes.mean()), means, confidence, bounds)
+
+
+def aggregate(
+    results: Sequence[Mapping[str, Any]], confidence: float = 0.95
+) -> dict[str, dict[str, Any]]:
+    """Summary over runs that differ in their seed, from the results of `suite.score`.
+
+    Args:
+        results: one a run, of one protocol.
+        confidence: coverage of the interval of the mean (Student's t).
+
+    Returns:
+        score name -> {"mean", "std" (ddof 1), "interval", "runs", "chance"}; std and
+        interval are None for one run. A score that some runs lack counts the others.
+
+    Raises:
+        ValueError: if there are no results or their protocols differ.
+    """
+    protocols = sorted({result["protocol"] for result in results})
+    if len(protocols) != 1:
+        raise ValueError(
+            "runs to summarise must share one protocol, got "
+            f"{', '.join(protocols) or 'no runs'}"
+        )
+    names = dict.fromkeys(name for result in results for name in result["scores"])
+    summary = {}
+    for name in names:
+        entries = [r["scores"][name] for r in results if name in r["scores"]]
+        values = np.array([entry["value"] for entry in entries])
+        floors = [e["chance"] for e in entries if e["chance"] is not None]
+        std, ends = _spread(values, confidence)
+        summary[name] = {
+            "mean": float(values.mean()),
+            "std": std,
+            "interval": ends,
+            "runs": len(values),
+            "chance": float(np.mean(floors)) if floors else None,
+        }
+    return summary
+
+
+def _spread(
+    values: np.ndarray, confidence: float
+) -> tuple[float | None, list[float] | None]:
+    """Standard deviation (ddof 1) and interval of the mean; None for one value."""
+    if len(values) < 2:
+        return None, None
+    std = float(values.std(ddof=1))
+    quantile = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1))
+    reach = quantile * std / np.sqrt(len(values))
+    return std, [float(values.mean() - reach), float(values.mean() + reach)]

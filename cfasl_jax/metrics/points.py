@@ -1,0 +1,187 @@
+"""Arrays of points, codes and factors: validation, splits, the record of a result."""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import joblib
+import numpy as np
+import threadpoolctl
+from sklearn.exceptions import ConvergenceWarning
+
+from cfasl_jax.metrics.protocols import Protocol
+
+T = TypeVar("T")
+
+
+class UnavailableError(ValueError):
+    """These images do not allow this metric under this protocol; others may do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Points:
+    """Validated arrays.
+
+    Attributes:
+        codes: float64 [N, D].
+        factors: int64 [N, K]; the values of factor k are 0 ... sizes[k] - 1.
+        sizes: number of values of each factor that occur, length K.
+    """
+
+    codes: np.ndarray
+    factors: np.ndarray
+    sizes: tuple[int, ...]
+
+    @property
+    def num_factors(self) -> int:
+        """K."""
+        return len(self.sizes)
+
+    def take(self, rows: np.ndarray) -> "Points":
+        """The points of those rows, with the factor values labelled as here."""
+        return Points(self.codes[rows], self.factors[rows], self.sizes)
+
+
+def check_points(codes: np.ndarray, factors: np.ndarray) -> Points:
+    """Validates codes [N, D] and integer factors [N, K]; relabels the factor values.
+
+    Raises:
+        ValueError: on wrong shapes or types, NaN or infinity, fewer than 2 factors, or
+            a factor with one value only.
+    """
+    codes, factors = np.asarray(codes), np.asarray(factors)
+    if codes.ndim != 2 or 0 in codes.shape:
+        raise ValueError(f"codes must have the shape [N, D], got {codes.shape}")
+    if factors.ndim != 2 or 0 in factors.shape:
+        raise ValueError(f"factors must have the shape [N, K], got {factors.shape}")
+    if len(codes) != len(factors):
+        raise ValueError(
+            f"codes and factors must have as many rows: {len(codes)} and {len(factors)}"
+        )
+    if codes.dtype.kind not in "fiub":
+        raise ValueError(f"codes must be real numbers, got {codes.dtype}")
+    if factors.dtype.kind not in "iu":
+        raise ValueError(f"factors must be integers, got {factors.dtype}")
+    if factors.shape[1] < 2:
+        raise ValueError("at least 2 factors are needed, got 1")
+    bad = len(codes) - int(np.isfinite(codes).all(axis=1).sum())
+    if bad:
+        raise ValueError(f"codes must be finite: {bad} rows hold NaN or infinity")
+    labels = np.empty(factors.shape, np.int64)
+    sizes = []
+    for k in range(factors.shape[1]):
+        values, labels[:, k] = np.unique(factors[:, k], return_inverse=True)
+        if len(values) == 1:
+            raise ValueError(
+                f"factor {k} has one value only ({values[0]}): leave its column out"
+            )
+        sizes.append(len(values))
+    return Points(codes.astype(np.float64), labels, tuple(sizes))
+
+
+def split(
+    points: Points, counts: tuple[int, ...], metric: str, rng: np.random.Generator
+) -> list[Points]:
+    """Disjoint random subsets of the points, of the given sizes.
+
+    Raises:
+        UnavailableError: if there are too few points, or if the first subset holds one
+            value only of some factor.
+    """
+    total = sum(counts)
+    if len(points.codes) < total:
+        raise UnavailableError(
+            f"{metric} needs {total} points, got {len(points.codes)}"
+        )
+    rows = rng.permutation(len(points.codes))[:total]
+    parts = [points.take(part) for part in np.split(rows, np.cumsum(counts)[:-1])]
+    constant = np.flatnonzero(np.ptp(parts[0].factors, axis=0) == 0)
+    if constant.size:
+        raise UnavailableError(
+            f"{metric} drew one value only of factor {constant[0]} "
+            f"in {len(parts[0].codes)} points: the factor is too unbalanced"
+        )
+    return parts
+
+
+def over_factors(
+    task: Callable[[int], T], sizes: tuple[int, ...], jobs: int | None
+) -> list[T]:
+    """task(k) for each factor k, in parallel; factors with many values start first.
+
+    Threads, since scikit-learn's trees and SVMs release the lock, and one BLAS thread
+    each, since on problems this small several only wait for one another.
+    """
+    jobs = min(jobs or os.cpu_count() or 1, len(sizes))
+    order = sorted(range(len(sizes)), key=lambda k: -sizes[k])
+    with quiet():
+        done = joblib.Parallel(jobs, prefer="threads", batch_size=1)(
+            joblib.delayed(task)(k) for k in order
+        )
+    return [value for _, value in sorted(zip(order, done, strict=True), key=_first)]
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """One BLAS thread; no warnings of fits that end at the protocol's max_iter."""
+    with threadpoolctl.threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
+
+
+def _first(pair: tuple[int, Any]) -> int:
+    return pair[0]
+
+
+def num_active(codes: np.ndarray, prune_std: float) -> int:
+    """Number of dimensions of codes [n, D] with a standard deviation >= prune_std."""
+    return int(active_mask(codes, prune_std).sum())
+
+
+def active_mask(codes: np.ndarray, prune_std: float) -> np.ndarray:
+    """Which dimensions of codes [n, D] vary (std, ddof 1, >= prune_std): bool [D]."""
+    std = codes.std(axis=0, ddof=1, dtype=np.float64)
+    # A threshold of 0 must not call a constant active: its variance divides later.
+    return (std >= prune_std) & (np.ptp(codes, axis=0) > 0)
+
+
+def record(
+    protocol: Protocol,
+    rng: np.random.Generator,
+    active_dims: int,
+    scores: Mapping[str, float],
+    intervals: Mapping[str, list[float] | None],
+    notes: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """The result of a metric: its scores by name, and what they depend on."""
+    sequence: Any = rng.bit_generator.seed_seq
+    return {
+        **{name: float(value) for name, value in scores.items()},
+        "scores": list(scores),
+        "intervals": dict(intervals),
+        "protocol": protocol.label,
+        "seed": getattr(sequence, "entropy", None),
+        "active_dims": active_dims,
+        "notes": list(notes),
+    }
+
+
+def load_array(path: str, what: str) -> np.ndarray:
+    """Reads one .npy file.
+
+    Raises:
+        ValueError: if there is no such file or it does not hold one plain array.
+    """
+    if not pathlib.Path(path).is_file():
+        raise ValueError(f"there is no file of {what} at {path}")
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"{path} is not a .npy file of plain numbers") from error
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{path} must hold one array (.npy), not several (.npz)")
+    return array

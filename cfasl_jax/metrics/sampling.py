@@ -1,0 +1,227 @@
+"""Where the votes and pairs of z-diff, FVM and m-FVM come from.
+
+A source holds images and gives their codes. An image is named by an int64 id: its index
+in the factor grid, or its row in a table. `draw` picks images that share the values of
+some factors with a given image, its anchor.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from cfasl_jax.metrics.points import UnavailableError, check_points
+
+Encode = Callable[[np.ndarray], np.ndarray]
+_ROUNDS = 100
+_LARGEST = 2**62
+
+
+class Grid:
+    """All combinations of K factors, encoded on demand.
+
+    Attributes:
+        sizes: number of values of each factor, int64 [K].
+        num_images: number of combinations.
+    """
+
+    def __init__(self, encode: Encode, sizes: Sequence[int] | np.ndarray):
+        """Takes encode: int factors [n, K] -> codes [n, D]; and K >= 2 sizes."""
+        self._encode = encode
+        self.sizes = np.asarray(sizes, np.int64)
+        if self.sizes.ndim != 1 or len(self.sizes) < 2 or np.any(self.sizes < 2):
+            raise ValueError(
+                "a grid needs at least 2 factors with at least 2 values each, "
+                f"got the sizes {tuple(self.sizes.tolist())}"
+            )
+        self.num_images = math.prod(self.sizes.tolist())
+        products = np.cumprod(np.append(self.sizes[1:], 1)[::-1])
+        self._strides = products[::-1]
+
+    def factors(self, ids: np.ndarray) -> np.ndarray:
+        """Factor values of images: int64 [...] -> [..., K]."""
+        return ids[..., None] // self._strides % self.sizes
+
+    def codes(self, ids: np.ndarray) -> np.ndarray:
+        """Codes of images: int64 [...] -> [..., D], in one call of encode."""
+        codes = np.asarray(self._encode(self.factors(ids.reshape(-1))))
+        if codes.ndim != 2 or len(codes) != ids.size:
+            raise ValueError(
+                f"encode must give codes [n, D] for n = {ids.size} images, "
+                f"got the shape {codes.shape}"
+            )
+        if not np.isfinite(codes).all():
+            raise ValueError("encode gave codes with NaN or infinity")
+        return codes.reshape(*ids.shape, -1)
+
+    def draw(
+        self,
+        rng: np.random.Generator,
+        anchors: np.ndarray,
+        fixed: np.ndarray,
+        count: int,
+        min_distinct: int,
+    ) -> np.ndarray:
+        """For each of n anchors, `count` images that share its fixed factors.
+
+        Args:
+            rng: source of randomness; images are drawn with replacement.
+            anchors: ids [n].
+            fixed: bool [n, K].
+            count: images an anchor.
+            min_distinct: fewest distinct images to draw from.
+
+        Returns:
+            ids [n, count].
+
+        Raises:
+            UnavailableError: if fixing those factors leaves fewer distinct images.
+        """
+        free = np.where(fixed, 1, self.sizes).prod(axis=1)
+        if np.any(free < min_distinct):
+            raise UnavailableError(
+                _too_few(fixed[np.argmin(free)], free.min(), min_distinct)
+            )
+        values = self.factors(anchors)
+        ids = np.zeros((len(anchors), count), np.int64)
+        for k, (size, stride) in enumerate(zip(self.sizes, self._strides, strict=True)):
+            drawn = rng.integers(0, size, ids.shape)
+            ids += stride * np.where(fixed[:, k, None], values[:, k, None], drawn)
+        return ids
+
+    def with_codes(self, codes_of: Callable[[np.ndarray], np.ndarray]) -> "Grid":
+        """The same grid with other codes, given by image: ids [n] -> codes [n, D]."""
+        return Grid(lambda factors: codes_of(factors @ self._strides), self.sizes)
+
+
+class Table:
+    """Stored codes and factors of N images, such as codes of a model from elsewhere.
+
+    Draws are among the rows that share the fixed values; anchors are rows, so that a
+    value is fixed as often as it occurs. On the complete grid that is what Grid does.
+
+    Attributes:
+        sizes: number of values of each factor that occur, int64 [K].
+        num_images: N.
+    """
+
+    def __init__(self, codes: np.ndarray, factors: np.ndarray):
+        """Takes codes [N, D] and int factors [N, K]; see `check_points` for errors."""
+        points = check_points(codes, factors)
+        self._codes, self._factors = points.codes, points.factors
+        self.sizes = np.asarray(points.sizes, np.int64)
+        self.num_images = len(points.codes)
+
+    def factors(self, ids: np.ndarray) -> np.ndarray:
+        """Factor values of rows: int64 [...] -> [..., K]."""
+        return self._factors[ids]
+
+    def codes(self, ids: np.ndarray) -> np.ndarray:
+        """Codes of rows: int64 [...] -> [..., D]."""
+        return self._codes[ids]
+
+    def draw(
+        self,
+        rng: np.random.Generator,
+        anchors: np.ndarray,
+        fixed: np.ndarray,
+        count: int,
+        min_distinct: int,
+    ) -> np.ndarray:
+        """See `Grid.draw`; refuses if any combination of fixed values has few rows."""
+        ids = np.empty((len(anchors), count), np.int64)
+        subsets, subset_of = np.unique(fixed, axis=0, return_inverse=True)
+        for index, subset in enumerate(subsets):
+            group, sizes, order = self._group(subset)
+            if sizes.min() < min_distinct:
+                raise UnavailableError(_too_few(subset, sizes.min(), min_distinct))
+            chosen = np.flatnonzero(subset_of.reshape(-1) == index)
+            mine = group[anchors[chosen]][:, None]
+            starts = np.cumsum(sizes) - sizes
+            offset = rng.integers(0, sizes[mine], (len(chosen), count))
+            ids[chosen] = order[starts[mine] + offset]
+        return ids
+
+    def _group(self, subset: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Group of each row by its values of the subset; group sizes; rows by group."""
+        group, span = np.zeros(self.num_images, np.int64), 1
+        for k in np.flatnonzero(subset):
+            size = int(self.sizes[k])
+            if span * size > _LARGEST:
+                group = np.unique(group, return_inverse=True)[1]
+                span = self.num_images
+            group, span = group * size + self._factors[:, k], span * size
+        group = np.unique(group, return_inverse=True)[1]
+        return group, np.bincount(group), np.argsort(group, kind="stable")
+
+    def with_codes(self, codes_of: Callable[[np.ndarray], np.ndarray]) -> "Table":
+        """The same rows with other codes, given by row: ids [n] -> codes [n, D]."""
+        return Table(codes_of(np.arange(self.num_images)), self._factors)
+
+
+Source = Grid | Table
+
+
+def as_source(encode: Encode | Source, sizes: Sequence[int] | np.ndarray) -> Source:
+    """A source as it is; a function that encodes factors becomes a Grid.
+
+    Raises:
+        ValueError: if a source has other sizes.
+    """
+    if not isinstance(encode, (Grid, Table)):
+        return Grid(encode, sizes)
+    if not np.array_equal(encode.sizes, np.asarray(sizes)):
+        raise ValueError(
+            f"the source has the factor sizes {tuple(encode.sizes.tolist())}, "
+            f"not {tuple(np.asarray(sizes).tolist())}"
+        )
+    return encode
+
+
+def hold_out(
+    draw: Callable[[np.ndarray], np.ndarray], total: int, train: int, metric: str
+) -> np.ndarray:
+    """Draws `total` votes; none after the first `train` repeats one of these.
+
+    Two votes repeat each other if they hold the same set of images.
+
+    Args:
+        draw: vote numbers [n] -> ids [n, m], anew with each call.
+        total: number of votes.
+        train: how many of them are for training.
+        metric: named in errors.
+
+    Returns:
+        ids [total, m].
+
+    Raises:
+        UnavailableError: if there are too few distinct votes.
+    """
+    ids = draw(np.arange(total))
+    known = _image_sets(ids[:train])
+    pending = train + np.flatnonzero(np.isin(_image_sets(ids[train:]), known))
+    for _ in range(_ROUNDS):
+        if not pending.size:
+            return ids
+        ids[pending] = draw(pending)
+        pending = pending[np.isin(_image_sets(ids[pending]), known)]
+    raise UnavailableError(
+        f"{metric} found too few images for held-out votes unlike the training votes"
+    )
+
+
+def _image_sets(ids: np.ndarray) -> np.ndarray:
+    """One comparable key a row of ids [n, m], equal for equal sets of ids."""
+    ids = np.sort(ids, axis=1)
+    repeats = np.zeros(ids.shape, bool)
+    repeats[:, 1:] = ids[:, 1:] == ids[:, :-1]
+    ids = np.sort(np.where(repeats, -1, ids), axis=1)
+    return np.ascontiguousarray(ids).view(np.dtype((np.void, ids.shape[1] * 8)))[:, 0]
+
+
+def _too_few(subset: np.ndarray, found: int, needed: int) -> str:
+    fixed = ", ".join(str(k) for k in np.flatnonzero(subset))
+    return (
+        f"with the factors {fixed} fixed, some values leave {found} distinct images, "
+        f"{needed} are needed"
+    )

@@ -1,0 +1,91 @@
+"""SAP, separated attribute predictability (Kumar et al. 2018, arXiv 1711.00848)."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.svm import LinearSVC
+
+from cfasl_jax.metrics.intervals import interval, resamples
+from cfasl_jax.metrics.points import (
+    Points,
+    UnavailableError,
+    check_points,
+    num_active,
+    over_factors,
+    record,
+    split,
+)
+from cfasl_jax.metrics.protocols import Protocol, get_protocol
+
+
+def sap(
+    codes: np.ndarray,
+    factors: np.ndarray,
+    protocol: Protocol | str,
+    rng: np.random.Generator,
+    jobs: int | None = None,
+) -> dict[str, Any]:
+    """How much better one dimension predicts a factor than any other dimension does.
+
+    SAP = mean over factors of the difference of the two largest test accuracies among
+    linear SVMs that see one dimension each (squared hinge, one against the rest,
+    balanced classes, C = sap_c, solved in the primal, which has no randomness).
+
+    Range 0 to 1, of which little can be reached: for a factor with n values a useless
+    dimension is right 1/n of the time, so that binary factors score at most 1/2; and a
+    linear SVM on one dimension tells few of many ordered values apart. Codes equal to
+    binary factors score 1/2; a constant scores 0, each dimension twice scores 0, and a
+    rotation, which makes dimensions equally good, near 0.
+
+    Args:
+        codes: float [N, D], D >= 2.
+        factors: int [N, K].
+        protocol: a Protocol or its name; sap_train and sap_test disjoint points.
+        rng: source of randomness.
+        jobs: factors in parallel; None means one a core.
+
+    Returns:
+        "sap" and the record of `points.record`.
+
+    Raises:
+        ValueError: on bad arrays, fewer points than the protocol needs, or D = 1.
+    """
+    protocol = get_protocol(protocol)
+    points = check_points(codes, factors)
+    if points.codes.shape[1] < 2:
+        raise UnavailableError("SAP compares two dimensions, got codes of 1")
+    counts = (protocol.sap_train, protocol.sap_test)
+    train, test = split(points, counts, "SAP", rng)
+
+    def hits(k: int) -> np.ndarray:
+        return _hits(train, test, k, protocol.sap_c)
+
+    correct = np.stack(over_factors(hits, train.sizes, jobs), axis=-1)
+    estimate = _gap(correct.mean(axis=0))
+    weights = resamples(rng, protocol.bootstrap, len(correct)) / len(correct)
+    flat = weights @ correct.reshape(len(correct), -1).astype(np.float64)
+    replicates = _gap(flat.reshape(-1, *correct.shape[1:]))
+    return record(
+        protocol,
+        rng,
+        num_active(train.codes, protocol.prune_std),
+        {"sap": float(estimate)},
+        {"sap": interval(float(estimate), replicates, protocol.confidence)},
+        ("train and test points never overlap",),
+    )
+
+
+def _hits(train: Points, test: Points, k: int, c: float) -> np.ndarray:
+    """Whether each dimension predicts factor k of each test point: bool [n, D]."""
+    correct = np.empty(test.codes.shape, bool)
+    for d in range(test.codes.shape[1]):
+        model = LinearSVC(C=c, class_weight="balanced", dual=False)
+        model.fit(train.codes[:, d : d + 1], train.factors[:, k])
+        correct[:, d] = model.predict(test.codes[:, d : d + 1]) == test.factors[:, k]
+    return correct
+
+
+def _gap(accuracy: np.ndarray) -> np.ndarray:
+    """Mean difference of the two largest over dimensions: [..., D, K] -> [...]."""
+    ordered = np.sort(accuracy, axis=-2)
+    return (ordered[..., -1, :] - ordered[..., -2, :]).mean(axis=-1)

@@ -1,0 +1,190 @@
+"""All metrics on one set of codes, with their chance floors, as one record."""
+
+import dataclasses
+import pathlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from cfasl_jax.metrics.chance import chance_floor
+from cfasl_jax.metrics.points import UnavailableError, num_active
+from cfasl_jax.metrics.protocols import Protocol, get_protocol
+from cfasl_jax.metrics.registry import (
+    METRICS,
+    compute,
+    draw_pool,
+    generator,
+    get_metrics,
+)
+from cfasl_jax.metrics.sampling import Encode, Source, Table, as_source
+
+
+def score(
+    encode: Encode | Source,
+    sizes: Sequence[int] | np.ndarray,
+    protocol: Protocol | str = "official",
+    seed: int = 0,
+    *,
+    metrics: Sequence[str] | None = None,
+    chance: bool = True,
+    cache_dir: pathlib.Path | str | None = None,
+    jobs: int | None = None,
+    mean_codes: np.ndarray | None = None,
+    report: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Scores codes with several metrics, each independent of which others are chosen.
+
+    `encode` is called a few times, each with many images, some of them again and again:
+    give it a memory, and each image is encoded once.
+
+    Args:
+        encode: int factors [n, K] -> codes [n, D] on the grid, or a Table.
+        sizes: number of values of each factor, length K.
+        protocol: a Protocol or its name.
+        seed: of all randomness.
+        metrics: names in METRICS; None means all.
+        chance: whether to report chance floors.
+        cache_dir: where chance floors are kept; None means the user's cache folder.
+        jobs: factors in parallel; None means one a core.
+        mean_codes: posterior means [n, D] to count active dimensions on, if not codes.
+        report: called with the name of each metric before it starts.
+
+    Returns:
+        "scores": score name -> {"value", "interval" or None, "chance" or None};
+        "metrics": metric name -> {"active_dims", "notes", "seconds"; for DCI also
+        "importance"}; "unavailable": metric name -> the reason; "protocol",
+        "protocol_fields", "codes", "seed", "sizes", "dims", "active_dims", "notes",
+        "seconds".
+
+    Raises:
+        ValueError: for an unknown name, a bad source, or if no metric can be computed.
+    """
+    start, names = time.perf_counter(), get_metrics(metrics)
+    protocol, source = get_protocol(protocol), as_source(encode, sizes)
+    pool = draw_pool(source, protocol, generator(seed, "points"))
+    results = _empty(protocol, seed, source, pool.codes, mean_codes)
+    for name in names:
+        if report is not None:
+            report(name)
+        rng, begun = generator(seed, name), time.perf_counter()
+        try:
+            result = compute(name, source, pool, protocol, rng, jobs)
+        except UnavailableError as error:
+            results["unavailable"][name] = str(error)
+            continue
+        seconds, dims = time.perf_counter() - begun, results["dims"]
+        where = (name, source, dims, protocol, cache_dir, jobs)
+        floor = chance_floor(*where) if chance else {}
+        _add(results, name, {**result, "seconds": seconds}, floor)
+    _require_any(results)
+    results["seconds"] = time.perf_counter() - start
+    return results
+
+
+def _empty(
+    protocol: Protocol,
+    seed: int,
+    source: Source,
+    codes: np.ndarray,
+    mean_codes: np.ndarray | None,
+) -> dict[str, Any]:
+    """A record without scores, of codes [n, D] and, maybe, mean codes [m, D]."""
+    notes = ["training and test samples never overlap"]
+    if protocol.codes == "sample" and mean_codes is None:
+        notes.append(
+            "active dimensions are counted on samples, where a collapsed one varies too"
+        )
+    return {
+        "scores": {},
+        "metrics": {},
+        "unavailable": {},
+        "protocol": protocol.label,
+        "protocol_fields": dataclasses.asdict(protocol),
+        "codes": protocol.codes,
+        "seed": seed,
+        "sizes": source.sizes.tolist(),
+        "dims": codes.shape[1],
+        "active_dims": num_active(
+            codes if mean_codes is None else mean_codes, protocol.prune_std
+        ),
+        "notes": notes,
+    }
+
+
+def _add(
+    results: dict[str, Any], name: str, result: dict[str, Any], floor: dict[str, float]
+) -> None:
+    """Enters the result of one metric into the record."""
+    details = ("active_dims", "notes", "seconds", "importance")
+    results["metrics"][name] = {key: result[key] for key in details if key in result}
+    for key in result["scores"]:
+        results["scores"][key] = {
+            "value": result[key],
+            "interval": result["intervals"][key],
+            "chance": floor.get(key),
+        }
+
+
+def _require_any(results: dict[str, Any]) -> None:
+    if not results["metrics"]:
+        reasons = "; ".join(f"{k}: {v}" for k, v in results["unavailable"].items())
+        raise ValueError(f"no metric can be computed on these codes ({reasons})")
+
+
+def score_arrays(
+    codes: np.ndarray,
+    factors: np.ndarray,
+    protocol: Protocol | str = "dlib",
+    seed: int = 0,
+    **options: Any,
+) -> dict[str, Any]:
+    """Scores codes from anywhere, given with the factors of their images.
+
+    Metrics that draw images by their factors draw among the rows; those that the rows
+    do not allow are listed under "unavailable" with the reason.
+
+    Args:
+        codes: numbers [N, D].
+        factors: integers [N, K]; any values, of which at least 2 a factor.
+        protocol: a Protocol or its name. Which codes it asks for (means or samples)
+            cannot be checked here; "codes" in the result is "as given".
+        seed: of all randomness.
+        **options: those of `score`.
+
+    Returns:
+        as `score`.
+
+    Raises:
+        ValueError: on bad arrays, fewer rows than the protocol needs, unknown names, or
+            if no metric can be computed.
+    """
+    protocol, names = get_protocol(protocol), get_metrics(options.get("metrics"))
+    table = Table(codes, factors)
+    needed = {name: METRICS[name].num_points(protocol) for name in names}
+    short = [name for name in names if needed[name] > table.num_images]
+    if short:
+        raise ValueError(
+            f"the protocol {protocol.label} needs {max(needed.values())} rows, got "
+            f"{table.num_images}: choose another protocol, or metrics other than "
+            f"{', '.join(short)}"
+        )
+    results = score(table, table.sizes, protocol, seed, **options)
+    results["codes"] = "as given"
+    repeats = _num_repeats(np.asarray(codes), np.asarray(factors))
+    if repeats:
+        results["notes"].append(
+            f"{repeats} rows repeat another row exactly: "
+            "training and test points may hold the same values"
+        )
+    return results
+
+
+def _num_repeats(codes: np.ndarray, factors: np.ndarray) -> int:
+    """How many rows of codes [N, D] and factors [N, K] are a copy of an earlier row."""
+    rows = np.concatenate(
+        [codes.astype(np.float64), factors.astype(np.float64)], axis=1
+    )
+    keys = rows.view(np.dtype((np.void, rows.shape[1] * 8)))[:, 0]
+    return len(rows) - len(np.unique(keys))

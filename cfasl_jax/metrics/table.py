@@ -1,0 +1,42 @@
+"""Results as text for the terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def format_scores(results: Mapping[str, Any]) -> str:
+    """A readable table of the results of `suite.score`, one line a score."""
+    width = max(map(len, results["scores"]))
+    span = f"{results['protocol_fields']['confidence']:.0%} interval"
+    lines = [f"{'score':{width}}  {'value':>7}  {span:>17}  {'chance':>7}"]
+    for name, entry in results["scores"].items():
+        ends = entry["interval"]
+        between = f"{ends[0]:.4f} to {ends[1]:.4f}" if ends else "-"
+        lines.append(
+            f"{name:{width}}  {entry['value']:7.4f}  {between:>17}  "
+            f"{_number(entry['chance']):>7}"
+        )
+    for name, reason in results["unavailable"].items():
+        lines.append(f"{name}: not computed, {reason}")
+    lines.append(
+        f"protocol {results['protocol']}, codes {results['codes']}, "
+        f"seed {results['seed']}, {results['active_dims']} of {results['dims']} "
+        f"dimensions active, {results['seconds']:.1f} s"
+    )
+    return "\n".join(lines)
+
+
+def format_summary(summary: Mapping[str, Mapping[str, Any]]) -> str:
+    """A readable table of `aggregate`, one line a score."""
+    width = max(map(len, summary))
+    lines = [f"{'score':{width}}  {'mean':>7}  {'std':>7}  {'runs':>4}  {'chance':>7}"]
+    for name, entry in summary.items():
+        lines.append(
+            f"{name:{width}}  {entry['mean']:7.4f}  {_number(entry['std']):>7}  "
+            f"{entry['runs']:4}  {_number(entry['chance']):>7}"
+        )
+    return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

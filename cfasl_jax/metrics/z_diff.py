@@ -1,0 +1,90 @@
+"""Z-diff, the BetaVAE score (Higgins et al. 2017, ICLR, appendix A.4)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from cfasl_jax.metrics.intervals import mean_interval
+from cfasl_jax.metrics.points import UnavailableError, num_active, quiet, record
+from cfasl_jax.metrics.protocols import Protocol, get_protocol
+from cfasl_jax.metrics.sampling import Encode, Source, as_source, hold_out
+
+
+def z_diff(
+    encode: Encode | Source,
+    sizes: Sequence[int] | np.ndarray,
+    protocol: Protocol | str,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Whether a linear classifier sees which factor two images share.
+
+    A point is the mean over a batch of pairs of |c(x1) - c(x2)|, all pairs of the point
+    sharing the value of one factor k (each pair its own value) and being random
+    otherwise. Z-diff = accuracy on fresh points of the logistic regression that
+    predicts k.
+
+    Range 0 to 1, chance 1/K. Codes equal to the factors score 1, as does each dimension
+    twice; a constant scores the share of one factor, near 1/K. A rotation keeps much of
+    it, as the classifier sees all dimensions at once.
+
+    Args:
+        encode: int factors [n, K] -> codes [n, D] on the complete grid, or a source of
+            `cfasl_jax.metrics.sampling`, such as Table(codes, factors).
+        sizes: number of values of each factor, length K.
+        protocol: a Protocol or its name.
+        rng: source of randomness.
+
+    Returns:
+        "z_diff", "z_diff_train" (accuracy on the training points) and the record of
+        `points.record`.
+
+    Raises:
+        ValueError: if the source holds too few images that share a value.
+    """
+    protocol, source = get_protocol(protocol), as_source(encode, sizes)
+    train = protocol.z_diff_train
+    total = train + protocol.z_diff_eval
+    labels = rng.integers(0, len(source.sizes), total)
+
+    def draw(chosen: np.ndarray) -> np.ndarray:
+        fixed = np.eye(len(source.sizes), dtype=bool)[labels[chosen]]
+        shape = (len(chosen), protocol.z_diff_batch)
+        first = rng.integers(0, source.num_images, shape)
+        fixed = np.repeat(fixed, protocol.z_diff_batch, axis=0)
+        second = source.draw(rng, first.reshape(-1), fixed, 1, protocol.min_distinct)
+        return np.concatenate([first, second.reshape(shape)], axis=1)
+
+    codes = source.codes(hold_out(draw, total, train, "z-diff"))
+    first, second = np.split(codes, 2, axis=1)
+    points = np.abs(first - second).mean(axis=1, dtype=np.float64)
+    correct = _correct(points, labels, protocol)
+    test = correct[train:]
+    active = num_active(codes.reshape(-1, codes.shape[-1]), protocol.prune_std)
+    ends = mean_interval(rng, test, protocol.bootstrap, protocol.confidence)
+    return record(
+        protocol,
+        rng,
+        active,
+        {"z_diff": test.mean(), "z_diff_train": correct[:train].mean()},
+        {"z_diff": ends, "z_diff_train": None},
+        ("no test point repeats a training point",),
+    )
+
+
+def _correct(points: np.ndarray, labels: np.ndarray, protocol: Protocol) -> np.ndarray:
+    """Fits on the first z_diff_train points [n, D]; which of all are predicted: [n]."""
+    train = protocol.z_diff_train
+    model = LogisticRegression(max_iter=protocol.z_diff_max_iter)
+    if protocol.z_diff_standardize:
+        model = make_pipeline(StandardScaler(), model)
+    if np.unique(labels[:train]).size < 2:
+        raise UnavailableError(
+            f"z-diff needs training points of at least 2 factors, got {train} of one"
+        )
+    with quiet():
+        model.fit(points[:train], labels[:train])
+    return model.predict(points) == labels

@@ -1,0 +1,1 @@
+"""Networks: Flax modules and the convolutions they are made of; no losses."""

@@ -1,0 +1,1 @@
+"""Figures, animations and the HTML page, from saved arrays and results; no jax."""

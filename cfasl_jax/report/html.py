@@ -1,0 +1,161 @@
+"""Small pieces of HTML: escaped text, tables, images inlined as data."""
+
+import base64
+import html
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from cfasl_jax.report.plates import Plate
+
+_LARGE = 120_000
+
+
+def text(value: object) -> str:
+    """Returns a value as HTML text, safe inside an attribute too."""
+    return html.escape(str(value), quote=True)
+
+
+def asset(name: str) -> str:
+    """Returns a style sheet or script of this package."""
+    return (resources.files("cfasl_jax.report") / name).read_text("utf-8")
+
+
+def data_uri(path: Path) -> str:
+    """Returns an image file as a data URI, so that the page needs no other file.
+
+    Large still images are compressed again, to keep the page small; the file on disk
+    stays what it is.
+    """
+    kind, content = path.suffix.removeprefix("."), path.read_bytes()
+    if kind == "png" and len(content) > _LARGE:
+        buffer = io.BytesIO()
+        Image.open(path).convert("RGB").save(buffer, "WEBP", quality=92)
+        kind, content = "webp", buffer.getvalue()
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def section(name: str, title: str, *body: str) -> str:
+    """Returns a section with a heading that can be linked to."""
+    inner = "\n".join(body)
+    return (
+        f'<section id="{text(name)}" aria-labelledby="{text(name)}-title">\n'
+        f'<h2 id="{text(name)}-title">{text(title)}</h2>\n{inner}\n</section>'
+    )
+
+
+def symbols(caption: str) -> str:
+    """Returns a caption as HTML, z_1 and g_c with a true subscript."""
+    return re.sub(r"_(\w)\b", r"<sub>\1</sub>", text(caption))
+
+
+def figure(plate: Plate, run: str = "") -> str:
+    """Returns a figure; an animation is folded, so that nothing moves unasked.
+
+    Args:
+      plate: the figure.
+      run: where figures of several runs stand side by side, the run that stands in the
+        place of the caption.
+    """
+    title, caption = text(plate.title), plate.caption
+    image = (
+        f'<div class="plate" tabindex="0" role="group" aria-label="{title}">'
+        f'<img style="--inches:{plate.inches:.3g}" src="{data_uri(plate.image)}" '
+        f'alt="{title}: {text(caption)}"></div>'
+    )
+    shown = details(f"Play: {plate.title}", image) if plate.moving else image
+    words = text(run) or f"<strong>{title}.</strong> {symbols(caption)}"
+    return f"<figure>\n{shown}\n<figcaption>{words}</figcaption>\n</figure>"
+
+
+def figures(plates: Sequence[Plate]) -> str:
+    """Returns figures in reading order, a heading a group."""
+    groups: dict[str, list[str]] = {}
+    for plate in plates:
+        groups.setdefault(plate.group, []).append(figure(plate))
+    parts = (f"<h3>{text(name)}</h3>\n" + "\n".join(f) for name, f in groups.items())
+    return "\n".join(parts)
+
+
+def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Returns a table; the first cell of each row is its header."""
+    heads = "".join(f'<th scope="col">{text(cell)}</th>' for cell in head)
+    body = "\n".join(
+        f'<tr><th scope="row">{text(first)}</th>'
+        + "".join(f"<td>{text(cell)}</td>" for cell in rest)
+        + "</tr>"
+        for first, *rest in rows
+    )
+    return (
+        '<div class="scroll" tabindex="0" role="group" '
+        f'aria-label="{text(caption)}"><table><caption>{text(caption)}</caption>'
+        f"<thead><tr>{heads}</tr></thead>\n<tbody>{body}</tbody></table></div>"
+    )
+
+
+def facts(pairs: Mapping[str, object]) -> str:
+    """Returns a list of names and values; values that are None are left out."""
+    items = (
+        f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>"
+        for name, value in pairs.items()
+        if value is not None
+    )
+    return f'<dl class="facts">{"".join(items)}</dl>'
+
+
+def details(summary: str, body: str) -> str:
+    """Returns a part that is folded until it is asked for."""
+    return f"<details><summary>{text(summary)}</summary>{body}</details>"
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns a nested mapping as one level with dotted names."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{name}.")
+        else:
+            flat[name] = value
+    return flat
+
+
+def document(title: str, head: str, sections: Sequence[tuple[str, str, str]]) -> str:
+    """Returns a whole page.
+
+    Args:
+      title: of the page.
+      head: HTML between the heading and the links to the sections.
+      sections: (name, title, HTML) each; one with an empty body is left out.
+    """
+    shown = [entry for entry in sections if entry[2]]
+    links = "".join(f'<li><a href="#{n}">{text(t)}</a></li>' for n, t, _ in shown)
+    body = "\n".join(section(*entry) for entry in shown)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{text(title)}</title>
+<style>
+{asset("report.css")}</style>
+</head>
+<body>
+<a class="skip" href="#content">Skip to the content</a>
+<header>
+<h1>{text(title)}</h1>
+{head}
+<nav aria-label="Sections"><ul>{links}</ul></nav>
+</header>
+<main id="content">
+{body}
+</main>
+</body>
+</html>
+"""

@@ -1,0 +1,91 @@
+"""The one look of all figures: sizes, colours, and how a figure is saved."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+COLUMN_WIDTH = 3.25
+"""Width of one column of a two-column page, in inches."""
+
+PAGE_WIDTH = 6.5
+"""Width of a full page of text, in inches."""
+
+PALETTE = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+)
+"""Okabe and Ito's colours, told apart under every common colour-vision deficiency."""
+
+SEQUENTIAL = "Blues"
+DIVERGING = "RdBu_r"
+ORDERED = "viridis"
+INK = "#1a1a1a"
+MUTED = "#767676"
+RULE = "#d5d5d5"
+
+_RC: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 7.5,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7.5,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlepad": 4.0,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "text.color": INK,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.1,
+    "figure.facecolor": "white",
+    "pdf.fonttype": 42,
+}
+
+_PNG_DPI = 200
+
+
+@contextmanager
+def paper_style() -> Iterator[None]:
+    """Draws everything inside the block in the style of the report."""
+    with matplotlib.rc_context(_RC):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Returns an empty figure of this size in inches, laid out by constraints."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, folder: Path, name: str) -> Path:
+    """Writes a figure as NAME.png and NAME.pdf and returns the PNG's path."""
+    png = folder / f"{name}.png"
+    figure.savefig(png, dpi=_PNG_DPI, metadata={"Software": None})
+    # The first drawing has settled the layout; the PDF keeps the images' own pixels.
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        for image in axes.images:
+            image.set_interpolation("none")
+    figure.savefig(png.with_suffix(".pdf"), dpi=300, metadata={"CreationDate": None})
+    return png

@@ -1,0 +1,1 @@
+"""Training: the pure step, devices, checkpoints, the record and the loop."""

@@ -1,0 +1,192 @@
+"""Training from a configuration to a checkpoint, through interruptions."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cfasl_jax import objectives
+from cfasl_jax.config import Config, ConfigError
+from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.objectives import Objective
+from cfasl_jax.training import devices
+from cfasl_jax.training import state as state_lib
+from cfasl_jax.training.checkpoints import Checkpoints
+from cfasl_jax.training.record import Record
+from cfasl_jax.training.state import TrainState
+
+
+class NonFiniteLossError(RuntimeError):
+    """A loss term became infinite or not a number."""
+
+
+class InterruptedRunError(Exception):
+    """SIGTERM arrived; the state is saved, and the same command resumes."""
+
+
+def initial_state(config: Config, objective: Objective, dataset: Dataset) -> TrainState:
+    """The state of all runs before the first step, with a leading axis [R]."""
+    adam = state_lib.optimizer(config.clip_norm)
+
+    @jax.jit
+    def init(seeds: jax.Array) -> TrainState:
+        return jax.vmap(
+            lambda seed: state_lib.init(objective, adam, seed, dataset.image_shape)
+        )(seeds)
+
+    return jax.tree.map(np.asarray, init(jnp.asarray(config.seeds, jnp.uint32)))
+
+
+def restore(
+    config: Config, objective: Objective, dataset: Dataset, workdir: Path
+) -> TrainState:
+    """The newest checkpoint's state on the host, [R].
+
+    Raises:
+        ConfigError: where the working directory holds none.
+    """
+    with Checkpoints(workdir, config.checkpoint.keep) as checkpoints:
+        try:
+            return checkpoints.restore(initial_state(config, objective, dataset))
+        except FileNotFoundError:
+            raise ConfigError(
+                f"{workdir} holds no checkpoint yet: train first (--mode=train)"
+            ) from None
+
+
+def train(config: Config, dataset: Dataset, workdir: Path) -> TrainState:
+    """Train, or resume, to `num_steps`; return the last state on the host, [R].
+
+    Args:
+        config: validated.
+        dataset: see `Dataset`.
+        workdir: holds checkpoints/, metrics.jsonl and TensorBoard's events.
+
+    Raises:
+        ConfigError: where the devices do not divide the batch.
+        NonFiniteLossError: naming the term, the run and the steps; the last good
+            checkpoint stays.
+        InterruptedRunError: after SIGTERM, once the state is saved.
+    """
+    devices.require_divisible(config.batch_size)
+    objective = objectives.build(config, dataset.channels, dataset.likelihood)
+    state = initial_state(config, objective, dataset)
+    with (
+        _sigterm() as stop_asked,
+        Checkpoints(workdir, config.checkpoint.keep) as checkpoints,
+    ):
+        if checkpoints.latest_step() is not None:
+            state = checkpoints.restore(state)
+        first_step = _step(state)
+        if first_step >= config.num_steps:
+            return state
+        with Record(
+            workdir,
+            config.seeds,
+            first_step,
+            config.num_steps,
+            active=devices.is_first_process(),
+        ) as record:
+            return _run_chunks(
+                config, objective, dataset, state, checkpoints, record, stop_asked
+            )
+
+
+def _run_chunks(
+    config: Config,
+    objective: Objective,
+    dataset: Dataset,
+    state: TrainState,
+    checkpoints: Checkpoints,
+    record: Record,
+    stop_asked: threading.Event,
+) -> TrainState:
+    """From a host state to the last one, a compiled chunk at a time."""
+    runs = len(config.seeds)
+    hyper = jax.tree.map(lambda x: jnp.full(runs, x), objectives.hyper(config))
+    seeds = jnp.asarray(config.seeds, jnp.uint32)
+    fixed = [devices.replicate(tree) for tree in (dataset, seeds, hyper)]
+    step, chunks = _step(state), {}
+    device_state = devices.replicate(state)
+    while step < config.num_steps:
+        length = min(config.log_every, config.num_steps - step)
+        if length not in chunks:
+            chunks[length] = devices.compile_chunk(
+                objective,
+                state_lib.optimizer(config.clip_norm),
+                config.num_pairs,
+                length,
+            )
+        device_state, device_terms = chunks[length](device_state, *fixed)
+        terms = devices.unreplicate(device_terms)
+        require_finite(terms, step, config.seeds)
+        step += length
+        record.write(step, {name: v.mean(axis=1) for name, v in terms.items()})
+        stopping = devices.any_process(stop_asked.is_set())
+        last = step == config.num_steps
+        if stopping or last or step % config.checkpoint.every == 0:
+            checkpoints.save(step, devices.unreplicate(device_state))
+        if stopping and not last:
+            raise InterruptedRunError(
+                f"stopped at step {step}; the same command resumes"
+            )
+    return devices.unreplicate(device_state)
+
+
+def require_finite(
+    terms: dict[str, np.ndarray], first_step: int, seeds: tuple[int, ...]
+) -> None:
+    """Raise a NonFiniteLossError at the first step with a non-finite term.
+
+    Args:
+        terms: each [R, steps].
+        first_step: steps taken before the first column.
+        seeds: of the runs.
+    """
+    bad = {name: ~np.isfinite(values) for name, values in terms.items()}
+    columns = np.any([mask.any(axis=0) for mask in bad.values()], axis=0)
+    if not columns.any():
+        return
+    column = int(np.argmax(columns))
+    # The total is non-finite whenever a term is; the term is what helps.
+    names = [name for name in bad if bad[name][:, column].any()]
+    names = [name for name in names if name != "loss"] or names
+    runs = np.any([bad[name][:, column] for name in names], axis=0)
+    which = ", ".join(str(seeds[run]) for run in np.flatnonzero(runs))
+    raise NonFiniteLossError(
+        f"{', '.join(names)} not finite at step {first_step + column + 1} "
+        f"(seed {which}), in steps {first_step + 1} to "
+        f"{first_step + columns.size}; the last checkpoint is kept"
+    )
+
+
+def _step(state: TrainState) -> int:
+    """All runs of a state have taken the same number of steps."""
+    return int(np.asarray(state.step)[0])
+
+
+@contextmanager
+def _sigterm() -> Iterator[threading.Event]:
+    """An event that SIGTERM sets while the context lasts."""
+    asked = threading.Event()
+
+    def ask(number: int, _: FrameType | None) -> None:
+        if asked.is_set():  # asked twice: do not wait for the chunk to end
+            raise SystemExit(128 + number)
+        asked.set()
+
+    # Signal handlers belong to the main thread; elsewhere SIGTERM keeps its meaning.
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    previous = signal.signal(signal.SIGTERM, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,76 @@
+"""What a training step changes, and the optimiser."""
+
+from typing import Any, NamedTuple
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from cfasl_jax.objectives import Hyper, Objective
+from cfasl_jax.types import Params
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Everything that a checkpoint holds; with a leading axis of runs where R is named.
+
+    Attributes:
+        step: steps taken, int32 [].
+        params: parameters of all networks.
+        opt_state: the optimiser's state.
+    """
+
+    step: jax.Array
+    params: Params
+    opt_state: optax.OptState
+
+
+class Keys(NamedTuple):
+    """Independent streams of randomness of a run."""
+
+    init: jax.Array
+    steps: jax.Array
+
+
+def keys(seed: jax.Array) -> Keys:
+    """The streams of a seed."""
+    base = jax.random.key(seed)
+    return Keys(init=jax.random.fold_in(base, 0), steps=jax.random.fold_in(base, 1))
+
+
+def optimizer(clip_norm: float) -> optax.GradientTransformation:
+    """Adam's direction for a clipped gradient, without the learning rate.
+
+    The learning rates are traced, so `scale_updates` applies them.
+    """
+    return optax.chain(
+        optax.clip_by_global_norm(clip_norm),
+        optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8),
+    )
+
+
+def scale_updates(updates: Params, hyper: Hyper) -> Params:
+    """Multiply by minus the learning rate; the codebook heads have their own."""
+
+    def scale(path: tuple[Any, ...], update: jax.Array) -> jax.Array:
+        is_head = [entry.key for entry in path[:2]] == ["codebook", "heads"]
+        rate = hyper.codebook_learning_rate if is_head else hyper.learning_rate
+        return -rate * update
+
+    return jax.tree_util.tree_map_with_path(scale, updates)
+
+
+def init(
+    objective: Objective,
+    optimizer: optax.GradientTransformation,
+    seed: jax.Array,
+    image_shape: tuple[int, int, int],
+) -> TrainState:
+    """The state of one run before its first step; a function of the seed alone."""
+    params = objective.init(keys(seed).init, image_shape)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        opt_state=optimizer.init(params),
+    )

@@ -1,0 +1,138 @@
+"""One training step as a pure function, and many of them as one program.
+
+Randomness is a function of the seed, the step and, for draws that concern one sample
+or one pair, its place in the global batch. So N devices draw what one device draws, and
+a resumed run what an uninterrupted one draws.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.objectives import Hyper, Noise, Objective
+from cfasl_jax.training import state as state_lib
+from cfasl_jax.training.state import TrainState
+from cfasl_jax.types import Terms
+
+
+class Shard(NamedTuple):
+    """The part of the global batch that one device computes.
+
+    Attributes:
+        sample: places of its samples in the global batch, int32 [b]: the first samples
+            of its pairs, then the second ones.
+        pair: places of its pairs among all pairs, int32 [b / 2].
+    """
+
+    sample: jax.Array
+    pair: jax.Array
+
+
+def shard(num_pairs: int, num_devices: int, device: jax.Array | int) -> Shard:
+    """The pairs of one device out of several; a pair's two samples stay together."""
+    mine = num_pairs // num_devices
+    pair = device * mine + jnp.arange(mine, dtype=jnp.int32)
+    return Shard(sample=jnp.concatenate([pair, num_pairs + pair]), pair=pair)
+
+
+class Draws(NamedTuple):
+    """What one step draws: images by index [b], and the loss's noise."""
+
+    indices: jax.Array
+    noise: Noise
+
+
+def draw(key: jax.Array, objective: Objective, num_images: int, part: Shard) -> Draws:
+    """The draws of one step for one device's part of the batch.
+
+    Args:
+        key: of the run and step.
+        objective: for the sizes of the noise.
+        num_images: size of the data set.
+        part: see `shard`.
+    """
+    index_key, eps_key, gumbel_key, element_key = (
+        jax.random.fold_in(key, purpose) for purpose in range(4)
+    )
+    S = D = objective.latent_dim
+
+    def each(key: jax.Array, places: jax.Array) -> jax.Array:
+        return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, places)
+
+    indices = jax.vmap(lambda k: jax.random.randint(k, (), 0, num_images))(
+        each(index_key, part.sample)
+    )
+    eps = jax.vmap(lambda k: jax.random.normal(k, (D,)))(each(eps_key, part.sample))
+    gumbel = jax.vmap(lambda k: jax.random.gumbel(k, (S, 2)))(
+        each(gumbel_key, part.pair)
+    )
+    element = jax.random.randint(element_key, (S,), 0, objective.drawn_elements)
+    return Draws(indices, Noise(eps=eps, gumbel=gumbel, element=element))
+
+
+def train_step(
+    objective: Objective,
+    optimizer: optax.GradientTransformation,
+    state: TrainState,
+    images: jax.Array,
+    noise: Noise,
+    hyper: Hyper,
+    axis_name: str | None = None,
+) -> tuple[TrainState, Terms]:
+    """One step on given images and noise.
+
+    Args:
+        objective: what is minimised.
+        optimizer: see `state.optimizer`.
+        state: of one run.
+        images: in [0, 1], [b, H, W, C].
+        noise: see `Noise`.
+        hyper: of this run.
+        axis_name: device axis over which the batch is shared out.
+
+    Returns:
+        The new state, and each unweighted loss term with the weighted total as "loss".
+    """
+    value_and_grad = jax.value_and_grad(objective.loss, has_aux=True)
+    (total, terms), grads = value_and_grad(
+        state.params, images, noise, hyper, axis_name
+    )
+    terms = {"loss": total, **terms}
+    if axis_name is not None:
+        grads, terms = jax.lax.pmean((grads, terms), axis_name)
+    direction, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    updates = state_lib.scale_updates(direction, hyper)
+    params = optax.apply_updates(state.params, updates)
+    return TrainState(state.step + 1, params, opt_state), terms
+
+
+def train_steps(
+    objective: Objective,
+    optimizer: optax.GradientTransformation,
+    num_steps: int,
+    state: TrainState,
+    dataset: Dataset,
+    seed: jax.Array,
+    hyper: Hyper,
+    part: Shard,
+    axis_name: str | None = None,
+) -> tuple[TrainState, Terms]:
+    """`num_steps` steps of one run: draw, look images up, step; terms are [num_steps].
+
+    Arguments as in `train_step`; `part` is this device's part of the global batch.
+    """
+    key = state_lib.keys(seed).steps
+
+    def body(state: TrainState, _: None) -> tuple[TrainState, Terms]:
+        draws = draw(
+            jax.random.fold_in(key, state.step), objective, dataset.num_images, part
+        )
+        images = dataset.images(draws.indices).astype(jnp.float32) / 255.0
+        return train_step(
+            objective, optimizer, state, images, draws.noise, hyper, axis_name
+        )
+
+    return jax.lax.scan(body, state, length=num_steps)

@@ -1,0 +1,56 @@
+"""Glossary of symbols and axes, and the types that cross module borders.
+
+Axes, as they stand in shapes throughout the project:
+
+    B   samples in a batch; its first and second half form B / 2 pairs (x1, x2)
+    P   pairs, B / 2
+    D   latent dimensions
+    S   sections of the codebook, one a hoped-for factor; S = D
+    L   elements (generators) in a section
+    K   ground-truth factors
+    R   runs trained together: seeds and hyperparameter settings
+    H, W, C   height, width and channels of an image
+
+Symbols of the paper (Jung, Jeong, Kim, TMLR 2024):
+
+    mu, sigma, z    posterior mean, standard deviation and sample, z = mu + sigma eps
+    A[s, l]         a Lie-algebra generator, [D, D]
+    g = expm(A)     a group element; it acts on row vectors, z -> z g
+    delta[s, l](z)  z - z g[s, l], what an element does to z
+    sw, a           switch [P, S] and attention [P, S, L] of a pair
+    M, g_c          composite generator and composite symmetry, g_c = expm(M)
+"""
+
+from typing import Literal, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+Params = chex.ArrayTree
+Terms = dict[str, jax.Array]
+
+# Of a pixel given the decoder's logit; see `losses.elbo.reconstruction`.
+Likelihood = Literal["bernoulli", "gaussian"]
+
+
+class Posterior(NamedTuple):
+    """A diagonal Gaussian over the latents.
+
+    Attributes:
+        mu: mean, [B, D].
+        logvar: logarithm of the variance, [B, D].
+    """
+
+    mu: jax.Array
+    logvar: jax.Array
+
+    @property
+    def sigma(self) -> jax.Array:
+        """Standard deviation, [B, D]."""
+        return jnp.exp(0.5 * self.logvar)
+
+    def sample(self, eps: jax.Array) -> jax.Array:
+        """z = mu + sigma eps for standard normal eps [B, D]."""
+        chex.assert_equal_shape([self.mu, eps])
+        return self.mu + self.sigma * eps

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Check formatting, lint, types and tests; arguments go to pytest:
+#
+#   ./launch/test.sh tests/codebook_test.py -k composite
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+. launch/environment.sh
+environment dev
+ruff format --check .
+ruff check .
+mypy
+python -m pytest "$@"

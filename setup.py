@@ -1,0 +1,43 @@
+"""Packaging: the package cfasl_jax alone; configs/ and launch/ are used in place."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="cfasl-jax",
+    version="0.1.0",
+    description="Composite Factor-Aligned Symmetry Learning in JAX",
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    packages=find_packages(include=["cfasl_jax", "cfasl_jax.*"]),
+    package_data={"cfasl_jax": ["py.typed"], "cfasl_jax.report": ["*.js", "*.css"]},
+    python_requires=">=3.11",
+    install_requires=[
+        "absl-py>=2.1,<3",
+        "array-record>=0.8,<1",
+        "chex>=0.1.90,<0.2",
+        "flax>=0.12,<0.13",
+        "h5py>=3.10,<4",
+        "importlib-resources>=6,<8",
+        "jax>=0.10,<0.11",
+        "joblib>=1.3,<2",
+        "matplotlib>=3.9,<4",
+        "ml-collections>=1.0,<2",
+        "numpy>=2.0,<3",
+        "optax>=0.2.5,<0.3",
+        "orbax-checkpoint>=0.11.25,<0.13",
+        "pillow>=11,<14",
+        "scikit-learn>=1.6,<2",
+        "scipy>=1.14,<2",
+        "tensorboardX>=2.6,<3",
+        "tensorflow-datasets>=4.9.9,<5",
+        "tqdm>=4.66,<5",
+    ],
+    extras_require={
+        "cuda": ["jax[cuda12]>=0.10,<0.11"],
+        "tpu": ["jax[tpu]>=0.10,<0.11"],
+        "dev": ["mypy>=1.13,<3", "pytest>=8,<10", "ruff>=0.14,<0.18"],
+    },
+)

@@ -1,0 +1,139 @@
+"""Configurations: what is accepted, what is refused and in which words."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cfasl_jax import config as config_lib
+from cfasl_jax import data, metrics
+from cfasl_jax.config import ConfigError
+from configs import default
+
+FILES = sorted(Path(default.__file__).parent.glob("[a-z]*.py"))
+DATA_FILES = [path for path in FILES if path.stem != "default"]
+
+
+def fields(**changes):
+    """The default's fields with some changed; "a__b" is field b of a."""
+    values = default.get_config().to_dict()
+    for name, value in changes.items():
+        *parents, last = name.split("__")
+        target = values
+        for parent in parents:
+            target = target[parent]
+        target[last] = value
+    return values
+
+
+def load(path, preset=""):
+    import importlib
+
+    return importlib.import_module(f"configs.{path.stem}").get_config(preset)
+
+
+def test_default_is_valid_and_frozen():
+    config = config_lib.from_dict(fields())
+    with pytest.raises(AttributeError):
+        config.beta = 2.0
+    assert hash(config) == hash(config_lib.from_dict(fields()))
+
+
+@pytest.mark.parametrize("preset", ["", "quick"])
+@pytest.mark.parametrize("path", DATA_FILES, ids=lambda path: path.stem)
+def test_every_file_is_valid(path, preset):
+    config = config_lib.from_dict(load(path, preset).to_dict())
+    assert config.dataset == path.stem
+    overrides = path.read_text().splitlines()
+    assert len(overrides) <= 30
+
+
+@pytest.mark.parametrize("path", DATA_FILES, ids=lambda path: path.stem)
+def test_unknown_preset_is_refused(path):
+    with pytest.raises(ValueError, match="unknown preset 'qick'"):
+        load(path, "qick")
+
+
+def test_paper_schedule():
+    shapes3d = config_lib.from_dict(load(DATA_FILES[-1]).to_dict())
+    assert (shapes3d.num_steps, shapes3d.latent_dim) == (500_000, 6)
+    dsprites = config_lib.from_dict(load(DATA_FILES[0]).to_dict())
+    assert (dsprites.num_steps, dsprites.latent_dim) == (300_000, 10)
+    assert (dsprites.hidden, shapes3d.hidden) == (128, 256)
+
+
+def test_round_trip_through_json():
+    config = config_lib.from_dict(fields(seeds=(1, 2, 3)))
+    again = config_lib.from_dict(json.loads(json.dumps(config_lib.to_dict(config))))
+    assert again == config
+
+
+def test_whole_numbers_are_fine_where_numbers_are_wanted():
+    assert config_lib.from_dict(fields(beta=4)).beta == 4.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset": "dsprite"}, "unknown data set 'dsprite'.*did you mean 'dsprites'"),
+        ({"objective": "betavae"}, "unknown objective.*did you mean 'beta_vae'"),
+        ({"data__source": "tfd"}, "unknown data.source 'tfd'.*did you mean 'tfds'"),
+        ({"fidelity__preset": "corected"}, "unknown fidelity.*'corrected'"),
+        ({"eval__protocol": "offical"}, "unknown eval.protocol.*'official'"),
+        ({"batch_size": 63}, "batch_size must be even, not 63"),
+        ({"batch_size": 0}, "batch_size must be at least 2"),
+        ({"seeds": ()}, "at least one seed"),
+        ({"seeds": (1, 1)}, "none twice"),
+        ({"seeds": (-1,)}, r"seeds\[0\] must be at least 0"),
+        ({"seeds": (2**31,)}, "seeds must be below"),
+        ({"beta": -1.0}, "beta must be at least 0, not -1"),
+        ({"beta": float("nan")}, "beta must be at least 0, not nan"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0"),
+        ({"codebook__elements": 0}, "codebook.elements must be at least 1"),
+        ({"num_steps": 1.5}, "num_steps must be of type int, not 1.5"),
+        ({"num_steps": True}, "num_steps must be of type int, not True"),
+        ({"cfasl": 1}, "cfasl must be of type bool"),
+        ({"weights__alpha": "1"}, "weights.alpha must be of type float"),
+        ({"log_every": 300}, r"checkpoint.every \(10000\) must be a multiple"),
+        ({"codebook__element": 3}, "unknown field 'codebook.element'.*elements"),
+    ],
+)
+def test_what_is_wrong_is_named(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        config_lib.from_dict(fields(**changes))
+
+
+def test_missing_field_is_named():
+    values = fields()
+    del values["weights"]["gamma"]
+    with pytest.raises(ConfigError, match=r"weights\.gamma is missing"):
+        config_lib.from_dict(values)
+
+
+def test_fidelity_presets_and_overrides():
+    corrected = config_lib.from_dict(fields()).fidelity
+    assert corrected == config_lib.Fidelity()
+    values = fields(fidelity__preset="official", fidelity__double_softmax=False)
+    values["codebook"]["elements"] = 16
+    official = config_lib.from_dict(values).fidelity
+    assert official.sigma2_from_mu
+    assert not official.double_softmax
+
+
+def test_official_needs_as_many_elements_as_sections():
+    values = fields(fidelity__preset="official", codebook__elements=5)
+    with pytest.raises(ConfigError, match=r"codebook.elements \(5\) must be at least"):
+        config_lib.from_dict(values)
+    values["cfasl"] = False
+    config_lib.from_dict(values)
+
+
+def test_default_names_every_switch():
+    switches = set(default.get_config().fidelity) - {"preset"}
+    assert switches == set(config_lib.Fidelity.__dataclass_fields__)
+
+
+def test_names_agree_with_those_who_serve_them():
+    assert set(config_lib.PROTOCOLS) == set(metrics.PROTOCOLS)
+    for name in config_lib.DATASETS:
+        assert data.load(name, "rendered", "").name == name

@@ -1,0 +1,62 @@
+import metrics_reference as reference
+import numpy as np
+import pytest
+from metrics_reference import TINY
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from cfasl_jax.metrics import explicitness
+from cfasl_jax.metrics.explicitness import roc_area
+
+FACTORS = reference.grid((4, 4, 4, 4))
+BINARY = np.tile(reference.grid((2, 2, 2)), (40, 1))
+
+
+def score(codes, factors=FACTORS):
+    return explicitness(codes, factors, TINY, reference.rng(), jobs=1)
+
+
+def test_perfect_binary_codes_score_one():
+    assert score(reference.perfect(BINARY), BINARY)["explicitness"] == 1.0
+
+
+def test_constant_codes_score_a_half():
+    assert score(reference.constant(FACTORS))["explicitness"] == 0.5
+
+
+@pytest.mark.parametrize("case", [reference.duplicated, reference.rotated])
+def test_a_copy_or_a_rotation_scores_what_the_codes_score(case):
+    plain = score(reference.perfect(FACTORS))["explicitness"]
+    assert score(case(FACTORS))["explicitness"] == pytest.approx(plain, abs=0.02)
+
+
+def test_noise_scores_near_a_half():
+    assert score(reference.noise(FACTORS))["explicitness"] == pytest.approx(
+        0.5, abs=0.1
+    )
+
+
+def test_agrees_with_the_plain_loop():
+    codes = reference.mixed(FACTORS)
+    rows = reference.rng().permutation(256)
+    train, test = rows[:160], rows[160:]
+    scaled = (codes - codes[train].mean(axis=0)) / codes[train].std(axis=0)
+    factors = []
+    for k in range(FACTORS.shape[1]):
+        areas = []
+        for value in range(FACTORS[:, k].max() + 1):
+            model = LogisticRegression().fit(scaled[train], FACTORS[train, k] == value)
+            found = model.decision_function(scaled[test])
+            areas.append(roc_auc_score(FACTORS[test, k] == value, found))
+        factors.append(np.mean(areas))
+    assert score(codes)["explicitness"] == pytest.approx(np.mean(factors), abs=1e-6)
+
+
+def test_area_with_ties_and_weights_agrees_with_scikit_learn():
+    random = reference.rng()
+    scores = random.integers(0, 6, 80).astype(float)
+    positive = random.random(80) < 0.4
+    weights = random.integers(0, 3, (4, 80))
+    expected = [roc_auc_score(positive, scores, sample_weight=row) for row in weights]
+    np.testing.assert_allclose(roc_area(scores, positive, weights), expected)
+    assert np.isnan(roc_area(scores, np.zeros(80, bool), weights)).all()

@@ -1,0 +1,171 @@
+"""A whole loss against its plain-loop version, term by term."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference
+import tiny
+
+from cfasl_jax.config import FIDELITIES, Fidelity
+from cfasl_jax.objectives import Noise
+
+B, D, L = 8, 3, 2
+S, P = D, B // 2
+IMAGE = (tiny.SIDE, tiny.SIDE, 1)
+RNG = np.random.default_rng(0)
+IMAGES = RNG.uniform(size=(B, *IMAGE)).astype(np.float32)
+NOISE = Noise(
+    eps=RNG.normal(size=(B, D)).astype(np.float32),
+    gumbel=RNG.gumbel(size=(P, S, 2)).astype(np.float32),
+    element=np.array([1, 0, 1]),
+)
+
+
+def evaluate(objective, hyper=None, seed=0):
+    params = objective.init(jax.random.key(seed), IMAGE)
+    loss = jax.jit(objective.loss)
+    total, terms = loss(params, IMAGES, NOISE, hyper or tiny.hyper())
+    return params, float(total), {name: float(value) for name, value in terms.items()}
+
+
+def softmax(x):
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def expected_terms(objective, params, threshold=0.2):
+    """Every term from its definition, in float64."""
+    fidelity = objective.fidelity
+    mu, logvar = (np.float64(x) for x in objective.encode(params, IMAGES))
+    z = mu + np.exp(logvar / 2) * NOISE.eps
+    z1, z2, mu1, mu2 = z[:P], z[P:], mu[:P], mu[P:]
+    half = mu2 / 2 if fidelity.sigma2_from_mu else logvar[P:] / 2
+    phi = np.concatenate([mu1, np.exp(logvar[:P] / 2), mu2, np.exp(half)], axis=1)
+    heads = params["codebook"]["heads"]
+    out = (phi @ np.float64(heads["kernel"]) + np.float64(heads["bias"])).reshape(
+        P, S, 2 + L
+    )
+    p, a = out[..., :2], softmax(out[..., 2:])
+    noisy = p + NOISE.gumbel
+    sw = (noisy[..., 1] > noisy[..., 0]).astype(float)
+    A = np.float64(params["codebook"]["generators"])
+    M = reference.composite(A, sw, a)
+    delta = reference.displacement(A, z)
+    far = z1 - z2 if fidelity.targets_from_sample else mu1 - mu2
+    changed = np.abs(far) > threshold
+    back, forth = reference.act(z2, -M), reference.act(z1, M)
+    commute = (
+        reference.commutator_official
+        if fidelity.commutator_memory_order
+        else reference.commutator
+    )
+
+    def rec(codes):
+        logits = np.asarray(objective.decode(params, np.float32(codes)))
+        return reference.reconstruction(logits, IMAGES, objective.likelihood).mean()
+
+    return {
+        "reconstruction": rec(z),
+        "kl": reference.kl(mu, logvar).mean(),
+        "parallel": reference.parallel(delta),
+        "perpendicular": reference.perpendicular(delta, NOISE.element),
+        "sparsity": reference.sparsity(delta),
+        "commutator": commute(A),
+        "factor_prediction": reference.factor_prediction(
+            softmax(p) if fidelity.double_softmax else p, changed
+        ),
+        "encoder_equivariance": reference.encoder_equivariance(z1, z2, M),
+        "decoder_equivariance": rec(np.concatenate([back, forth])),
+    }
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_cfasl_terms_agree_with_plain_loops(likelihood):
+    objective = tiny.objective(D, L, likelihood=likelihood)
+    params, total, terms = evaluate(objective)
+    expected = expected_terms(objective, params)
+    assert terms.keys() == expected.keys()
+    chex.assert_trees_all_close(terms, expected, rtol=2e-4)
+    h = tiny.hyper()
+    biases = ["parallel", "perpendicular", "sparsity", "commutator"]
+    weighted = (
+        expected["reconstruction"]
+        + h.beta * expected["kl"]
+        + h.alpha * sum(expected[name] for name in biases)
+        + h.gamma * expected["factor_prediction"]
+        + h.lamb * expected["encoder_equivariance"]
+        + h.epsilon * expected["decoder_equivariance"]
+    )
+    np.testing.assert_allclose(total, weighted, rtol=1e-5)
+
+
+SWITCHES = [
+    name
+    for name in Fidelity.__dataclass_fields__
+    if name
+    not in ("soft_noisy_switch", "perpendicular_below_sections", "published_init")
+]
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_each_switch_alone_agrees_with_its_plain_loop(name):
+    objective = tiny.objective(D, L, **{name: True})
+    params, _, terms = evaluate(objective)
+    chex.assert_trees_all_close(terms, expected_terms(objective, params), rtol=2e-4)
+    _, _, without = evaluate(tiny.objective(D, L))
+    assert any(abs(terms[k] - without[k]) > 1e-3 * abs(without[k]) for k in terms)
+
+
+def test_soft_noisy_switch_is_published_gumbel_softmax():
+    objective = tiny.objective(D, L, soft_noisy_switch=True)
+    logits = RNG.normal(size=(P, S, 2)).astype(np.float32)
+    # A tie within the temperature, where a hard switch and this one differ.
+    gumbel = NOISE.gumbel.copy()
+    gumbel[0, 0] = [logits[0, 0, 1] - logits[0, 0, 0] - 5e-5, 0.0]
+    got = objective.switch(logits, jnp.asarray(gumbel))
+    noisy = (np.float64(logits) + gumbel) / 1e-4
+    np.testing.assert_allclose(got, softmax(noisy)[..., 1], atol=2e-3)
+    assert 0.5 < got[0, 0] < 0.7
+
+
+def test_perpendicular_draws_below_sections_only_when_asked():
+    assert tiny.objective(3, 8).drawn_elements == 8
+    published = tiny.objective(3, 8, perpendicular_below_sections=True)
+    assert published.drawn_elements == 3
+
+
+def test_baseline_is_the_plain_elbo():
+    objective = tiny.objective(D, cfasl=False)
+    params, total, terms = evaluate(objective)
+    assert set(params) == {"encoder", "decoder"}
+    assert set(terms) == {"reconstruction", "kl"}
+    expected = terms["reconstruction"] + 2.0 * terms["kl"]
+    np.testing.assert_allclose(total, expected, rtol=1e-6)
+
+
+def test_weights_are_traced():
+    objective = tiny.objective(D, L)
+    params = objective.init(jax.random.key(0), IMAGE)
+    loss = jax.jit(chex.assert_max_traces(objective.loss, n=1))
+    totals = [
+        float(loss(params, IMAGES, NOISE, tiny.hyper(beta=beta))[0])
+        for beta in (1.0, 2.0, 3.0)
+    ]
+    np.testing.assert_allclose(totals[2] - totals[1], totals[1] - totals[0], rtol=1e-3)
+
+
+@pytest.mark.parametrize("fidelity", FIDELITIES)
+def test_gradients_are_finite_and_reach_every_parameter(fidelity):
+    import dataclasses
+
+    switches = dataclasses.asdict(FIDELITIES[fidelity])
+    objective = tiny.objective(D, 4, **switches)
+    params = objective.init(jax.random.key(0), IMAGE)
+    gradient = jax.grad(lambda p: objective.loss(p, IMAGES, NOISE, tiny.hyper())[0])(
+        params
+    )
+    chex.assert_tree_all_finite(gradient)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
+        assert np.abs(leaf).max() > 0, jax.tree_util.keystr(path)

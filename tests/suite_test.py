@@ -1,0 +1,170 @@
+import dataclasses
+import json
+
+import metrics_reference as reference
+import numpy as np
+import pytest
+from metrics_reference import TINY
+
+from cfasl_jax.metrics import (
+    METRICS,
+    aggregate,
+    format_scores,
+    format_summary,
+    score,
+    score_arrays,
+)
+
+SIZES = (4, 5, 3, 5)
+FACTORS = reference.grid(SIZES)
+CODES = reference.mixed(FACTORS)
+ENCODE = reference.lookup(CODES, SIZES)
+PROTOCOL = dataclasses.replace(TINY, dci_trees=2, chance_repeats=1)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("chance")
+    return score(ENCODE, SIZES, PROTOCOL, 3, cache_dir=folder, jobs=1)
+
+
+def test_every_metric_is_scored_with_what_it_depends_on(results):
+    assert list(results["metrics"]) == list(METRICS)
+    assert results["unavailable"] == {}
+    headlines = {"z_diff", "fvm", "m_fvm_2", "m_fvm_3", "mig", "sap", "disentanglement"}
+    headlines |= {"completeness", "modularity", "explicitness", "infom", "infoe"}
+    assert headlines | {"infoc", "irs", "fvm_held_out"} <= set(results["scores"])
+    for entry in results["scores"].values():
+        assert np.isfinite(entry["value"])
+        assert np.isfinite(entry["chance"])
+    assert results["protocol"] == "fast (modified)"
+    assert results["protocol_fields"] == dataclasses.asdict(PROTOCOL)
+    assert (results["seed"], results["dims"], results["active_dims"]) == (3, 5, 4)
+    assert all(entry["seconds"] > 0 for entry in results["metrics"].values())
+
+
+def test_results_can_be_written_as_json(results):
+    assert json.loads(json.dumps(results))["scores"] == results["scores"]
+
+
+def test_a_score_does_not_depend_on_the_other_metrics(results):
+    alone = score(ENCODE, SIZES, PROTOCOL, 3, metrics=["sap", "m_fvm"], chance=False)
+    for name, entry in alone["scores"].items():
+        assert entry["value"] == results["scores"][name]["value"]
+        assert entry["chance"] is None
+    assert list(alone["metrics"]) == ["sap", "m_fvm"]
+
+
+def test_another_seed_gives_other_scores(results):
+    other = score(ENCODE, SIZES, PROTOCOL, 4, metrics=["mig", "fvm"], chance=False)
+    assert other["scores"]["mig"]["value"] != results["scores"]["mig"]["value"]
+
+
+def test_images_are_asked_for_in_few_large_batches():
+    spy = reference.Spy(ENCODE)
+    score(spy, SIZES, PROTOCOL, chance=False, jobs=1)
+    # Points, z-diff, and the variances and votes of FVM and of m-FVM_2 and m-FVM_3.
+    assert len(spy.calls) == 1 + 1 + 2 + 3
+
+
+def test_images_of_the_points_are_distinct():
+    spy = reference.Spy(ENCODE)
+    score(spy, SIZES, PROTOCOL, metrics=["mig"], chance=False)
+    (asked,) = spy.calls
+    assert len(np.unique(asked, axis=0)) == len(asked) == 256
+
+
+def test_active_dimensions_are_counted_on_the_means_where_given():
+    protocol = dataclasses.replace(PROTOCOL, codes="sample")
+    means = CODES * [1, 1, 0, 0, 0]
+    options = {"metrics": ["mig"], "chance": False}
+    plain = score(ENCODE, SIZES, protocol, **options)
+    counted = score(ENCODE, SIZES, protocol, mean_codes=means, **options)
+    assert (plain["active_dims"], counted["active_dims"]) == (4, 2)
+    assert any("counted on samples" in note for note in plain["notes"])
+    assert not any("counted on samples" in note for note in counted["notes"])
+
+
+def test_progress_is_reported():
+    names = []
+    score(
+        ENCODE,
+        SIZES,
+        PROTOCOL,
+        metrics=["irs", "mig"],
+        chance=False,
+        report=names.append,
+    )
+    assert names == ["mig", "irs"]
+
+
+def test_arrays_score_like_the_grid_where_they_hold_it(results, tmp_path):
+    labels = 3 * FACTORS + 1
+    options = {"cache_dir": tmp_path, "jobs": 1, "chance": False}
+    stored = score_arrays(CODES, labels, PROTOCOL, 3, **options)
+    assert stored["codes"] == "as given"
+    assert stored["sizes"] == list(SIZES)
+    for name in ("fvm", "z_diff", "m_fvm_2"):
+        expected = results["scores"][name]["value"]
+        assert stored["scores"][name]["value"] == pytest.approx(expected, abs=0.2)
+    assert stored["scores"]["modularity"]["value"] == pytest.approx(
+        results["scores"]["modularity"]["value"], abs=0.1
+    )
+
+
+def test_metrics_that_the_rows_do_not_allow_are_named_with_the_reason():
+    rows = reference.rng().permutation(300)[:260]
+    thinned = score_arrays(
+        CODES[rows],
+        FACTORS[rows],
+        PROTOCOL,
+        metrics=["mig", "fvm", "m_fvm"],
+        chance=False,
+    )
+    assert set(thinned["metrics"]) == {"mig", "fvm"}
+    assert "some values leave" in thinned["unavailable"]["m_fvm"]
+    assert "m_fvm: not computed, with the factors" in format_scores(thinned)
+
+
+def test_arrays_that_allow_nothing_are_refused():
+    rows = reference.rng().permutation(300)[:200]
+    with pytest.raises(
+        ValueError, match=r"no metric can be computed .*m_fvm: with the"
+    ):
+        score_arrays(CODES[rows], FACTORS[rows], PROTOCOL, metrics=["m_fvm"])
+
+
+def test_fewer_rows_than_the_protocol_needs_are_refused():
+    with pytest.raises(
+        ValueError, match=r"dlib needs 15000 rows, got 300.*than mig, sap"
+    ):
+        score_arrays(CODES, FACTORS)
+    with pytest.raises(ValueError, match="needs 256 rows, got 255"):
+        score_arrays(CODES[:255], FACTORS[:255], PROTOCOL, metrics=["mig"])
+
+
+def test_bad_arrays_and_names_are_refused():
+    with pytest.raises(ValueError, match="factors must be integers, got float64"):
+        score_arrays(CODES, FACTORS.astype(float), PROTOCOL)
+    with pytest.raises(ValueError, match="did you mean 'irs'"):
+        score_arrays(CODES, FACTORS, PROTOCOL, metrics=["iris"])
+    with pytest.raises(ValueError, match="did you mean 'dlib'"):
+        score_arrays(CODES, FACTORS, "dlip")
+    with pytest.raises(ValueError, match="no metrics chosen"):
+        score(ENCODE, SIZES, PROTOCOL, metrics=[])
+
+
+def test_repeated_rows_are_noted():
+    codes, factors = np.tile(CODES, (2, 1)), np.tile(FACTORS, (2, 1))
+    twice = score_arrays(codes, factors, PROTOCOL, metrics=["mig"], chance=False)
+    assert any("300 rows repeat another row" in note for note in twice["notes"])
+    once = score_arrays(CODES, FACTORS, PROTOCOL, metrics=["mig"], chance=False)
+    assert not any("repeat another" in note for note in once["notes"])
+
+
+def test_tables_name_every_score(results):
+    text = format_scores(results)
+    assert all(f"\n{name} " in text for name in results["scores"])
+    assert "protocol fast (modified), codes mean, seed 3, 4 of 5 dimensions" in text
+    summary = format_summary(aggregate([results, results]))
+    assert all(f"\n{name} " in summary for name in results["scores"])
