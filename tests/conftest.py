@@ -1,7 +1,16 @@
-"""Shared settings of the tests: silent rank promotion is an error."""
+"""Shared settings of the tests."""
+
+import os
+
+# Tests compile many small programs and run each a few times: compiling fast matters
+# more than fast code. Before JAX is imported, which reads it.
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
+)
 
 import jax
 
+# Silent rank promotion hides mistakes in shapes.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Several devices on the CPU, to compare parallel training with plain training.

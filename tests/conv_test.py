@@ -1,4 +1,4 @@
-"""The matmul form against plain loops, and every form's gradients against the library."""
+"""Both forms against plain loops, their gradients against the library's."""
 
 from collections.abc import Callable
 
@@ -72,17 +72,22 @@ CASES = [(conv, loop_conv, library_conv, shape) for shape in CONV_SHAPES] + [
 ]
 
 
-@pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(("op", "loop", "library", "shape"), CASES)
 def test_values_equal_plain_loop(
-    op: Callable, loop: Callable, library: Callable, shape: tuple, form: str, jit: bool
+    op: Callable, loop: Callable, library: Callable, shape: tuple, form: str
 ):
     del library
     x, kernel = make(*shape)
-    apply = jax.jit(op, static_argnums=2) if jit else op
-    y = apply(x, kernel, form)
+    y = jax.jit(op, static_argnums=2)(x, kernel, form)
     assert y.dtype == jnp.float32
+    np.testing.assert_allclose(y, loop(x, kernel), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("op", "loop"), [case[:2] for case in (CASES[1], CASES[-1])])
+def test_works_outside_jit(op: Callable, loop: Callable):
+    x, kernel = make(6, 6, 2, 3)
+    y = op(x, kernel, "matmul")
     np.testing.assert_allclose(y, loop(x, kernel), rtol=1e-4, atol=1e-4)
 
 
@@ -105,7 +110,7 @@ def test_gradients_equal_the_library_s(
     chex.assert_trees_all_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("channels", [(2, 3), (5, 1)])
+@pytest.mark.parametrize("channels", [(1, 4), (5, 1)])
 @pytest.mark.parametrize("op", [conv, conv_transpose])
 def test_check_grads_to_second_order(op: Callable, channels: tuple[int, int]):
     x, kernel = make(6, 6, *channels, n=1)
@@ -113,12 +118,14 @@ def test_check_grads_to_second_order(op: Callable, channels: tuple[int, int]):
     def squared(x: chex.Array, kernel: chex.Array) -> chex.Array:
         return jnp.square(op(x, kernel, "matmul"))
 
-    check_grads(jax.jit(squared), (x, kernel), order=2, atol=0.05, rtol=0.05, eps=1e-2)
+    check_grads(
+        jax.jit(squared), (x, kernel), order=2, modes=["rev"], atol=0.05, rtol=0.05
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("op", [conv, conv_transpose])
-@pytest.mark.parametrize("channels", [(2, 5), (5, 1)])
+@pytest.mark.parametrize("channels", [(1, 4), (5, 1)])
 def test_runs_together_equal_runs_alone(
     op: Callable, channels: tuple[int, int], form: str
 ):

@@ -4,6 +4,7 @@ import dataclasses
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from cfasl_jax import config as config_lib
@@ -65,7 +66,7 @@ def dataset():
     rng = np.random.default_rng(0)
     n = GRID.num_points
     return Dataset(
-        store=rng.integers(0, 256, (n, SIDE, SIDE, 1)).astype(np.uint8),
+        store=jnp.asarray(rng.integers(0, 256, (n, SIDE, SIDE, 1)), jnp.uint8),
         name="tiny",
         source="made by the tests",
         grid=GRID,

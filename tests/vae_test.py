@@ -1,5 +1,7 @@
 """Shapes, sizes, initialisers and values of the encoder and the decoder."""
 
+import functools
+import itertools
 from collections.abc import Callable
 
 import chex
@@ -22,43 +24,62 @@ D = 3
 HIDDEN = 16
 
 
-def init(module: flax.linen.Module, x: chex.Array, seed: int = 0) -> chex.ArrayTree:
-    return jax.jit(module.init)(jax.random.key(seed), x)["params"]
+def images(n: int, channels: int = 1) -> chex.Array:
+    return jax.random.uniform(jax.random.key(9), (n, 64, 64, channels))
+
+
+@functools.cache
+def encoder_params() -> chex.ArrayTree:
+    return jax.jit(Encoder(HIDDEN, D).init)(jax.random.key(0), images(1))["params"]
+
+
+@functools.cache
+def decoder_params() -> chex.ArrayTree:
+    return jax.jit(Decoder(HIDDEN, 1).init)(jax.random.key(1), jnp.ones((1, D)))[
+        "params"
+    ]
+
+
+@functools.cache
+def encode() -> Callable:
+    encoder = Encoder(HIDDEN, D)
+    return jax.jit(lambda x: encoder.apply({"params": encoder_params()}, x))
+
+
+@functools.cache
+def decode() -> Callable:
+    decoder = Decoder(HIDDEN, 1)
+    return jax.jit(lambda z: decoder.apply({"params": decoder_params()}, z))
 
 
 def size(params: chex.ArrayTree) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
-def images(n: int, channels: int) -> chex.Array:
-    return jax.random.uniform(jax.random.key(9), (n, 64, 64, channels))
-
-
 @pytest.mark.parametrize("channels", [1, 3])
 def test_shapes_and_parameter_counts(channels: int):
+    key = jax.random.key(0)
     encoder, decoder = Encoder(HIDDEN, D), Decoder(HIDDEN, channels)
-    x, z = images(2, channels), jnp.ones((2, D))
-    encoder_params, decoder_params = init(encoder, x), init(decoder, z)
-    mu, logvar = encoder.apply({"params": encoder_params}, x)
-    chex.assert_shape([mu, logvar], (2, D))
-    logits = decoder.apply({"params": decoder_params}, z)
-    chex.assert_shape(logits, (2, 64, 64, channels))
-    leaves = jax.tree.leaves((encoder_params, decoder_params, mu, logvar, logits))
+    x, z = jnp.ones((2, 64, 64, channels)), jnp.ones((2, D))
+    (mu, logvar), encoder_vars = jax.eval_shape(encoder.init_with_output, key, x)
+    logits, decoder_vars = jax.eval_shape(decoder.init_with_output, key, z)
+    assert mu.shape == logvar.shape == (2, D)
+    assert logits.shape == (2, 64, 64, channels)
+    leaves = jax.tree.leaves((encoder_vars, decoder_vars, mu, logvar, logits))
     assert {leaf.dtype for leaf in leaves} == {jnp.dtype("float32")}
 
-    def count(widths: list[int], weights: int) -> int:
-        pairs = zip(widths[:-1], widths[1:], strict=True)
-        return sum(weights * i * o + o for i, o in pairs)
+    def count(widths: list[int], taps: int) -> int:
+        return sum(taps * i * o + o for i, o in itertools.pairwise(widths))
 
     convs = count([channels, 32, 32, 64, 64], 16)
     heads = 2 * (HIDDEN * D + D)
-    assert size(encoder_params) == convs + count([2 * 2 * 64, HIDDEN], 1) + heads
+    assert size(encoder_vars) == convs + count([2 * 2 * 64, HIDDEN], 1) + heads
     transposed = count([64, 64, 32, 32, channels], 16)
-    assert size(decoder_params) == transposed + count([D, HIDDEN, 4 * 4 * 64], 1)
+    assert size(decoder_vars) == transposed + count([D, HIDDEN, 4 * 4 * 64], 1)
 
 
 def test_parameters_are_a_plain_nested_dict():
-    params = init(Encoder(HIDDEN, D), images(1, 1))
+    params = encoder_params()
     assert type(params) is dict
     assert set(params) == {"features", "hidden", "mu", "logvar"}
     assert set(params["features"]) == {f"conv_{i}" for i in range(4)}
@@ -66,8 +87,8 @@ def test_parameters_are_a_plain_nested_dict():
 
 
 def test_weights_fill_the_xavier_interval_and_biases_are_zero():
-    params = init(Decoder(HIDDEN, 1), jnp.ones((1, D)))
-    for path, leaf in flax.traverse_util.flatten_dict(params).items():
+    both = {"encoder": encoder_params(), "decoder": decoder_params()}
+    for path, leaf in flax.traverse_util.flatten_dict(both).items():
         if path[-1] == "bias":
             np.testing.assert_array_equal(leaf, 0)
             continue
@@ -100,10 +121,11 @@ def test_bias_initialisers_get_the_layer_s_fan_in():
         seen.append(fan_in)
         return zero_bias(fan_in)
 
-    init(Encoder(HIDDEN, D, bias_init=spy), images(1, 3))
+    key = jax.random.key(0)
+    jax.eval_shape(Encoder(HIDDEN, D, bias_init=spy).init, key, images(1, 3))
     assert seen == [*ENCODER_FAN_IN.values(), 256, HIDDEN, HIDDEN]
     seen.clear()
-    init(Decoder(HIDDEN, 3, bias_init=spy), jnp.ones((1, D)))
+    jax.eval_shape(Decoder(HIDDEN, 3, bias_init=spy).init, key, jnp.ones((1, D)))
     assert seen == [D, HIDDEN, *DECODER_FAN_IN.values()]
 
 
@@ -119,20 +141,18 @@ def test_bias_initialisers_draw_from_their_intervals():
 
 
 def test_both_forms_give_the_same_values_and_gradients():
-    x = images(2, 3)
-    params = init(Encoder(HIDDEN, D, form="lax"), x)
-    decoder_params = init(Decoder(HIDDEN, 3, form="lax"), jnp.ones((1, D)))
+    x = images(2)
 
     def gradients(form: str) -> chex.ArrayTree:
         encoder = Encoder(HIDDEN, D, form=form)
-        decoder = Decoder(HIDDEN, 3, form=form)
+        decoder = Decoder(HIDDEN, 1, form=form)
 
-        def loss(params: chex.ArrayTree, decoder_params: chex.ArrayTree) -> chex.Array:
-            mu, logvar = encoder.apply({"params": params}, x)
-            logits = decoder.apply({"params": decoder_params}, mu + logvar)
+        def loss(params: tuple[chex.ArrayTree, chex.ArrayTree]) -> chex.Array:
+            mu, logvar = encoder.apply({"params": params[0]}, x)
+            logits = decoder.apply({"params": params[1]}, mu + logvar)
             return jnp.mean(jnp.square(logits - x))
 
-        return jax.jit(jax.value_and_grad(loss, (0, 1)))(params, decoder_params)
+        return jax.jit(jax.value_and_grad(loss))((encoder_params(), decoder_params()))
 
     chex.assert_trees_all_close(
         gradients("matmul"), gradients("lax"), rtol=1e-3, atol=1e-6
@@ -140,39 +160,40 @@ def test_both_forms_give_the_same_values_and_gradients():
 
 
 def test_jit_equals_no_jit():
-    encoder, x = Encoder(HIDDEN, D), images(2, 1)
-    params = init(encoder, x)
-    plain = encoder.apply({"params": params}, x)
-    jitted = jax.jit(encoder.apply)({"params": params}, x)
-    chex.assert_trees_all_close(plain, jitted, rtol=1e-4, atol=1e-5)
+    x = images(3)
+    plain = Encoder(HIDDEN, D).apply({"params": encoder_params()}, x)
+    chex.assert_trees_all_close(plain, encode()(x), rtol=1e-4, atol=1e-5)
 
 
 def test_samples_do_not_mix():
-    encoder, decoder = Encoder(HIDDEN, D), Decoder(HIDDEN, 1)
-    x, z = images(3, 1), jax.random.normal(jax.random.key(1), (3, D))
-    encode, decode = jax.jit(encoder.apply), jax.jit(decoder.apply)
-    variables = {"params": init(encoder, x)}
-    np.testing.assert_allclose(
-        encode(variables, x)[0][1:2], encode(variables, x[1:2])[0], rtol=1e-4, atol=1e-5
+    x, z = images(3), jax.random.normal(jax.random.key(1), (3, D))
+    others = jnp.array([2, 1, 0])
+    mu, logvar = encode()(x)
+    chex.assert_trees_all_close(
+        encode()(x[others]), (mu[others], logvar[others]), rtol=1e-4, atol=1e-5
     )
-    variables = {"params": init(decoder, z)}
+    logits = decode()(z)
+    assert jnp.abs(logits[0] - logits[2]).max() > 1e-3
     np.testing.assert_allclose(
-        decode(variables, z)[1:2], decode(variables, z[1:2]), rtol=1e-4, atol=1e-5
+        decode()(z[others]), logits[others], rtol=1e-4, atol=1e-5
     )
 
 
 def test_heads_are_linear_in_the_features():
     """No activation between the convolutions' features and mu, logvar."""
-    encoder, x = Encoder(HIDDEN, D), images(4, 1)
-    params = init(encoder, x)
+    x, params = images(3), encoder_params()
     features = ConvFeatures().apply({"params": params["features"]}, x)
+    assert features.shape == (3, 256)
     assert features.min() >= 0
-    kernel = {name: params[name]["affine"]["kernel"] for name in ("hidden", "logvar")}
-    _, logvar = encoder.apply({"params": params}, x)
-    expected = np.asarray(features) @ kernel["hidden"] @ kernel["logvar"]
-    np.testing.assert_allclose(logvar, expected, rtol=1e-3, atol=1e-5)
+    kernel = {
+        name: params[name]["affine"]["kernel"] for name in ("hidden", "mu", "logvar")
+    }
+    hidden = np.asarray(features) @ kernel["hidden"]
+    mu, logvar = encode()(x)
+    np.testing.assert_allclose(mu, hidden @ kernel["mu"], rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(logvar, hidden @ kernel["logvar"], rtol=1e-3, atol=1e-5)
 
 
 def test_refuses_images_of_another_size():
     with pytest.raises(AssertionError):
-        init(Encoder(HIDDEN, D), jnp.zeros((1, 32, 32, 1)))
+        Encoder(HIDDEN, D).init(jax.random.key(0), jnp.zeros((1, 32, 32, 1)))

@@ -49,20 +49,24 @@ def _sum_of_logs(x: jax.Array) -> jax.Array:
 
 
 def _section_alignment(
-    rows: jax.Array, columns: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """One section's sum of -log(cos^2 + floor) and its gradients, [N, D] and [M, D]."""
+    section: tuple[jax.Array, jax.Array],
+) -> tuple[jax.Array, jax.Array]:
+    """One section's sum of -log(cos^2 + floor), and its gradient by the rows [N, D]."""
+    rows, columns = section
     cos = jnp.matmul(rows, columns.T, precision=_HIGHEST)
     cos2 = cos * cos + _COS2_FLOOR
     slope = -2.0 * cos / cos2
-    d_rows = jnp.matmul(slope, columns, precision=_HIGHEST)
-    d_columns = jnp.matmul(slope.T, rows, precision=_HIGHEST)
-    return -_sum_of_logs(cos2), d_rows, d_columns
+    return -_sum_of_logs(cos2), jnp.matmul(slope, columns, precision=_HIGHEST)
 
 
 @jax.custom_vjp
 def _mean_log_alignment(rows: jax.Array, columns: jax.Array) -> jax.Array:
-    """Mean of -log(cos^2 + floor) over sections and pairs, [S, N, D] and [S, M, D]."""
+    """Mean of -log(cos^2 + floor) over sections and pairs, [S, N, D] and [S, M, D].
+
+    The columns are the rows of all devices, and constants to the gradient: each pair
+    of samples occurs twice, and by symmetry what one of them gets as a column equals
+    what it gets as a row. So the gradient by the rows, doubled, is the whole.
+    """
     return _mean_log_alignment_fwd(rows, columns)[0]
 
 
@@ -72,17 +76,16 @@ def _mean_log_alignment_fwd(
     # The gradient of a scalar is known up to one factor, so it is formed while a
     # section's matrix of cosines is in the cache: kept for a backward pass, the S
     # matrices of (L B)^2 numbers would be most of a step's memory and time.
-    sums, d_rows, d_columns = jax.lax.map(
-        lambda section: _section_alignment(*section), (rows, columns)
-    )
+    sums, slopes = jax.lax.map(_section_alignment, (rows, columns))
     pairs = rows.shape[0] * rows.shape[1] * columns.shape[1]
-    return sums.sum() / pairs, (d_rows / pairs, d_columns / pairs)
+    return sums.sum() / pairs, (2.0 / pairs * slopes, columns)
 
 
 def _mean_log_alignment_bwd(
-    gradients: tuple[jax.Array, jax.Array], cotangent: jax.Array
+    residual: tuple[jax.Array, jax.Array], cotangent: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    return cotangent * gradients[0], cotangent * gradients[1]
+    gradient, columns = residual
+    return cotangent * gradient, jnp.zeros_like(columns)
 
 
 _mean_log_alignment.defvjp(_mean_log_alignment_fwd, _mean_log_alignment_bwd)

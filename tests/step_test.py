@@ -1,0 +1,165 @@
+"""One step: its draws, its update, many of them, and runs trained together."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from cfasl_jax.objectives import Noise
+from cfasl_jax.training import state as state_lib
+from cfasl_jax.training import step as step_lib
+
+P, D, L = 4, 3, 2
+OBJECTIVE = tiny.objective(D, L)
+ADAM = state_lib.optimizer(clip_norm=1.0)
+IMAGE = (tiny.SIDE, tiny.SIDE, 1)
+WHOLE = step_lib.shard(P, 1, 0)
+
+
+def initial(seed=0):
+    return state_lib.init(OBJECTIVE, ADAM, jnp.uint32(seed), IMAGE)
+
+
+@jax.jit
+def steps(state, seed, hyper):
+    return step_lib.train_steps(
+        OBJECTIVE, ADAM, 2, state, tiny.dataset(), seed, hyper, WHOLE
+    )
+
+
+def test_shards_share_out_whole_pairs():
+    parts = [step_lib.shard(6, 3, device) for device in range(3)]
+    np.testing.assert_array_equal(np.concatenate([p.pair for p in parts]), range(6))
+    for part in parts:
+        first, second = np.split(np.asarray(part.sample), 2)
+        np.testing.assert_array_equal(first, part.pair)
+        np.testing.assert_array_equal(second, part.pair + 6)
+
+
+def test_draws_do_not_depend_on_the_number_of_devices():
+    key = jax.random.key(3)
+    whole = step_lib.draw(key, OBJECTIVE, 1000, WHOLE)
+    for device in range(2):
+        part = step_lib.shard(P, 2, device)
+        drawn = step_lib.draw(key, OBJECTIVE, 1000, part)
+        np.testing.assert_array_equal(drawn.indices, whole.indices[part.sample])
+        np.testing.assert_array_equal(drawn.noise.eps, whole.noise.eps[part.sample])
+        np.testing.assert_array_equal(drawn.noise.gumbel, whole.noise.gumbel[part.pair])
+        np.testing.assert_array_equal(drawn.noise.element, whole.noise.element)
+
+
+def test_draws_have_their_distributions():
+    part = step_lib.shard(2000, 1, 0)
+    indices, noise = step_lib.draw(jax.random.key(0), OBJECTIVE, 20, part)
+    counts = np.bincount(indices, minlength=20)
+    assert counts.size == 20
+    np.testing.assert_allclose(counts, 200, atol=70)
+    np.testing.assert_allclose(noise.eps.mean(), 0, atol=0.03)
+    np.testing.assert_allclose(noise.eps.std(), 1, atol=0.03)
+    np.testing.assert_allclose(noise.gumbel.mean(), np.euler_gamma, atol=0.05)
+    np.testing.assert_allclose(noise.gumbel.std(), np.pi / np.sqrt(6), atol=0.05)
+    elements = [
+        step_lib.draw(jax.random.key(k), OBJECTIVE, 20, WHOLE).noise.element
+        for k in range(20)
+    ]
+    assert set(np.ravel(elements)) == set(range(L))
+
+
+def test_update_is_adam_on_the_clipped_gradient():
+    """Two steps against Kingma & Ba's algorithm written out in float64."""
+    state, hyper = initial(), tiny.hyper()
+    rng = np.random.default_rng(0)
+    images = rng.uniform(size=(2 * P, *IMAGE)).astype(np.float32)
+    noise = Noise(
+        eps=rng.normal(size=(2 * P, D)).astype(np.float32),
+        gumbel=rng.gumbel(size=(P, D, 2)).astype(np.float32),
+        element=np.zeros(D, int),
+    )
+    gradient = jax.jit(jax.grad(lambda p: OBJECTIVE.loss(p, images, noise, hyper)[0]))
+    step = jax.jit(
+        lambda s: step_lib.train_step(OBJECTIVE, ADAM, s, images, noise, hyper)
+    )
+    flat, tree = jax.tree_util.tree_flatten_with_path(state.params)
+    paths = [jax.tree_util.keystr(path) for path, _ in flat]
+    values = [np.float64(leaf) for _, leaf in flat]
+    m, v = [0.0] * len(values), [0.0] * len(values)
+    for t in (1, 2):
+        now = jax.tree.unflatten(tree, [np.float32(x) for x in values])
+        g = [np.float64(leaf) for leaf in jax.tree.leaves(gradient(now))]
+        norm = np.sqrt(sum(np.sum(x**2) for x in g))
+        assert norm > 1.0  # or nothing would be clipped
+        for i, x in enumerate(g):
+            x = x / norm
+            m[i] = 0.9 * m[i] + 0.1 * x
+            v[i] = 0.999 * v[i] + 0.001 * x**2
+            rate = 1e-3 if "['codebook']['heads']" in paths[i] else 1e-2
+            direction = (m[i] / (1 - 0.9**t)) / (np.sqrt(v[i] / (1 - 0.999**t)) + 1e-8)
+            values[i] = values[i] - rate * direction
+        state, _ = step(state)
+    got = [np.asarray(leaf) for leaf in jax.tree.leaves(state.params)]
+    for path, x, expected in zip(paths, got, values, strict=True):
+        np.testing.assert_allclose(x, expected, atol=2e-5, err_msg=path)
+
+
+def test_terms_are_logged_with_their_total():
+    _, terms = steps(initial(), jnp.uint32(0), tiny.hyper())
+    chex.assert_shape(list(terms.values()), (2,))
+    assert {"loss", "reconstruction", "kl", "parallel"} <= set(terms)
+
+
+def test_two_seeds_together_are_each_alone():
+    seeds = jnp.array([3, 8], jnp.uint32)
+    together = jax.vmap(lambda s: state_lib.init(OBJECTIVE, ADAM, s, IMAGE))(seeds)
+    hyper = jax.tree.map(lambda x: jnp.full(2, x), tiny.hyper())
+    state, terms = jax.jit(jax.vmap(steps))(together, seeds, hyper)
+    for run, seed in enumerate((3, 8)):
+        alone_state, alone_terms = steps(initial(seed), jnp.uint32(seed), tiny.hyper())
+        mine = jax.tree.map(lambda x, r=run: x[r], (state.params, terms))
+        chex.assert_trees_all_close(
+            mine, (alone_state.params, alone_terms), rtol=1e-5, atol=1e-5
+        )
+    assert not np.allclose(terms["loss"][0], terms["loss"][1])
+
+
+def test_settings_trained_together_keep_their_own_hyperparameters():
+    seeds = jnp.array([3, 3], jnp.uint32)
+    states = jax.vmap(lambda s: state_lib.init(OBJECTIVE, ADAM, s, IMAGE))(seeds)
+    hyper = jax.tree.map(lambda x: jnp.full(2, x), tiny.hyper())
+    hyper = hyper._replace(beta=jnp.array([0.0, 5.0]))
+    _, terms = jax.jit(jax.vmap(steps))(states, seeds, hyper)
+    np.testing.assert_allclose(terms["kl"][0, 0], terms["kl"][1, 0], rtol=1e-5)
+    difference = terms["loss"][1, 0] - terms["loss"][0, 0]
+    np.testing.assert_allclose(difference, 5 * terms["kl"][0, 0], rtol=1e-3)
+
+
+def test_a_step_draws_by_its_number_not_by_the_call():
+    """Two steps at once are one step and then one more, bit by bit."""
+
+    @jax.jit
+    def one(state):
+        return step_lib.train_steps(
+            OBJECTIVE,
+            ADAM,
+            1,
+            state,
+            tiny.dataset(),
+            jnp.uint32(0),
+            tiny.hyper(),
+            WHOLE,
+        )
+
+    middle, _ = one(initial())
+    last, _ = one(middle)
+    expected, _ = steps(initial(), jnp.uint32(0), tiny.hyper())
+    chex.assert_trees_all_close(last.params, expected.params, rtol=1e-6, atol=1e-7)
+    assert int(last.step) == 2
+
+
+@pytest.mark.parametrize("seed", [0, 2**31 - 1])
+def test_initial_state_is_a_function_of_the_seed(seed):
+    chex.assert_trees_all_equal(initial(seed).params, initial(seed).params)
+    other = initial(seed - 1 if seed else 1)
+    kernels = [s.params["encoder"]["Dense_0"]["kernel"] for s in (initial(seed), other)]
+    assert not np.allclose(*kernels)
