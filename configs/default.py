@@ -77,7 +77,7 @@ def get_config() -> ConfigDict:
 def with_preset(config: ConfigDict, preset: str) -> ConfigDict:
     """Apply what follows the colon of --config=FILE:PRESET; "" leaves the paper's."""
     if preset == "quick":
-        config.num_steps = 2_500
+        config.num_steps = 1_500
         config.learning_rate = 1e-3
         config.log_every = 100
         config.checkpoint.every = 500

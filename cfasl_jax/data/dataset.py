@@ -7,11 +7,10 @@ from typing import Any
 
 import chex
 import jax
+import jax.numpy as jnp
 
 from cfasl_jax.data.grid import FactorGrid
 from cfasl_jax.types import Likelihood
-
-SIDE = 64
 
 # (store, indices int32 [n]) -> images uint8 [n, 64, 64, C]
 Lookup = Callable[[Any, jax.Array], jax.Array]
@@ -61,7 +60,9 @@ class Dataset:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(H, W, C)."""
-        return (SIDE, SIDE, self.channels)
+        index = jax.ShapeDtypeStruct((1,), jnp.int32)
+        _, H, W, C = jax.eval_shape(self.images, index).shape
+        return H, W, C
 
     def images(self, indices: chex.Array) -> jax.Array:
         """Images at int32 [n] -> uint8 [n, 64, 64, C], on the device."""
