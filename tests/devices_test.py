@@ -77,7 +77,7 @@ def test_replicated_trees_come_back_as_they_were():
 
 def test_batch_must_be_divided_by_the_devices():
     devices.require_divisible(8)
-    with pytest.raises(ConfigError, match="4 devices do not divide.*multiple of 8"):
+    with pytest.raises(ConfigError, match=r"4 devices do not divide.*multiple of 8"):
         devices.require_divisible(12)
 
 
