@@ -4,13 +4,25 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 DATASETS = ("dsprites", "shapes3d")
 SOURCES = ("auto", "tfds", "rendered")
 OBJECTIVES = ("beta_vae",)
 MODES = ("all", "train", "evaluate", "analyze")
 PROTOCOLS = ("official", "dlib", "fast")
+METRICS = (
+    "fvm",
+    "z_diff",
+    "mig",
+    "sap",
+    "dci",
+    "m_fvm",
+    "modularity",
+    "explicitness",
+    "infomec",
+    "irs",
+)
 
 
 class ConfigError(ValueError):
@@ -107,6 +119,7 @@ class Eval:
     """How a run is scored; fields as in configs/default.py."""
 
     protocol: str
+    metrics: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,8 +202,9 @@ def _build(kind: type, fields: Mapping[str, Any], prefix: str) -> Any:
 def _convert(name: str, value: Any, kind: Any) -> Any:
     if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
         return _build(kind, value, prefix=f"{name}.")  # type: ignore[arg-type]
-    if kind == tuple[int, ...] and isinstance(value, list | tuple):
-        return tuple(_convert(f"{name}[{i}]", v, int) for i, v in enumerate(value))
+    if get_origin(kind) is tuple and isinstance(value, list | tuple):
+        item = get_args(kind)[0]
+        return tuple(_convert(f"{name}[{i}]", v, item) for i, v in enumerate(value))
     # bool is an int to Python, but True is no number of steps.
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
@@ -205,6 +219,8 @@ def _validate(config: Config) -> None:
     require_choice("data.source", config.data.source, SOURCES)
     require_choice("objective", config.objective, OBJECTIVES)
     require_choice("eval.protocol", config.eval.protocol, PROTOCOLS)
+    for name in config.eval.metrics:
+        require_choice("metric", name, METRICS)
     _validate_ranges(config)
     if config.batch_size % 2:
         raise ConfigError(

@@ -111,6 +111,7 @@ def _score(codes: Codes, grid: FactorGrid, config: Config, seed: int) -> dict[st
         grid.sizes,
         protocol,
         seed=seed,
+        metrics=config.eval.metrics or None,
         mean_codes=codes.mean(indices),
     )
     print(metrics.format_scores(scores))

@@ -58,12 +58,15 @@ def _revision() -> str:
 def claim(workdir: Path, config: Config, source: str) -> None:
     """Make a working directory this configuration's, or check that it is.
 
+    Until its first checkpoint a run holds nothing that another could spoil: a call that
+    failed at once must not stand in the way of its mended successor.
+
     Raises:
         ConfigError: where it belongs to a run with another configuration, naming the
             fields that differ, or where its images came from another source.
     """
     path = workdir / CONFIG_FILE
-    if path.exists():
+    if path.exists() and any((workdir / "checkpoints").glob("[0-9]*")):
         written = json.loads(path.read_text(encoding="utf-8"))
         _require_same(workdir, written, config, source)
     record = {"config": config_lib.to_dict(config), "provenance": describe(source)}

@@ -70,6 +70,7 @@ def get_config() -> ConfigDict:
     # After training.
     config.eval = ConfigDict()
     config.eval.protocol = "official"  # official, dlib, fast
+    config.eval.metrics = ()  # names such as ("mig", "fvm"); empty: all
 
     return config
 

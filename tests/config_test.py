@@ -80,6 +80,7 @@ def test_whole_numbers_are_fine_where_numbers_are_wanted():
         ({"data__source": "tfd"}, "unknown data.source 'tfd'.*did you mean 'tfds'"),
         ({"fidelity__preset": "corected"}, "unknown fidelity.*'corrected'"),
         ({"eval__protocol": "offical"}, "unknown eval.protocol.*'official'"),
+        ({"eval__metrics": ("mgi",)}, "unknown metric 'mgi'.*did you mean 'mig'"),
         ({"batch_size": 63}, "batch_size must be even, not 63"),
         ({"batch_size": 0}, "batch_size must be at least 2"),
         ({"seeds": ()}, "at least one seed"),
@@ -135,5 +136,6 @@ def test_default_names_every_switch():
 
 def test_names_agree_with_those_who_serve_them():
     assert set(config_lib.PROTOCOLS) == set(metrics.PROTOCOLS)
+    assert config_lib.METRICS == tuple(metrics.METRICS)
     for name in config_lib.DATASETS:
         assert data.load(name, "rendered", "").name == name

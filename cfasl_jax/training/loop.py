@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -32,15 +32,24 @@ class InterruptedRunError(Exception):
 
 def initial_state(config: Config, objective: Objective, dataset: Dataset) -> TrainState:
     """The state of all runs before the first step, with a leading axis [R]."""
-    adam = state_lib.optimizer(config.clip_norm)
-
-    @jax.jit
-    def init(seeds: jax.Array) -> TrainState:
-        return jax.vmap(
-            lambda seed: state_lib.init(objective, adam, seed, dataset.image_shape)
-        )(seeds)
-
+    init = jax.jit(_initialiser(config, objective, dataset))
     return jax.tree.map(np.asarray, init(jnp.asarray(config.seeds, jnp.uint32)))
+
+
+def _template(config: Config, objective: Objective, dataset: Dataset) -> TrainState:
+    """Zeros of the shapes and types of a state; nothing is compiled for them."""
+    seeds = jax.ShapeDtypeStruct((len(config.seeds),), jnp.uint32)
+    shapes = jax.eval_shape(_initialiser(config, objective, dataset), seeds)
+    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+
+
+def _initialiser(
+    config: Config, objective: Objective, dataset: Dataset
+) -> Callable[[jax.Array], TrainState]:
+    """Seeds [R] -> state [R]."""
+    adam = state_lib.optimizer(config.clip_norm)
+    shape = dataset.image_shape
+    return jax.vmap(lambda seed: state_lib.init(objective, adam, seed, shape))
 
 
 def restore(
@@ -53,7 +62,7 @@ def restore(
     """
     with Checkpoints(workdir, config.checkpoint.keep) as checkpoints:
         try:
-            return checkpoints.restore(initial_state(config, objective, dataset))
+            return checkpoints.restore(_template(config, objective, dataset))
         except FileNotFoundError:
             raise ConfigError(
                 f"{workdir} holds no checkpoint yet: train first (--mode=train)"
@@ -76,13 +85,14 @@ def train(config: Config, dataset: Dataset, workdir: Path) -> TrainState:
     """
     devices.require_divisible(config.batch_size)
     objective = objectives.build(config, dataset.channels, dataset.likelihood)
-    state = initial_state(config, objective, dataset)
     with (
         _sigterm() as stop_asked,
         Checkpoints(workdir, config.checkpoint.keep) as checkpoints,
     ):
-        if checkpoints.latest_step() is not None:
-            state = checkpoints.restore(state)
+        if checkpoints.latest_step() is None:
+            state = initial_state(config, objective, dataset)
+        else:
+            state = checkpoints.restore(_template(config, objective, dataset))
         first_step = _step(state)
         if first_step >= config.num_steps:
             return state

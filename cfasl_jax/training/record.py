@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 
@@ -32,6 +33,8 @@ class Record:
         self._seeds = seeds
         if not active:
             return
+        self._first_step, self._num_steps = first_step, num_steps
+        self._start = time.monotonic()
         path = workdir / METRICS_FILE
         _forget_after(path, first_step)
         self._file = path.open("a", encoding="utf-8")
@@ -70,10 +73,11 @@ class Record:
         if not self._plain:
             self._bar.set_postfix_str(loss)
             return
-        rate = self._bar.format_dict["rate"] or 0.0
+        rate = (step - self._first_step) / (time.monotonic() - self._start)
+        left = (self._num_steps - step) / rate
         print(
-            f"step {step}/{self._bar.total}  {loss}",
-            f"{rate:.2f} steps/s" if rate else "",
+            f"step {step}/{self._num_steps}  {loss}  {rate:.2f} steps/s  "
+            f"{tqdm.format_interval(left)} left",
             file=sys.stderr,
             flush=True,
         )
