@@ -18,7 +18,7 @@ _EXIT_INTERRUPTED = 143
 
 
 def main(argv: list[str]) -> int:
-    """Run the command line; return the exit code: 0, 1, 2 (bad input) or 143."""
+    """Run the command line; return the exit code: 0, 1, 2 (bad input), 130 or 143."""
     try:
         _run(argv)
     except ConfigError as error:
@@ -27,6 +27,9 @@ def main(argv: list[str]) -> int:
         return _fail(f"error: {error}", code=1)
     except loop.InterruptedRunError as stop:
         return _fail(str(stop), code=_EXIT_INTERRUPTED)
+    except KeyboardInterrupt:
+        message = "interrupted; the same command resumes from the last checkpoint"
+        return _fail(message, code=130)
     return 0
 
 

@@ -136,6 +136,6 @@ def test_default_names_every_switch():
 
 def test_names_agree_with_those_who_serve_them():
     assert set(config_lib.PROTOCOLS) == set(metrics.PROTOCOLS)
-    assert config_lib.METRICS == tuple(metrics.METRICS)
+    assert tuple(metrics.METRICS) == config_lib.METRICS
     for name in config_lib.DATASETS:
         assert data.load(name, "rendered", "").name == name

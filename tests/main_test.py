@@ -33,6 +33,7 @@ SMALL = [
     "--config.log_every=2",
     "--config.checkpoint.every=2",
     "--config.batch_size=16",
+    '--config.eval.metrics=("mig", "sap")',
 ]
 
 

@@ -170,3 +170,13 @@ def test_comparison_refuses_what_it_cannot_show(workdir, tmp_path):
         write_comparison([workdir], tmp_path / "page.html")
     with pytest.raises(ValueError, match="holds no figures"):
         write_comparison([workdir, tmp_path], tmp_path / "page.html")
+
+
+@pytest.mark.parametrize(
+    ("on", "shown"),
+    [((), "corrected"), (("a", "b"), "official"), (("b",), "b")],
+)
+def test_fidelity_is_shown_as_its_preset_or_its_switches(on, shown):
+    switches = {name: name in on for name in ("a", "b")}
+    config = {"cfasl": True, "fidelity": switches}
+    assert f">{shown}<" in tables.summary({}, config)

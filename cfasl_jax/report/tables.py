@@ -75,7 +75,7 @@ def summary(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     """Returns the facts that a reader needs before the first number."""
     origin = results.get("provenance") or {}
     durations = results.get("durations") or {}
-    fidelity = config.get("fidelity") if config.get("cfasl") else None
+    fidelity = _fidelity(config.get("fidelity")) if config.get("cfasl") else None
     return facts(
         {
             "Data source": origin.get("data_source"),
@@ -86,6 +86,16 @@ def summary(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:
         }
         | {f"Time, {name}": duration(value) for name, value in durations.items()}
     )
+
+
+def _fidelity(switches: Mapping[str, bool] | str | None) -> str | None:
+    """Names the preset that the switches make up, or those that are on."""
+    if not isinstance(switches, Mapping):
+        return switches
+    on = [name for name, is_on in switches.items() if is_on]
+    if not on:
+        return "corrected"
+    return "official" if len(on) == len(switches) else ", ".join(on)
 
 
 def scores(results: Mapping[str, Any]) -> str:
