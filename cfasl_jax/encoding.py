@@ -1,6 +1,6 @@
 """Codes of a data set's images under a model, each image encoded once."""
 
-from functools import partial
+from functools import cached_property, partial
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,12 @@ from cfasl_jax.objectives import Objective
 from cfasl_jax.types import Params, Posterior
 
 
-def batch_size() -> int:
-    """Images in one call of the encoder: a CPU's cache is small, a GPU starves."""
-    return 256 if jax.default_backend() == "cpu" else 4096
+def _tiling() -> tuple[int, int]:
+    """Calls of the encoder in one compiled call, and images in each of them.
+
+    The activations of 64 images fit into a CPU's cache; a GPU wants large batches.
+    """
+    return (16, 64) if jax.default_backend() == "cpu" else (1, 4096)
 
 
 class Codes:
@@ -26,8 +29,8 @@ class Codes:
     def __init__(self, model: Model, dataset: Dataset) -> None:
         """Reserves room for every image; encodes none yet."""
         self._model, self._dataset = model, dataset
-        shape = (dataset.num_images, model.objective.latent_dim)
-        self._mu, self._logvar, self._z = (np.zeros(shape, np.float32) for _ in "123")
+        self._shape = (dataset.num_images, model.objective.latent_dim)
+        self._mu, self._logvar = (np.zeros(self._shape, np.float32) for _ in range(2))
         self._known = np.zeros(dataset.num_images, bool)
 
     def mean(self, indices: np.ndarray) -> np.ndarray:
@@ -37,43 +40,46 @@ class Codes:
 
     def sample(self, indices: np.ndarray) -> np.ndarray:
         """z of images, [n, D]."""
-        self._encode(indices)
-        return self._z[indices]
+        mu, logvar = self.posterior(indices)
+        return mu + np.exp(0.5 * logvar) * self._eps[indices]
 
     def posterior(self, indices: np.ndarray) -> Posterior:
         """mu and logvar of images, [n, D] each."""
         self._encode(indices)
         return Posterior(self._mu[indices], self._logvar[indices])
 
+    @cached_property
+    def _eps(self) -> np.ndarray:
+        """Standard normal noise of every image, [num_images, D]."""
+        return np.asarray(
+            jax.random.normal(jax.random.key(self._model.seed), self._shape)
+        )
+
     def _encode(self, indices: np.ndarray) -> None:
         wanted = np.zeros_like(self._known)
         wanted[indices] = True
         missing = np.flatnonzero(wanted & ~self._known)
-        size = batch_size()
-        key = jax.random.key(self._model.seed)
-        for start in range(0, len(missing), size):
-            rows = missing[start : start + size]
-            # The last batch is filled up, so that one program serves all.
-            padded = np.resize(rows, size).astype(np.int32)
-            mu, logvar, z = _encode_batch(
-                self._model.objective, self._model.params, self._dataset, padded, key
+        tiles, size = _tiling()
+        for start in range(0, len(missing), tiles * size):
+            rows = missing[start : start + tiles * size]
+            # The last call is filled up, so that one program serves all.
+            tiled = np.resize(rows, (tiles, size)).astype(np.int32)
+            posterior = _encode_tiles(
+                self._model.objective, self._model.params, self._dataset, tiled
             )
-            n = len(rows)
-            self._mu[rows], self._logvar[rows] = mu[:n], logvar[:n]
-            self._z[rows] = z[:n]
+            for stored, part in zip((self._mu, self._logvar), posterior, strict=True):
+                stored[rows] = np.asarray(part).reshape(-1, self._shape[1])[: len(rows)]
         self._known[missing] = True
 
 
 @partial(jax.jit, static_argnums=0)
-def _encode_batch(
-    objective: Objective,
-    params: Params,
-    dataset: Dataset,
-    indices: jax.Array,
-    key: jax.Array,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    images = dataset.images(indices).astype(jnp.float32) / 255.0
-    posterior = objective.encode(params, images)
-    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, indices)
-    eps = jax.vmap(lambda k: jax.random.normal(k, (objective.latent_dim,)))(keys)
-    return posterior.mu, posterior.logvar, posterior.sample(eps)
+def _encode_tiles(
+    objective: Objective, params: Params, dataset: Dataset, indices: jax.Array
+) -> Posterior:
+    """Posteriors of images at int32 [tiles, n], each [tiles, n, D]."""
+
+    def encode(tile: jax.Array) -> Posterior:
+        images = dataset.images(tile).astype(jnp.float32) / 255.0
+        return objective.encode(params, images)
+
+    return jax.lax.map(encode, indices)
