@@ -1,5 +1,6 @@
 """From a checkpoint and results.json to figures/ and report.html."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,13 +38,19 @@ def analyze(config: Config, dataset: Dataset, workdir: Path) -> Path:
     Raises:
         ConfigError: where the working directory holds no checkpoint.
     """
-    results = _results(config, dataset, workdir)
     trained = models(config, dataset, workdir)
+    results = _results(config, dataset, workdir, trained[0].step)
     chosen = chosen_runs(results)
     analyses = [
         analysis(trained[run], dataset, workdir, results, run, label)
         for run, label in chosen
     ]
+    # The page explores one run; its decoder is half of the page's size.
+    first = trained[chosen[0][0]]
+    examples = sample_indices(dataset, _CODES, _SEED)[:_EXPLORED]
+    analyses[0] = dataclasses.replace(
+        analyses[0], explorer=probes.explorer(first, probes.lookup(dataset, examples))
+    )
     return page.write_report(analyses, results, config_lib.to_dict(config), workdir)
 
 
@@ -88,7 +95,6 @@ def analysis(
         "losses": arrays.LossCurves(steps, terms),
         "walk": probes.walk(model, x1, x2, kl, active),
         "covariance": np.cov(mu.T),
-        "explorer": probes.explorer(model, probes.lookup(dataset, indices[:_EXPLORED])),
         "label": label,
     }
     if dataset.grid is not None:
@@ -135,11 +141,13 @@ def _symmetry_parts(
     return parts
 
 
-def _results(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
-    """results.json, made first where there is none of this checkpoint."""
+def _results(
+    config: Config, dataset: Dataset, workdir: Path, step: int
+) -> dict[str, Any]:
+    """results.json, made first where there is none of the checkpoint at this step."""
     path = workdir / RESULTS_FILE
     if path.exists():
         results = json.loads(path.read_text(encoding="utf-8"))
-        if results["step"] == int(record.read(workdir)[0][-1]):
+        if results["step"] == step:
             return results
     return evaluate(config, dataset, workdir)

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from cfasl_jax import config as config_lib
@@ -30,11 +29,8 @@ def seconds_a_step(config: Config, steps: int) -> float:
     """Time one compiled call of `steps` steps, once it is compiled."""
     dataset = data.load(config.dataset, "rendered", "")
     objective = objectives.build(config, dataset.channels, dataset.likelihood)
-    runs = len(config.seeds)
-    hyper = jax.tree.map(lambda x: jnp.full(runs, x), objectives.hyper(config))
-    seeds = jnp.asarray(config.seeds, jnp.uint32)
     state = devices.replicate(loop.initial_state(config, objective, dataset))
-    fixed = [devices.replicate(tree) for tree in (dataset, seeds, hyper)]
+    fixed = loop.fixed_arguments(config, dataset)
     chunk = devices.compile_chunk(
         objective, state_lib.optimizer(config.clip_norm), config.num_pairs, steps
     )
@@ -59,8 +55,7 @@ def _config(dataset: str, cfasl: bool, latent_dim: int, runs: int) -> Config:
 
 def _measure(dataset: str, cfasl: bool, latent_dim: int, runs: int, steps: int) -> None:
     """In a process of its own: print seconds a step and peak memory in GB."""
-    cache = Path.home() / ".cache" / "cfasl_jax" / "xla"
-    jax.config.update("jax_compilation_cache_dir", str(cache))
+    devices.use_compilation_cache()
     seconds = seconds_a_step(_config(dataset, cfasl, latent_dim, runs), steps)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(seconds, peak)

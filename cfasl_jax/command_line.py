@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from absl import flags
-from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
 from cfasl_jax import config as config_lib
@@ -142,19 +141,9 @@ def _check_overrides(arguments: list[str]) -> None:
     if given is None:
         raise ConfigError(f"--config.{overrides[0]} needs a --config=FILE to override")
     values = _read([arguments[0], f"--config={given}"])
-    known = _field_names(values.config)
+    known = config_lib.flatten(values.config.to_dict())
     for name in overrides:
         require_choice("field", name, known)
-
-
-def _field_names(config: ConfigDict, prefix: str = "") -> list[str]:
-    names = []
-    for name, value in config.items():
-        if isinstance(value, ConfigDict):
-            names += _field_names(value, f"{prefix}{name}.")
-        else:
-            names.append(prefix + name)
-    return names
 
 
 def _default_workdir(arguments: list[str]) -> str:

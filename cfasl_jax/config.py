@@ -34,9 +34,14 @@ def require_choice(kind: str, value: object, choices: Iterable[str]) -> None:
     choices = tuple(choices)
     if value in choices:
         return
-    near = difflib.get_close_matches(str(value), choices, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = near_miss(value, choices)
     raise ConfigError(f"unknown {kind} {value!r}: one of {', '.join(choices)}{hint}")
+
+
+def near_miss(value: object, choices: Iterable[str]) -> str:
+    """The end of a sentence that suggests the nearest choice; empty if none is near."""
+    near = difflib.get_close_matches(str(value), list(choices), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,6 +174,17 @@ def from_dict(fields: Mapping[str, Any]) -> Config:
 def to_dict(config: Config) -> dict[str, Any]:
     """Plain nested fields, fit for JSON."""
     return dataclasses.asdict(config)
+
+
+def flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested fields as one level with dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
 
 
 def _fidelity(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from functools import cached_property, partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from cfasl_jax.data.dataset import Dataset
@@ -79,7 +78,6 @@ def _encode_tiles(
     """Posteriors of images at int32 [tiles, n], each [tiles, n, D]."""
 
     def encode(tile: jax.Array) -> Posterior:
-        images = dataset.images(tile).astype(jnp.float32) / 255.0
-        return objective.encode(params, images)
+        return objective.encode(params, dataset.pixels(tile))
 
     return jax.lax.map(encode, indices)

@@ -50,30 +50,38 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
     """
     start = time.perf_counter()
     trained = models(config, dataset, workdir)
-    steps, losses = record.read(workdir)
-    results = {
+    step = trained[0].step
+    results: dict[str, Any] = {
         "provenance": provenance.describe(dataset.source),
         "dataset": dataset.name,
         "seeds": list(config.seeds),
-        "step": int(steps[-1]),
-        "losses": {name: values[:, -1].tolist() for name, values in losses.items()},
+        "step": step,
+        "losses": _losses_at(workdir, step),
+        "model": [],
     }
-    codes = [Codes(model, dataset) for model in trained]
-    results["model"] = [
-        describe_codes(model, dataset, c)
-        for model, c in zip(trained, codes, strict=True)
-    ]
-    if dataset.grid is None:
-        print(f"{dataset.name} has no factors: no disentanglement scores")
-    else:
-        runs = [
-            _score(c, dataset.grid, config, seed)
-            for c, seed in zip(codes, config.seeds, strict=True)
-        ]
+    runs = []
+    for model in trained:
+        codes = Codes(model, dataset)
+        results["model"].append(describe_codes(model, dataset, codes))
+        if dataset.grid is not None:
+            runs.append(_score(codes, dataset.grid, config, model.seed))
+    if runs:
         results |= summarise(runs)
+    else:
+        print(f"{dataset.name} has no factors: no disentanglement scores")
     results["durations"] = {"evaluation": time.perf_counter() - start}
     provenance.write_json(workdir / RESULTS_FILE, results)
     return results
+
+
+def _losses_at(workdir: Path, step: int) -> dict[str, list[float]]:
+    """Each term's logged value of every run at the checkpoint's step.
+
+    A run that was killed has logged steps past its newest checkpoint.
+    """
+    steps, terms = record.read(workdir)
+    column = int(np.flatnonzero(steps == step)[-1])
+    return {name: values[:, column].tolist() for name, values in terms.items()}
 
 
 def sample_indices(dataset: Dataset, count: int, seed: int = 0) -> np.ndarray:
@@ -89,7 +97,7 @@ def describe_codes(model: Model, dataset: Dataset, codes: Codes) -> dict[str, An
     mu, logvar = codes.posterior(indices)
     kl = np.asarray(elbo.kl_per_dimension(jnp.asarray(mu), jnp.asarray(logvar))).mean(0)
     few = indices[:256]
-    images = dataset.images(jnp.asarray(few, jnp.int32)).astype(jnp.float32) / 255.0
+    images = dataset.pixels(jnp.asarray(few, jnp.int32))
     logits = model.objective.decode(model.params, jnp.asarray(codes.mean(few)))
     loss = elbo.reconstruction(logits, images, model.objective.likelihood)
     return {

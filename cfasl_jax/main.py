@@ -3,11 +3,7 @@
 python -m cfasl_jax.main --config=configs/shapes3d.py:quick --workdir=runs/first
 """
 
-import os
 import sys
-from pathlib import Path
-
-import jax
 
 from cfasl_jax import analyze, command_line, data, evaluate, provenance
 from cfasl_jax.config import ConfigError
@@ -40,7 +36,7 @@ def _run(argv: list[str]) -> None:
     devices.join_processes(command.distributed)
     workdir = command.workdir
     config = command.config or provenance.stored_config(workdir)
-    use_compilation_cache()
+    devices.use_compilation_cache()
     dataset = data.load(config.dataset, config.data.source, config.data.dir)
     if devices.is_first_process():
         print(f"{dataset.name}: {dataset.num_images:,} images, {dataset.source}")
@@ -53,13 +49,6 @@ def _run(argv: list[str]) -> None:
         evaluate.evaluate(config, dataset, workdir)
     if command.mode in ("all", "analyze"):
         print(f"report: {analyze.analyze(config, dataset, workdir)}")
-
-
-def use_compilation_cache() -> None:
-    """Keep compiled programs between calls, so that a resumed run starts at once."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    jax.config.update("jax_compilation_cache_dir", str(cache / "cfasl_jax" / "xla"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def _fail(message: str, code: int) -> int:

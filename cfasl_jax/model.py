@@ -39,11 +39,13 @@ class Model:
         objective: the networks.
         params: of one run, without the axis of runs.
         seed: of the run.
+        step: of the checkpoint.
     """
 
     objective: Objective
     params: Params
     seed: int
+    step: int
 
     @property
     def has_codebook(self) -> bool:
@@ -64,8 +66,7 @@ class Model:
         Raises:
             ValueError: for a baseline.
         """
-        if not self.has_codebook:
-            raise ValueError("a baseline has no symmetry codebook")
+        self.objective.require_codebook()
         return self.params["codebook"]["generators"]
 
     def transform(self, z: chex.Array, section: int, amount: float) -> jax.Array:
@@ -74,8 +75,11 @@ class Model:
         return codebook.act(z, jnp.broadcast_to(amount * G, (len(z), *G.shape)))
 
     def symmetry(self, x1: chex.Array, x2: chex.Array) -> Symmetry:
-        """The symmetry that should carry x1 to x2, images as in `encode`."""
-        self.generators()
+        """The symmetry that should carry x1 to x2, images as in `encode`.
+
+        Raises:
+            ValueError: for a baseline.
+        """
         return _symmetry(self.objective, self.params, x1, x2)
 
 
@@ -135,7 +139,12 @@ def models(config: Config, dataset: Dataset, workdir: Path) -> list[Model]:
     objective = objectives.build(config, dataset.channels, dataset.likelihood)
     state = loop.restore(config, objective, dataset, workdir)
     return [
-        Model(objective, jax.tree.map(lambda leaf, r=run: leaf[r], state.params), seed)
+        Model(
+            objective,
+            params=jax.tree.map(lambda leaf, r=run: leaf[r], state.params),
+            seed=seed,
+            step=int(state.step[run]),
+        )
         for run, seed in enumerate(config.seeds)
     ]
 

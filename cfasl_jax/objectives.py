@@ -116,7 +116,13 @@ class Objective:
         features = codebook_lib.pair_features(
             first, second, sigma2_from_mu=self.fidelity.sigma2_from_mu
         )
-        return _apply(self.codebook, params["codebook"], features)
+        return _apply(self.require_codebook(), params["codebook"], features)
+
+    def require_codebook(self) -> Codebook:
+        """The codebook; a ValueError for a baseline, which has none."""
+        if self.codebook is None:
+            raise ValueError("a baseline has no symmetry codebook")
+        return self.codebook
 
     def switch(
         self,
@@ -218,10 +224,8 @@ class Objective:
         return terms, jnp.concatenate([back, forth])
 
 
-def _apply(module: nn.Module | None, params: Params, *inputs: jax.Array) -> Any:
+def _apply(module: nn.Module, params: Params, *inputs: jax.Array) -> Any:
     """Run a Flax module on its own parameters."""
-    if module is None:
-        raise ValueError("a baseline has no symmetry codebook")
     return module.apply({"params": params}, *inputs)
 
 

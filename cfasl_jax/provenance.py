@@ -98,7 +98,7 @@ def _require_same(
 ) -> None:
     # Through JSON, so that tuples and lists compare as equal.
     wanted = json.loads(json.dumps(config_lib.to_dict(config)))
-    old, new = _flat(written["config"]), _flat(wanted)
+    old, new = config_lib.flatten(written["config"]), config_lib.flatten(wanted)
     differing = [
         f"{name} is {old.get(name)!r} there and {new.get(name)!r} here"
         for name in sorted(old.keys() | new.keys())
@@ -113,13 +113,3 @@ def _require_same(
             f"{workdir} holds a run of another configuration: {'; '.join(differing)}; "
             f"choose another --workdir"
         )
-
-
-def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in fields.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat

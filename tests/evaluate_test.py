@@ -75,7 +75,7 @@ def test_missing_file_and_unknown_protocol(arrays, capsys):
 def test_codes_are_those_of_the_encoder_whatever_the_order():
     dataset, objective = tiny.dataset(), tiny.objective()
     params = objective.init(jax.random.key(0), dataset.image_shape)
-    model = Model(objective, params, seed=4)
+    model = Model(objective, params, seed=4, step=0)
     indices = np.array([7, 3, 7, 19])
     expected = model.encode(dataset.images(indices))
     codes = Codes(model, dataset)
@@ -101,3 +101,10 @@ def test_section_generator_is_what_elements_share_with_either_sign():
     np.testing.assert_allclose(np.abs(got), np.abs(common), rtol=1e-4)
     np.testing.assert_allclose(got[0], common[0], rtol=1e-4)
     np.testing.assert_allclose(got[1], -common[1], rtol=1e-4)
+
+
+def test_losses_are_those_of_the_checkpoint_not_of_the_last_line(tmp_path):
+    lines = [{"step": s, "loss": [s / 2, s / 4]} for s in (2, 4, 6)]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "metrics.jsonl").write_text(text)
+    assert evaluate._losses_at(tmp_path, 4) == {"loss": [2.0, 1.0]}

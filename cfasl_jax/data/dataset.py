@@ -67,3 +67,7 @@ class Dataset:
     def images(self, indices: chex.Array) -> jax.Array:
         """Images at int32 [n] -> uint8 [n, 64, 64, C], on the device."""
         return self.lookup(self.store, indices)
+
+    def pixels(self, indices: chex.Array) -> jax.Array:
+        """Images at int32 [n] as a network sees them: float32 in [0, 1]."""
+        return self.images(indices).astype(jnp.float32) / 255.0

@@ -5,9 +5,10 @@ its protocol. Vary a protocol with `dataclasses.replace`; results then say "(mod
 """
 
 import dataclasses
-import difflib
 from collections.abc import Iterable
 from typing import Literal
+
+from cfasl_jax.config import near_miss
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,10 +178,9 @@ PROTOCOLS: dict[str, Protocol] = {p.name: p for p in (_OFFICIAL, _DLIB, _FAST)}
 def unknown(kind: str, name: str, choices: Iterable[str]) -> ValueError:
     """One sentence on an unknown name: the name, the choices, the nearest of them."""
     choices = list(choices)
-    near = difflib.get_close_matches(str(name), choices, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
     return ValueError(
-        f"unknown {kind} {name!r}: choose from {', '.join(choices)}{hint}"
+        f"unknown {kind} {name!r}: choose from {', '.join(choices)}"
+        f"{near_miss(name, choices)}"
     )
 
 

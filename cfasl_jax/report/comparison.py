@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cfasl_jax.config import flatten
 from cfasl_jax.report import tables
-from cfasl_jax.report.html import document, figure, flatten, symbols, table, text
+from cfasl_jax.report.html import document, figure, symbols, table, text
 from cfasl_jax.report.plates import Plate, read_index
 
 

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
@@ -111,18 +110,6 @@ def facts(pairs: Mapping[str, object]) -> str:
 def details(summary: str, body: str) -> str:
     """Returns a part that is folded until it is asked for."""
     return f"<details><summary>{text(summary)}</summary>{body}</details>"
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns a nested mapping as one level with dotted names."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{name}.")
-        else:
-            flat[name] = value
-    return flat
 
 
 def document(title: str, head: str, sections: Sequence[tuple[str, str, str]]) -> str:

@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from cfasl_jax.report.html import details, facts, flatten, table
+from cfasl_jax.config import flatten
+from cfasl_jax.report.html import details, facts, table
 
 _MISSING = "\N{EN DASH}"
 _RENDERED = (

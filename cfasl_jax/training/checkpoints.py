@@ -51,7 +51,7 @@ class Checkpoints:
         """The newest complete checkpoint, as numpy arrays.
 
         Args:
-            like: a state with the expected structure, shapes and types.
+            like: host arrays of the expected structure, shapes and types.
 
         Raises:
             FileNotFoundError: where there is none.
@@ -59,8 +59,7 @@ class Checkpoints:
         step = self.latest_step()
         if step is None:
             raise FileNotFoundError(f"no checkpoint in {self._manager.directory}")
-        template = jax.tree.map(np.asarray, like)
-        return self._manager.restore(step, args=ocp.args.StandardRestore(template))
+        return self._manager.restore(step, args=ocp.args.StandardRestore(like))
 
     def close(self) -> None:
         """Wait until everything is written."""

@@ -7,6 +7,7 @@ multi-host job.
 
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -61,6 +62,13 @@ def join_processes(automatic: bool) -> None:
             f"cannot join the other processes ({error}): set JAX_COORDINATOR_ADDRESS, "
             f"JAX_NUM_PROCESSES and JAX_PROCESS_ID, or run on Slurm or a TPU slice"
         ) from error
+
+
+def use_compilation_cache() -> None:
+    """Keep compiled programs between calls, so that a resumed run starts at once."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    jax.config.update("jax_compilation_cache_dir", str(cache / "cfasl_jax" / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def is_first_process() -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -118,10 +119,7 @@ def _run_chunks(
     stop_asked: threading.Event,
 ) -> TrainState:
     """From a host state to the last one, a compiled chunk at a time."""
-    runs = len(config.seeds)
-    hyper = jax.tree.map(lambda x: jnp.full(runs, x), objectives.hyper(config))
-    seeds = jnp.asarray(config.seeds, jnp.uint32)
-    fixed = [devices.replicate(tree) for tree in (dataset, seeds, hyper)]
+    fixed = fixed_arguments(config, dataset)
     step, chunks = _step(state), {}
     device_state = devices.replicate(state)
     while step < config.num_steps:
@@ -147,6 +145,14 @@ def _run_chunks(
                 f"stopped at step {step}; the same command resumes"
             )
     return devices.unreplicate(device_state)
+
+
+def fixed_arguments(config: Config, dataset: Dataset) -> list[Any]:
+    """What every chunk gets after the state: data set, seeds [R] and hyper [R]."""
+    runs = len(config.seeds)
+    hyper = jax.tree.map(lambda x: jnp.full(runs, x), objectives.hyper(config))
+    seeds = jnp.asarray(config.seeds, jnp.uint32)
+    return [devices.replicate(tree) for tree in (dataset, seeds, hyper)]
 
 
 def require_finite(

@@ -130,7 +130,7 @@ def train_steps(
         draws = draw(
             jax.random.fold_in(key, state.step), objective, dataset.num_images, part
         )
-        images = dataset.images(draws.indices).astype(jnp.float32) / 255.0
+        images = dataset.pixels(draws.indices)
         return train_step(
             objective, optimizer, state, images, draws.noise, hyper, axis_name
         )
