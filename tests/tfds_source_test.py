@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 
@@ -265,11 +264,16 @@ def test_no_network_says_what_to_do(monkeypatch, tmp_path):
 
 
 def test_a_host_name_that_is_looked_up_for_ever_ends_the_wait(monkeypatch):
+    released = threading.Event()
+
+    def look_up(request, timeout):
+        released.wait(30)
+        raise OSError("gave up")
+
     monkeypatch.setattr(tfds_prepare, "_PROBE_SECONDS", 0.05)
-    monkeypatch.setattr(
-        urllib.request, "urlopen", lambda request, timeout: time.sleep(30)
-    )
+    monkeypatch.setattr(urllib.request, "urlopen", look_up)
     problem = tfds_prepare.probe("https://example.org/file")
+    released.set()  # or the thread would outlive the tests
     assert problem == "no answer from example.org within 0.05 s"
 
 
