@@ -28,7 +28,7 @@ from cfasl_jax.training import state as state_lib
 def seconds_a_step(config: Config, steps: int) -> float:
     """Time one compiled call of `steps` steps, once it is compiled."""
     dataset = data.load(config.dataset, "rendered", "")
-    objective = objectives.build(config, dataset.channels, dataset.likelihood)
+    objective = objectives.build(config, dataset)
     state = devices.replicate(loop.initial_state(config, objective, dataset))
     fixed = loop.fixed_arguments(config, dataset)
     chunk = devices.compile_chunk(

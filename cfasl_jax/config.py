@@ -4,11 +4,24 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Iterable, Mapping
+from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
+
+from cfasl_jax.fidelity import FIDELITIES
+from cfasl_jax.settings import Config as Config
 
 DATASETS = ("dsprites", "shapes3d")
 SOURCES = ("auto", "tfds", "rendered")
-OBJECTIVES = ("beta_vae",)
+OBJECTIVES = (
+    "beta_vae",
+    "beta_tcvae",
+    "control_vae",
+    "clg_vae",
+    "factor_vae",
+    "dip_vae_i",
+    "dip_vae_ii",
+    "annealed_vae",
+)
 MODES = ("all", "train", "evaluate", "analyze")
 PROTOCOLS = ("official", "dlib", "fast")
 METRICS = (
@@ -42,119 +55,6 @@ def near_miss(value: object, choices: Iterable[str]) -> str:
     """The end of a sentence that suggests the nearest choice; empty if none is near."""
     near = difflib.get_close_matches(str(value), list(choices), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Data:
-    """Where images come from; fields as in configs/default.py."""
-
-    source: str
-    dir: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Fidelity:
-    """What is computed as in the published code rather than as in the paper.
-
-    All False is the preset "corrected", all True the preset "official".
-
-    Attributes:
-        sigma2_from_mu: sigma2 in the heads' input is exp(mu2 / 2), a slip.
-        double_softmax: the factor prediction's cross-entropy is taken of
-            probabilities as if they were logits.
-        targets_from_sample: a factor counts as changed by the sampled z, by which a
-            collapsed dimension changes nine times in ten.
-        commutator_memory_order: the commutator pairs blocks of the codebook re-read in
-            memory order, of the first L generators alone, early pairs weighing most.
-        perpendicular_below_sections: perpendicular draws element indices below S, so
-            that later elements are never drawn.
-        soft_noisy_switch: the switch is a Gumbel-softmax at temperature 1e-4, with
-            noise in evaluation too.
-        published_init: biases start at U(0, 1) with CFASL and at PyTorch's default
-            without, the codebook at N(0, 1).
-    """
-
-    sigma2_from_mu: bool = False
-    double_softmax: bool = False
-    targets_from_sample: bool = False
-    commutator_memory_order: bool = False
-    perpendicular_below_sections: bool = False
-    soft_noisy_switch: bool = False
-    published_init: bool = False
-
-
-FIDELITIES: dict[str, Fidelity] = {
-    "corrected": Fidelity(),
-    "official": Fidelity(
-        **{field.name: True for field in dataclasses.fields(Fidelity)}
-    ),
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Codebook:
-    """The symmetry codebook; fields as in configs/default.py."""
-
-    elements: int
-    scale: float
-    temperature: float
-    learning_rate: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Weights:
-    """Weights of CFASL's losses; fields as in configs/default.py."""
-
-    alpha: float
-    gamma: float
-    lamb: float
-    epsilon: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Checkpoint:
-    """When checkpoints are written; fields as in configs/default.py."""
-
-    every: int
-    keep: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Eval:
-    """How a run is scored; fields as in configs/default.py."""
-
-    protocol: str
-    metrics: tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """A validated configuration; fields as in configs/default.py."""
-
-    dataset: str
-    objective: str
-    cfasl: bool
-    data: Data
-    fidelity: Fidelity
-    latent_dim: int
-    hidden: int
-    codebook: Codebook
-    beta: float
-    weights: Weights
-    threshold: float
-    seeds: tuple[int, ...]
-    num_steps: int
-    batch_size: int
-    learning_rate: float
-    clip_norm: float
-    log_every: int
-    checkpoint: Checkpoint
-    eval: Eval
-
-    @property
-    def num_pairs(self) -> int:
-        """P, pairs in the global batch."""
-        return self.batch_size // 2
 
 
 def from_dict(fields: Mapping[str, Any]) -> Config:
@@ -224,6 +124,11 @@ def _convert(name: str, value: Any, kind: Any) -> Any:
     # bool is an int to Python, but True is no number of steps.
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if get_origin(kind) is UnionType:  # a type, or None for "not given"
+        if value is None:
+            return None
+        kind = get_args(kind)[0]
+        return _convert(name, value, kind)
     if not isinstance(kind, type) or type(value) is not kind:
         expected = getattr(kind, "__name__", str(kind))
         raise ConfigError(f"{name} must be of type {expected}, not {value!r}")
@@ -272,11 +177,20 @@ def _validate_ranges(config: Config) -> None:
         "checkpoint.every": (config.checkpoint.every, 1),
         "checkpoint.keep": (config.checkpoint.keep, 1),
         "beta": (config.beta, 0),
+        "capacity": (config.capacity, 0),
+        "feature_weight": (config.feature_weight, 0),
+        "annealed.gamma": (config.annealed.gamma, 0),
+        "annealed.steps": (config.annealed.steps, 1),
+        "factor.gamma": (config.factor.gamma, 0),
+        "dip.lambda_od": (config.dip.lambda_od, 0),
+        "dip.lambda_d": (config.dip.lambda_d or 0, 0),
         "threshold": (config.threshold, 0),
         **{
-            f"weights.{name}": (value, 0)
-            for name, value in dataclasses.asdict(config.weights).items()
+            f"{group}.{name}": (value, 0)
+            for group in ("weights", "control", "lie")
+            for name, value in dataclasses.asdict(getattr(config, group)).items()
         },
+        "control.beta_max": (config.control.beta_max, config.control.beta_min),
         **{f"seeds[{i}]": (seed, 0) for i, seed in enumerate(config.seeds)},
     }
     for name, (value, least) in at_least.items():
@@ -288,9 +202,15 @@ def _validate_ranges(config: Config) -> None:
         "codebook.scale": config.codebook.scale,
         "codebook.temperature": config.codebook.temperature,
         "codebook.learning_rate": config.codebook.learning_rate,
+        "factor.learning_rate": config.factor.learning_rate,
     }
     for name, value in above_zero.items():
         if not (math.isfinite(value) and value > 0):
             raise ConfigError(f"{name} must be above 0, not {value}")
+    if config.lie.feature_probability > 1:
+        raise ConfigError(
+            f"lie.feature_probability must be at most 1, not "
+            f"{config.lie.feature_probability}"
+        )
     if max(config.seeds, default=0) >= 2**31:
         raise ConfigError(f"seeds must be below 2^31, not {max(config.seeds)}")

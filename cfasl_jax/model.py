@@ -136,7 +136,7 @@ def models(config: Config, dataset: Dataset, workdir: Path) -> list[Model]:
     Raises:
         ConfigError: where it holds no checkpoint.
     """
-    objective = objectives.build(config, dataset.channels, dataset.likelihood)
+    objective = objectives.build(config, dataset)
     state = loop.restore(config, objective, dataset, workdir)
     return [
         Model(

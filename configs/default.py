@@ -12,7 +12,9 @@ def get_config() -> ConfigDict:
 
     # What is trained.
     config.dataset = "dsprites"  # dsprites, shapes3d
-    config.objective = "beta_vae"  # beta_vae
+    # beta_vae, beta_tcvae, control_vae, clg_vae; beyond the paper: factor_vae,
+    # dip_vae_i, dip_vae_ii, annealed_vae
+    config.objective = "beta_vae"
     config.cfasl = True  # False: the base objective alone, a baseline
 
     config.data = ConfigDict()
@@ -34,20 +36,47 @@ def get_config() -> ConfigDict:
         "perpendicular_below_sections",  # perpendicular draws its elements below S
         "soft_noisy_switch",  # the switch is soft, at 1e-4, and noisy in evaluation
         "published_init",  # biases U(0, 1), codebook N(0, 1)
+        "tc_weights_per_dimension",  # beta-TCVAE's weights enter log q(z) D times
+        "frozen_integral",  # Control-VAE's integral never moves
+        "lie_commutator_transposed",  # CLG-VAE compares G_i G_j with its transpose
+        "lie_decoder_not_equivariant",  # CFASL on CLG-VAE reconstructs once more
     ):
         config.fidelity[switch] = placeholder(bool)
 
     # Networks.
     config.latent_dim = 10  # D, and the number of sections S
-    config.hidden = 256  # h, width of the dense layers
+    config.hidden = 256  # h, width of the dense layers (CLG-VAE: always 256)
     config.codebook = ConfigDict()
     config.codebook.elements = 10  # L, generators in a section
     config.codebook.scale = 0.1  # standard deviation of the first generators
     config.codebook.temperature = 1.0  # of the switch's Gumbel-softmax
     config.codebook.learning_rate = 2e-5  # of the two linear heads
 
-    # Weights of the loss terms.
-    config.beta = 1.0  # of the KL divergence
+    # The base objective; each field says which objectives read it.
+    config.beta = 1.0  # weight of the KL (beta_vae) or of the TC (beta_tcvae)
+    config.capacity = 10.0  # C, the KL's last set point (control_vae, annealed_vae)
+    config.feature_weight = 0.1  # w, of the feature loss (clg_vae)
+    config.control = ConfigDict()  # control_vae: beta is steered, not set
+    config.control.kp = 0.01  # gain of the error itself
+    config.control.ki = 0.001  # gain of the error summed over steps
+    config.control.beta_min = 1.0
+    config.control.beta_max = 100.0
+    config.lie = ConfigDict()  # clg_vae
+    config.lie.hessian = 40.0  # weight of ||G_i G_j||^2
+    config.lie.commutator = 20.0  # weight of ||G_i G_j - G_j G_i||^2
+    config.lie.feature_probability = 0.2  # of decoding the encoder's features
+    config.factor = ConfigDict()  # factor_vae
+    config.factor.gamma = 35.0  # weight of the TC; 10 to 100
+    config.factor.learning_rate = 1e-4  # of the discriminator
+    config.dip = ConfigDict()  # dip_vae_i, dip_vae_ii
+    config.dip.lambda_od = 10.0  # weight of covariances between latents; 1 to 50
+    # Weight of variances other than 1; not given: 10 lambda_od (I), lambda_od (II).
+    config.dip.lambda_d = placeholder(float)
+    config.annealed = ConfigDict()  # annealed_vae
+    config.annealed.gamma = 1000.0  # weight of |KL - C_t|
+    config.annealed.steps = 100_000  # over which C_t rises from 0 to the capacity
+
+    # CFASL's loss terms.
     config.weights = ConfigDict()
     config.weights.alpha = 1.0  # of the codebook's four losses
     config.weights.gamma = 1.0  # of the factor prediction

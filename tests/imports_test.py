@@ -8,7 +8,9 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "cfasl_jax"
 
 LEVELS = [
-    {"types", "config"},
+    {"types", "fidelity"},
+    {"settings"},
+    {"config", "lie_group"},
     {"data", "models", "metrics", "report"},
     {"codebook"},
     {"losses"},

@@ -8,7 +8,7 @@ import pytest
 import reference
 import tiny
 
-from cfasl_jax.config import FIDELITIES, Fidelity
+from cfasl_jax.fidelity import FIDELITIES
 from cfasl_jax.objectives import Noise
 
 B, D, L = 8, 3, 2
@@ -20,6 +20,8 @@ NOISE = Noise(
     eps=RNG.normal(size=(B, D)).astype(np.float32),
     gumbel=RNG.gumbel(size=(P, S, 2)).astype(np.float32),
     element=np.array([1, 0, 1]),
+    coin=np.float32(0.9),
+    permutation=RNG.permuted(np.repeat(np.arange(B)[:, None], D, axis=1), axis=0),
 )
 
 
@@ -101,12 +103,13 @@ def test_cfasl_terms_agree_with_plain_loops(likelihood):
     np.testing.assert_allclose(total, weighted, rtol=1e-5)
 
 
-SWITCHES = [
-    name
-    for name in Fidelity.__dataclass_fields__
-    if name
-    not in ("soft_noisy_switch", "perpendicular_below_sections", "published_init")
-]
+# The switches whose effect is on the value of a CFASL term.
+SWITCHES = (
+    "sigma2_from_mu",
+    "double_softmax",
+    "targets_from_sample",
+    "commutator_memory_order",
+)
 
 
 @pytest.mark.parametrize("name", SWITCHES)

@@ -144,3 +144,110 @@ def commutator_official(generators):
             running += 2 * np.sum((block(i, j) - block(j, i)) ** 2)
             total += running
     return total / (N * D) ** 2
+
+
+def log_normal(z, mu, logvar):
+    return -0.5 * (math.log(2 * math.pi) + logvar + (z - mu) ** 2 / math.exp(logvar))
+
+
+def stratified_weights(B, N):
+    """Of sample i under posterior j; Chen et al. 2018, appendix C.2."""
+    M = B - 1
+    W = np.zeros((B, B))
+    for i in range(B):
+        for j in range(B):
+            W[i, j] = 1 / M
+            if j == (i + 1) % B:
+                W[i, j] = (N - M) / (N * M)
+            if j == i:
+                W[i, j] = 1 / N
+    return W
+
+
+def stratified_weights_official(B, N):
+    M = B - 1
+    W = np.zeros((B, B))
+    for i in range(B):
+        for j in range(B):
+            W[i, j] = 1 / M
+            if j == 0:
+                W[i, j] = 1 / N
+            if j == 1 or (i, j) == (B - 2, 0):
+                W[i, j] = (N - B + 1) / (N * (B - 1))
+    return W
+
+
+def decompose(z, mu, logvar, N, official=False):
+    """mi, tc, dwkl by sums of densities, a sample, a posterior, a latent at a time."""
+    B, D = z.shape
+    weights = stratified_weights_official if official else stratified_weights
+    W = weights(B, N)
+    mi = tc = dwkl = 0.0
+    for i in range(B):
+        joint, marginals = 0.0, np.zeros(D)
+        for j in range(B):
+            q = [
+                math.exp(log_normal(z[i, d], mu[j, d], logvar[j, d])) for d in range(D)
+            ]
+            joint += (W[i, j] ** D if official else W[i, j]) * math.prod(q)
+            marginals += W[i, j] * np.array(q)
+        own = sum(log_normal(z[i, d], mu[i, d], logvar[i, d]) for d in range(D))
+        prior = sum(log_normal(z[i, d], 0.0, 0.0) for d in range(D))
+        product = sum(math.log(m) for m in marginals)
+        mi += (own - math.log(joint)) / B
+        tc += (math.log(joint) - product) / B
+        dwkl += (product - prior) / B
+    return mi, tc, dwkl
+
+
+def lie_hessian(generators):
+    G, D = np.float64(generators), len(generators)
+    total = 0.0
+    for i in range(D):
+        for j in range(D):
+            if i != j:
+                total += np.linalg.norm(G[i] @ G[j]) ** 2
+    return total / D**2
+
+
+def lie_commutator(generators, official=False):
+    G, D = np.float64(generators), len(generators)
+    total = 0.0
+    for i in range(D):
+        for j in range(D):
+            other = (G[i] @ G[j]).T if official else G[j] @ G[i]
+            total += np.linalg.norm(G[i] @ G[j] - other) ** 2
+    return total / D**2
+
+
+def lie_code(generators, z):
+    G = np.float64(generators)
+    algebra = [sum(z[b, d] * G[d] for d in range(len(G))) for b in range(len(z))]
+    return np.stack([scipy.linalg.expm(a).ravel() for a in algebra])
+
+
+def controlled(errors, kp, ki, beta_min, beta_max):
+    """Beta of each step, from each step's set point minus KL."""
+    integral, last, betas = 0.0, beta_min, []
+    for e in errors:
+        beyond = (last > beta_max and e < 0) or (last < beta_min and e > 0)
+        if not beyond:
+            integral -= ki * e
+        last = kp / (1 + math.exp(e)) + integral + beta_min
+        betas.append(min(max(last, beta_min), beta_max))
+    return betas
+
+
+def dip(mu, logvar=None):
+    """Off-diagonal and diagonal penalties; with logvar those of DIP-VAE II."""
+    covariance = np.cov(np.float64(mu).T, bias=True)
+    if logvar is not None:
+        covariance = covariance + np.diag(np.exp(np.float64(logvar)).mean(axis=0))
+    off = diagonal = 0.0
+    for i in range(len(covariance)):
+        for j in range(len(covariance)):
+            if i == j:
+                diagonal += (covariance[i, i] - 1) ** 2
+            else:
+                off += covariance[i, j] ** 2
+    return off, diagonal

@@ -76,6 +76,8 @@ def test_update_is_adam_on_the_clipped_gradient():
         eps=rng.normal(size=(2 * P, D)).astype(np.float32),
         gumbel=rng.gumbel(size=(P, D, 2)).astype(np.float32),
         element=np.zeros(D, int),
+        coin=np.float32(0.9),
+        permutation=np.zeros((2 * P, D), int),
     )
     gradient = jax.jit(jax.grad(lambda p: OBJECTIVE.loss(p, images, noise, hyper)[0]))
     step = jax.jit(

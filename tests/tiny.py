@@ -9,13 +9,16 @@ import numpy as np
 
 from cfasl_jax import config as config_lib
 from cfasl_jax.codebook import Codebook
-from cfasl_jax.config import Fidelity
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.data.grid import FactorGrid
-from cfasl_jax.objectives import Hyper, Objective
+from cfasl_jax.fidelity import Fidelity
+from cfasl_jax.losses.control import Gains
+from cfasl_jax.models.discriminator import Discriminator
+from cfasl_jax.objectives import Hyper, Objective, bases
 from configs import default
 
 SIDE = 6
+M = 4  # rows of a matrix of the Lie group
 GRID = FactorGrid(("x", "y"), (4, 5))
 
 
@@ -38,14 +41,97 @@ class Decoder(nn.Module):
         return nn.Dense(SIDE * SIDE)(z).reshape(-1, SIDE, SIDE, 1)
 
 
-def objective(D=3, L=2, cfasl=True, likelihood="bernoulli", **switches):
+class LieEncoder(nn.Module):
+    """A linear encoder with the features of the commutative Lie group VAE."""
+
+    latent_dim: int
+
+    def setup(self):
+        self.matrix = nn.Dense(M * M)
+        self.heads = [nn.Dense(self.latent_dim) for _ in range(2)]
+
+    def __call__(self, images):
+        return self.with_features(images)[:2]
+
+    def with_features(self, images):
+        features = nn.sigmoid(self.matrix(images.reshape(len(images), -1)))
+        mu, logvar = (head(features) for head in self.heads)
+        return mu, 0.1 * logvar, features
+
+
+class LieDecoder(nn.Module):
+    """The real group, read by a linear decoder."""
+
+    latent_dim: int
+
+    def setup(self):
+        shape = (self.latent_dim, M, M)
+        self.generators = self.param("generators", nn.initializers.normal(0.3), shape)
+        self.reader = Decoder()
+
+    def __call__(self, z):
+        return self.read(self.code(z))
+
+    def code(self, z):
+        algebra = jnp.einsum("nd,dij->nij", z, self.generators)
+        return jax.vmap(jax.scipy.linalg.expm)(algebra).reshape(len(z), -1)
+
+    def read(self, code):
+        return self.reader(code)
+
+
+def base(name, official=False):
+    """A base objective on the data set below."""
+    return {
+        "beta_vae": bases.BetaVAE(),
+        "beta_tcvae": bases.BetaTCVAE(GRID.num_points, official),
+        "control_vae": bases.ControlVAE(official),
+        "clg_vae": bases.CLGVAE(official),
+        "factor_vae": bases.FactorVAE(Discriminator(layers=2, hidden=5)),
+        "dip_vae_i": bases.DIPVAE(of_samples=False),
+        "dip_vae_ii": bases.DIPVAE(of_samples=True),
+        "annealed_vae": bases.AnnealedVAE(),
+    }[name]
+
+
+def objective(
+    D=3, L=2, cfasl=True, likelihood="bernoulli", base_name="beta_vae", **switches
+):
     codebook = Codebook(latent_dim=D, elements=L, scale=0.3) if cfasl else None
-    return Objective(Encoder(D), Decoder(), codebook, likelihood, Fidelity(**switches))
+    lie = base_name == "clg_vae"
+    official = any(
+        switches.get(name)
+        for name in (
+            "tc_weights_per_dimension",
+            "frozen_integral",
+            "lie_commutator_transposed",
+        )
+    )
+    return Objective(
+        LieEncoder(D) if lie else Encoder(D),
+        LieDecoder(D) if lie else Decoder(),
+        codebook,
+        likelihood,
+        Fidelity(**switches),
+        base(base_name, official),
+    )
 
 
 def hyper(**changes):
     values = Hyper(
         beta=2.0,
+        capacity=3.0,
+        ramp_steps=10.0,
+        feature_weight=0.6,
+        gains=Gains(kp=0.5, ki=0.2, beta_min=1.0, beta_max=3.0),
+        hessian=1.3,
+        lie_commutator=0.8,
+        feature_probability=0.4,
+        factor_gamma=1.7,
+        discriminator_learning_rate=5e-3,
+        lambda_od=1.9,
+        lambda_d=2.3,
+        annealed_gamma=1.5,
         alpha=0.7,
         gamma=1.1,
         lamb=0.9,

@@ -85,7 +85,7 @@ def train(config: Config, dataset: Dataset, workdir: Path) -> TrainState:
         InterruptedRunError: after SIGTERM, once the state is saved.
     """
     devices.require_divisible(config.batch_size)
-    objective = objectives.build(config, dataset.channels, dataset.likelihood)
+    objective = objectives.build(config, dataset)
     with (
         _sigterm() as stop_asked,
         Checkpoints(workdir, config.checkpoint.keep) as checkpoints,

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from cfasl_jax.losses import control
+from cfasl_jax.losses.control import Controller
 from cfasl_jax.objectives import Hyper, Objective
 from cfasl_jax.types import Params
 
@@ -19,11 +21,13 @@ class TrainState:
         step: steps taken, int32 [].
         params: parameters of all networks.
         opt_state: the optimiser's state.
+        controller: Control-VAE's; other objectives leave it as it started.
     """
 
     step: jax.Array
     params: Params
     opt_state: optax.OptState
+    controller: Controller
 
 
 class Keys(NamedTuple):
@@ -42,20 +46,36 @@ def keys(seed: jax.Array) -> Keys:
 def optimizer(clip_norm: float) -> optax.GradientTransformation:
     """Adam's direction for a clipped gradient, without the learning rate.
 
-    The learning rates are traced, so `scale_updates` applies them.
+    The learning rates are traced, so `scale_updates` applies them. FactorVAE's
+    discriminator is a player of its own: its gradient is neither clipped nor counted
+    in the others' norm, and its Adam forgets faster (Kim & Mnih 2018).
     """
-    return optax.chain(
+    networks = optax.chain(
         optax.clip_by_global_norm(clip_norm),
         optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8),
+    )
+    discriminator = optax.scale_by_adam(b1=0.5, b2=0.9, eps=1e-8)
+    return optax.partition(
+        {"networks": networks, "discriminator": discriminator},
+        lambda params: {
+            name: name if name == "discriminator" else "networks" for name in params
+        },
     )
 
 
 def scale_updates(updates: Params, hyper: Hyper) -> Params:
-    """Multiply by minus the learning rate; the codebook heads have their own."""
+    """Multiply by minus the learning rate; two networks have their own."""
+    own_rates = {
+        ("codebook", "heads"): hyper.codebook_learning_rate,
+        ("discriminator",): hyper.discriminator_learning_rate,
+    }
 
     def scale(path: tuple[Any, ...], update: jax.Array) -> jax.Array:
-        is_head = [entry.key for entry in path[:2]] == ["codebook", "heads"]
-        rate = hyper.codebook_learning_rate if is_head else hyper.learning_rate
+        names = tuple(entry.key for entry in path)
+        rate = hyper.learning_rate
+        for network, own_rate in own_rates.items():
+            if names[: len(network)] == network:
+                rate = own_rate
         return -rate * update
 
     return jax.tree_util.tree_map_with_path(scale, updates)
@@ -73,4 +93,5 @@ def init(
         step=jnp.zeros((), jnp.int32),
         params=params,
         opt_state=optimizer.init(params),
+        controller=control.start(),
     )

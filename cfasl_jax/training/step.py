@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from cfasl_jax.data.dataset import Dataset
-from cfasl_jax.objectives import Hyper, Noise, Objective
+from cfasl_jax.objectives import Hyper, Noise, Objective, Progress
 from cfasl_jax.training import state as state_lib
 from cfasl_jax.training.state import TrainState
 from cfasl_jax.types import Terms
@@ -25,17 +25,20 @@ class Shard(NamedTuple):
         sample: places of its samples in the global batch, int32 [b]: the first samples
             of its pairs, then the second ones.
         pair: places of its pairs among all pairs, int32 [b / 2].
+        batch_size: B, samples in the global batch.
     """
 
     sample: jax.Array
     pair: jax.Array
+    batch_size: int
 
 
 def shard(num_pairs: int, num_devices: int, device: jax.Array | int) -> Shard:
     """The pairs of one device out of several; a pair's two samples stay together."""
     mine = num_pairs // num_devices
     pair = device * mine + jnp.arange(mine, dtype=jnp.int32)
-    return Shard(sample=jnp.concatenate([pair, num_pairs + pair]), pair=pair)
+    sample = jnp.concatenate([pair, num_pairs + pair])
+    return Shard(sample, pair, batch_size=2 * num_pairs)
 
 
 class Draws(NamedTuple):
@@ -54,8 +57,8 @@ def draw(key: jax.Array, objective: Objective, num_images: int, part: Shard) -> 
         num_images: size of the data set.
         part: see `shard`.
     """
-    index_key, eps_key, gumbel_key, element_key = (
-        jax.random.fold_in(key, purpose) for purpose in range(4)
+    index_key, eps_key, gumbel_key, element_key, coin_key, shuffle_key = (
+        jax.random.fold_in(key, purpose) for purpose in range(6)
     )
     S = D = objective.latent_dim
 
@@ -70,7 +73,14 @@ def draw(key: jax.Array, objective: Objective, num_images: int, part: Shard) -> 
         each(gumbel_key, part.pair)
     )
     element = jax.random.randint(element_key, (S,), 0, objective.drawn_elements)
-    return Draws(indices, Noise(eps=eps, gumbel=gumbel, element=element))
+    # What an objective does not look at is never computed: XLA drops it.
+    coin = jax.random.uniform(coin_key)
+    places = jnp.broadcast_to(
+        jnp.arange(part.batch_size)[:, None], (part.batch_size, D)
+    )
+    permutation = jax.random.permutation(shuffle_key, places, independent=True)
+    noise = Noise(eps, gumbel, element, coin, permutation)
+    return Draws(indices, noise)
 
 
 def train_step(
@@ -97,8 +107,9 @@ def train_step(
         The new state, and each unweighted loss term with the weighted total as "loss".
     """
     value_and_grad = jax.value_and_grad(objective.loss, has_aux=True)
+    progress = Progress(state.step, state.controller)
     (total, terms), grads = value_and_grad(
-        state.params, images, noise, hyper, axis_name
+        state.params, images, noise, hyper, progress, axis_name
     )
     terms = {"loss": total, **terms}
     if axis_name is not None:
@@ -106,7 +117,8 @@ def train_step(
     direction, opt_state = optimizer.update(grads, state.opt_state, state.params)
     updates = state_lib.scale_updates(direction, hyper)
     params = optax.apply_updates(state.params, updates)
-    return TrainState(state.step + 1, params, opt_state), terms
+    controller = objective.base.advance(progress, terms["kl"], hyper)
+    return TrainState(state.step + 1, params, opt_state, controller), terms
 
 
 def train_steps(

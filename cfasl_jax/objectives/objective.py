@@ -1,13 +1,6 @@
-"""What is minimised: a base objective, alone or with CFASL, behind one signature.
-
-An `Objective` bundles Flax modules and choices that are fixed for a run; all arrays
-are arguments. Hyperparameters that a sweep varies are traced, so that one compiled
-program serves every setting; noise is an argument too, so that a loss is a pure
-function that an independent implementation can be held against.
-"""
+"""Networks and loss of one run: a base objective, alone or with CFASL."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import chex
@@ -17,42 +10,28 @@ import jax.numpy as jnp
 
 from cfasl_jax import codebook as codebook_lib
 from cfasl_jax.codebook import Codebook
-from cfasl_jax.config import Config, Fidelity
+from cfasl_jax.fidelity import Fidelity
 from cfasl_jax.losses import elbo, symmetry
-from cfasl_jax.models import vae
+from cfasl_jax.models import lie_vae, vae
+from cfasl_jax.objectives import arguments
+from cfasl_jax.objectives.arguments import Hyper, Noise, Progress
+from cfasl_jax.objectives.bases import CLGVAE, Base, Seen, Weighted
 from cfasl_jax.types import Likelihood, Params, Posterior, Terms
 
 _PUBLISHED_TEMPERATURE = 1e-4
 
-_Loss = Callable[..., jax.Array]
 
-
-class Hyper(NamedTuple):
-    """Traced hyperparameters, a scalar each a run; names as in configs/default.py."""
-
-    beta: chex.Numeric
-    alpha: chex.Numeric
-    gamma: chex.Numeric
-    lamb: chex.Numeric
-    epsilon: chex.Numeric
-    threshold: chex.Numeric
-    temperature: chex.Numeric
-    learning_rate: chex.Numeric
-    codebook_learning_rate: chex.Numeric
-
-
-class Noise(NamedTuple):
-    """All that is random in one step.
+class Carried(NamedTuple):
+    """A batch's latents after each pair's composite symmetry.
 
     Attributes:
-        eps: standard normal, of the posterior's sample, [B, D].
-        gumbel: standard Gumbel, of the switch, [P, S, 2].
-        element: the element that perpendicular looks at in each section, int [S].
+        terms: CFASL's, but for the decoder's equivariance.
+        z: z2 carried back to x1 for the first samples, z1 forth to x2 for the second
+            ones, [B, D].
     """
 
-    eps: jax.Array
-    gumbel: jax.Array
-    element: jax.Array
+    terms: Terms
+    z: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,13 +44,16 @@ class Objective:
         codebook: the symmetry codebook, or None for a baseline.
         likelihood: of the pixels, see `elbo.reconstruction`.
         fidelity: which departures of the published code are reproduced.
+        base: the base objective. CLG-VAE needs the encoder and the decoder of
+            `models.lie_vae`.
     """
 
-    encoder: vae.Encoder
-    decoder: vae.Decoder
+    encoder: vae.Encoder | lie_vae.LieEncoder
+    decoder: vae.Decoder | lie_vae.LieDecoder
     codebook: Codebook | None
     likelihood: Likelihood
     fidelity: Fidelity
+    base: Base
 
     @property
     def latent_dim(self) -> int:
@@ -90,11 +72,12 @@ class Objective:
     def init(self, key: jax.Array, image_shape: tuple[int, int, int]) -> Params:
         """Initial parameters, a dict with one entry a network."""
         D = self.latent_dim
-        keys = jax.random.split(key, 3)
+        keys = jax.random.split(key, 4)
         image, z = jnp.zeros((1, *image_shape)), jnp.zeros((1, D))
         params = {
             "encoder": self.encoder.init(keys[0], image)["params"],
             "decoder": self.decoder.init(keys[1], z)["params"],
+            **self.base.init(keys[3], D),
         }
         if self.codebook is not None:
             features = jnp.zeros((1, 4 * D))
@@ -145,6 +128,7 @@ class Objective:
         images: jax.Array,
         noise: Noise,
         hyper: Hyper,
+        progress: Progress | None = None,
         axis_name: str | None = None,
     ) -> tuple[jax.Array, Terms]:
         """The loss of a batch.
@@ -154,83 +138,128 @@ class Objective:
             images: in [0, 1], [B, H, W, C]; halves are the pairs' samples.
             noise: see `Noise`.
             hyper: see `Hyper`.
+            progress: see `Progress`; by default that before the first step.
             axis_name: device axis over which the batch is shared out; the mean over
                 devices of the result is then the loss of the global batch.
 
         Returns:
-            The weighted total, and each term without its weight.
+            The weighted total, and each term without its weight. Some terms are only
+            logged, such as a KL divergence that the objective takes apart.
         """
         chex.assert_rank(images, 4)
-        posterior = self.encode(params, images)
+        progress = progress or arguments.start()
+        posterior, features = self._encode(params, images)
         z = posterior.sample(noise.eps)
-        terms: Terms = {}
-        weights: dict[str, chex.Numeric] = {"reconstruction": 1.0, "kl": hyper.beta}
-        decoded_from = z
+        code = self._code(params, z)
+        seen = Seen(
+            posterior, z, features, code, params, noise, hyper, progress, axis_name
+        )
+        terms, weights = self.base.terms(seen)
+        carried = None
         if self.codebook is not None:
-            terms, carried = self._symmetry(
-                params, posterior, z, noise, hyper, axis_name
-            )
-            weights |= _symmetry_weights(hyper)
-            # One call of the decoder for both reconstructions: larger products.
-            decoded_from = jnp.concatenate([z, carried])
-        logits = self.decode(params, decoded_from)
-        B = images.shape[0]
-        terms["reconstruction"] = self._reconstruction(logits[:B], images)
-        terms["kl"] = elbo.kl(*posterior).mean()
-        if self.codebook is not None:
-            terms["decoder_equivariance"] = self._reconstruction(logits[B:], images)
-        weighted = [weights[name] * term for name, term in terms.items()]
+            carried = self._carry(seen)
+            terms, weights = terms | carried.terms, weights | _symmetry_weights(hyper)
+        reconstruction = self._reconstructions(seen, images, carried)
+        terms |= reconstruction.terms
+        weights |= reconstruction.weights
+        weighted = [weight * terms[name] for name, weight in weights.items()]
         return sum(weighted, start=jnp.zeros(())), terms
+
+    @property
+    def _is_lie(self) -> bool:
+        return isinstance(self.base, CLGVAE)
+
+    def _encode(
+        self, params: Params, images: jax.Array
+    ) -> tuple[Posterior, jax.Array | None]:
+        """The posterior, and CLG-VAE's features."""
+        if not self._is_lie:
+            return self.encode(params, images), None
+        mu, logvar, features = _apply(
+            self.encoder, params["encoder"], images, method="with_features"
+        )
+        return Posterior(mu, logvar), features
+
+    def _code(self, params: Params, z: jax.Array) -> jax.Array:
+        """What the decoder's first layer reads for z."""
+        if not self._is_lie:
+            return z
+        return _apply(self.decoder, params["decoder"], z, method="code")
+
+    def _logits(self, params: Params, code: jax.Array) -> jax.Array:
+        """Logits [B, H, W, C] of what `_code` gives."""
+        if not self._is_lie:
+            return self.decode(params, code)
+        return _apply(self.decoder, params["decoder"], code, method="read")
+
+    def _reconstructions(
+        self, seen: Seen, images: jax.Array, carried: Carried | None
+    ) -> Weighted:
+        """The images again, from their own latents and from their partners'."""
+        params, read = seen.params, seen.code
+        if seen.features is not None:
+            instead = seen.noise.coin < seen.hyper.feature_probability
+            read = jnp.where(instead, seen.features, seen.code)
+        again = self._is_lie and self.fidelity.lie_decoder_not_equivariant
+        B = len(images)
+        if carried is not None and not again:
+            # One call of the decoder for both: larger products.
+            read = jnp.concatenate([read, self._code(params, carried.z)])
+        logits = self._logits(params, read)
+        terms = {"reconstruction": self._reconstruction(logits[:B], images)}
+        weights: dict[str, chex.Numeric] = {"reconstruction": 1.0}
+        if carried is not None:
+            terms["decoder_equivariance"] = (
+                terms["reconstruction"]
+                if again
+                else self._reconstruction(logits[B:], images)
+            )
+            weights["decoder_equivariance"] = seen.hyper.epsilon
+        return Weighted(terms, weights)
 
     def _reconstruction(self, logits: jax.Array, images: jax.Array) -> jax.Array:
         return elbo.reconstruction(logits, images, self.likelihood).mean()
 
-    def _symmetry(
-        self,
-        params: Params,
-        posterior: Posterior,
-        z: jax.Array,
-        noise: Noise,
-        hyper: Hyper,
-        axis_name: str | None,
-    ) -> tuple[Terms, jax.Array]:
-        """CFASL's terms but the decoder's, and the latents it decodes, [B, D]."""
-        first, second = (Posterior(*half) for half in _halves(posterior))
-        z1, z2 = jnp.split(z, 2)
-        generators, prediction = self.read_pairs(params, first, second)
-        fidelity = self.fidelity
+    def _carry(self, seen: Seen) -> Carried:
+        """Each pair's composite symmetry, and what it says about the codebook."""
+        first, second = (Posterior(*half) for half in _halves(seen.posterior))
+        z1, z2 = jnp.split(seen.z, 2)
+        hyper, noise, fidelity = seen.hyper, seen.noise, self.fidelity
+        generators, prediction = self.read_pairs(seen.params, first, second)
         compared = (z1, z2) if fidelity.targets_from_sample else (first.mu, second.mu)
         changed = jnp.abs(compared[0] - compared[1]) > hyper.threshold
         sw = self.switch(prediction.logits, noise.gumbel, hyper.temperature)
         M = codebook_lib.composite(generators, sw, prediction.attention)
         forth, back = symmetry.carry(z1, z2, M)
-        delta = codebook_lib.displacement(generators, z)
+        delta = codebook_lib.displacement(generators, seen.z)
+        commutator = (
+            symmetry.commutator_official
+            if fidelity.commutator_memory_order
+            else symmetry.commutator
+        )
+        factor_prediction = (
+            symmetry.factor_prediction_official
+            if fidelity.double_softmax
+            else symmetry.factor_prediction
+        )
         terms = {
-            "parallel": symmetry.parallel(delta, axis_name),
-            "perpendicular": symmetry.perpendicular(delta, noise.element, axis_name),
-            "commutator": _either(
-                fidelity.commutator_memory_order,
-                symmetry.commutator_official,
-                symmetry.commutator,
-            )(generators),
+            "parallel": symmetry.parallel(delta, seen.axis_name),
+            "perpendicular": symmetry.perpendicular(
+                delta, noise.element, seen.axis_name
+            ),
+            "commutator": commutator(generators),
             "sparsity": symmetry.sparsity(delta),
-            "factor_prediction": _either(
-                fidelity.double_softmax,
-                symmetry.factor_prediction_official,
-                symmetry.factor_prediction,
-            )(prediction.logits, changed),
+            "factor_prediction": factor_prediction(prediction.logits, changed),
             "encoder_equivariance": symmetry.carried_error(z1, z2, forth, back),
         }
-        return terms, jnp.concatenate([back, forth])
+        return Carried(terms, jnp.concatenate([back, forth]))
 
 
-def _apply(module: nn.Module, params: Params, *inputs: jax.Array) -> Any:
+def _apply(
+    module: nn.Module, params: Params, *inputs: jax.Array, method: str | None = None
+) -> Any:
     """Run a Flax module on its own parameters."""
-    return module.apply({"params": params}, *inputs)
-
-
-def _either(official: bool, published: _Loss, intended: _Loss) -> _Loss:
-    return published if official else intended
+    return module.apply({"params": params}, *inputs, method=method)
 
 
 def _halves(posterior: Posterior) -> list[tuple[jax.Array, jax.Array]]:
@@ -244,44 +273,4 @@ def _symmetry_weights(hyper: Hyper) -> dict[str, chex.Numeric]:
         **dict.fromkeys(biases, hyper.alpha),
         "factor_prediction": hyper.gamma,
         "encoder_equivariance": hyper.lamb,
-        "decoder_equivariance": hyper.epsilon,
     }
-
-
-def build(config: Config, channels: int, likelihood: Likelihood) -> Objective:
-    """The objective that a configuration asks for, for images of C channels."""
-    published = config.fidelity.published_init
-    bias_init = vae.zero_bias
-    if published:
-        bias_init = vae.unit_bias if config.cfasl else vae.fan_in_bias
-    codebook = None
-    if config.cfasl:
-        codebook = Codebook(
-            latent_dim=config.latent_dim,
-            elements=config.codebook.elements,
-            scale=1.0 if published else config.codebook.scale,
-            bias_init=bias_init(4 * config.latent_dim),
-        )
-    return Objective(
-        encoder=vae.Encoder(config.hidden, config.latent_dim, bias_init),
-        decoder=vae.Decoder(config.hidden, channels, bias_init),
-        codebook=codebook,
-        likelihood=likelihood,
-        fidelity=config.fidelity,
-    )
-
-
-def hyper(config: Config) -> Hyper:
-    """The hyperparameters that are traced, as float32 scalars."""
-    values = Hyper(
-        beta=config.beta,
-        alpha=config.weights.alpha,
-        gamma=config.weights.gamma,
-        lamb=config.weights.lamb,
-        epsilon=config.weights.epsilon,
-        threshold=config.threshold,
-        temperature=config.codebook.temperature,
-        learning_rate=config.learning_rate,
-        codebook_learning_rate=config.codebook.learning_rate,
-    )
-    return jax.tree.map(jnp.float32, values)

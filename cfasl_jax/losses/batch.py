@@ -1,0 +1,31 @@
+"""A batch that is shared out over devices, put together and taken apart again.
+
+A device holds the first samples of its pairs and then the second ones; in the global
+batch all first samples stand before all second ones. Losses that depend on the order of
+samples, or on each sample's place, see the same batch on any number of devices.
+"""
+
+import jax
+import jax.numpy as jnp
+
+
+def whole(x: jax.Array, axis_name: str | None) -> jax.Array:
+    """The devices' parts [b, ...] as the global batch [B, ...], in its own order."""
+    if axis_name is None:
+        return x
+    parts = jax.lax.all_gather(x, axis_name)
+    devices, b = parts.shape[:2]
+    halves = parts.reshape(devices, 2, b // 2, *x.shape[1:])
+    return jnp.swapaxes(halves, 0, 1).reshape(devices * b, *x.shape[1:])
+
+
+def own(x: jax.Array, axis_name: str | None) -> jax.Array:
+    """This device's part [b, ...] of a global batch [B, ...]; undoes `whole`."""
+    if axis_name is None:
+        return x
+    devices = jax.lax.axis_size(axis_name)
+    halves = x.reshape(2, devices, len(x) // (2 * devices), *x.shape[1:])
+    mine = jax.lax.dynamic_index_in_dim(
+        halves, jax.lax.axis_index(axis_name), axis=1, keepdims=False
+    )
+    return mine.reshape(-1, *x.shape[1:])

@@ -1,0 +1,60 @@
+"""DIP-VAE's penalties on the covariance of latents (Kumar et al., ICLR 2018)."""
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from cfasl_jax.losses import batch
+
+
+class Penalties(NamedTuple):
+    """How far a covariance is from the identity.
+
+    Attributes:
+        off_diagonal: sum over i != j of Cov_ij^2.
+        diagonal: sum over i of (Cov_ii - 1)^2.
+    """
+
+    off_diagonal: jax.Array
+    diagonal: jax.Array
+
+
+def of_means(mu: chex.Array, axis_name: str | None = None) -> Penalties:
+    """DIP-VAE I: the covariance of the posterior means (equation 6).
+
+    Args:
+        mu: posterior means, [B, D].
+        axis_name: device axis over which B is shared out.
+    """
+    return _penalties(_covariance(mu, axis_name))
+
+
+def of_samples(
+    mu: chex.Array, logvar: chex.Array, axis_name: str | None = None
+) -> Penalties:
+    """DIP-VAE II: the covariance of z itself, E[Sigma] + Cov(mu) (equation 7).
+
+    Args:
+        mu: posterior means, [B, D].
+        logvar: logarithms of the posterior variances, [B, D].
+        axis_name: device axis over which B is shared out.
+    """
+    variance = jnp.exp(batch.whole(logvar, axis_name)).mean(axis=0)
+    return _penalties(_covariance(mu, axis_name) + jnp.diag(variance))
+
+
+def _covariance(mu: jax.Array, axis_name: str | None) -> jax.Array:
+    """Of the global batch, with 1 / B, [D, D]."""
+    chex.assert_rank(mu, 2)
+    everyone = batch.whole(mu, axis_name)
+    centred = everyone - everyone.mean(axis=0, keepdims=True)
+    product = jnp.matmul(centred.T, centred, precision=jax.lax.Precision.HIGHEST)
+    return product / len(centred)
+
+
+def _penalties(covariance: jax.Array) -> Penalties:
+    diagonal = jnp.diagonal(covariance)
+    off_diagonal = jnp.square(covariance).sum() - jnp.square(diagonal).sum()
+    return Penalties(off_diagonal, jnp.square(diagonal - 1.0).sum())

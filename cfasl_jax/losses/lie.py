@@ -1,0 +1,54 @@
+"""What makes a Lie group's generators commute (Zhu et al., ICML 2021)."""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+_HIGHEST = jax.lax.Precision.HIGHEST
+
+
+def hessian(generators: chex.Array) -> jax.Array:
+    """Generators that annihilate each other: (1 / D^2) sum_{i != j} ||G_i G_j||_F^2.
+
+    Where all products vanish, latents act without interaction (Zhu et al., section 4).
+
+    Args:
+        generators: [D, m, m].
+
+    Returns:
+        The loss.
+    """
+    norms = jnp.square(_products(generators)).sum(axis=(-2, -1))
+    D = len(generators)
+    return (norms.sum() - jnp.trace(norms)) / D**2
+
+
+def commutator(generators: chex.Array) -> jax.Array:
+    """Generators that commute: (1 / D^2) sum_{i, j} ||G_i G_j - G_j G_i||_F^2."""
+    products = _products(generators)
+    difference = products - jnp.swapaxes(products, 0, 1)
+    return jnp.square(difference).sum() / len(generators) ** 2
+
+
+def commutator_official(generators: chex.Array) -> jax.Array:
+    """As published: (1 / D^2) sum_{i, j} ||G_i G_j - (G_i G_j)^T||_F^2."""
+    products = _products(generators)
+    difference = products - jnp.swapaxes(products, -2, -1)
+    return jnp.square(difference).sum() / len(generators) ** 2
+
+
+def feature_error(features: chex.Array, code: chex.Array) -> jax.Array:
+    """The encoder's features [B, m^2] are the matrix that z becomes [B, m^2].
+
+    Returns:
+        The squared error, summed over entries, as a mean over the batch.
+    """
+    chex.assert_rank(features, 2)
+    chex.assert_equal_shape([features, code])
+    return jnp.square(features - code).sum(axis=-1).mean()
+
+
+def _products(generators: jax.Array) -> jax.Array:
+    """G_i G_j, [D, D, m, m]."""
+    chex.assert_rank(generators, 3)
+    return jnp.einsum("iab,jbc->ijac", generators, generators, precision=_HIGHEST)

@@ -1,0 +1,150 @@
+"""beta-TCVAE's decomposition of the KL divergence (Chen et al., NeurIPS 2018).
+
+On average over the data, KL(q(z|x) || p(z)) is the sum of the mutual information of z
+and x, the total correlation of z and the KL divergences of its dimensions. All three
+need the aggregate posterior q(z), which minibatch stratified sampling estimates from a
+batch and the size of the data set.
+"""
+
+import math
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cfasl_jax.losses import batch
+from cfasl_jax.types import Posterior
+
+_LOG_2PI = math.log(2.0 * math.pi)
+
+
+class Decomposition(NamedTuple):
+    """Three terms whose sum estimates the mean KL divergence, in nats.
+
+    Attributes:
+        mi: mutual information of latents and data, E[log q(z|x) - log q(z)].
+        tc: total correlation, E[log q(z) - sum_d log q(z_d)].
+        dwkl: dimension-wise KL divergence, E[sum_d log q(z_d) - log p(z)].
+    """
+
+    mi: jax.Array
+    tc: jax.Array
+    dwkl: jax.Array
+
+
+def decompose(
+    z: chex.Array,
+    mu: chex.Array,
+    logvar: chex.Array,
+    dataset_size: int,
+    axis_name: str | None = None,
+) -> Decomposition:
+    """The decomposition by minibatch stratified sampling (Chen et al., appendix C.2).
+
+    Args:
+        z: samples of the posteriors, [B, D].
+        mu: posterior means, [B, D].
+        logvar: logarithms of the posterior variances, [B, D].
+        dataset_size: N, at least B.
+        axis_name: device axis over which B is shared out; the mean over devices of each
+            term is then that of the global batch.
+
+    Raises:
+        ValueError: where the batch is larger than the data set.
+    """
+    log_q, columns = _log_densities(z, Posterior(mu, logvar), axis_name)
+    log_weights = batch.own(_log_weights(columns, dataset_size), axis_name)
+    log_q_joint = _log_mean(log_weights + log_q.sum(axis=-1))
+    log_q_marginals = _log_mean(log_weights[:, :, None] + log_q).sum(axis=-1)
+    return _terms(z, Posterior(mu, logvar), log_q_joint, log_q_marginals)
+
+
+def decompose_official(
+    z: chex.Array,
+    mu: chex.Array,
+    logvar: chex.Array,
+    dataset_size: int,
+    axis_name: str | None = None,
+) -> Decomposition:
+    """The published code's decomposition; arguments as in `decompose`.
+
+    Its weights stand in columns 0 and 1 rather than on the diagonal and beside it, and
+    are added in every dimension, so that the joint density has them D times.
+    """
+    log_q, columns = _log_densities(z, Posterior(mu, logvar), axis_name)
+    log_weights = batch.own(_log_weights_official(columns, dataset_size), axis_name)
+    weighted = log_weights[:, :, None] + log_q
+    log_q_joint = _log_mean(weighted.sum(axis=-1))
+    log_q_marginals = _log_mean(weighted).sum(axis=-1)
+    return _terms(z, Posterior(mu, logvar), log_q_joint, log_q_marginals)
+
+
+def _log_densities(
+    z: jax.Array, posterior: Posterior, axis_name: str | None
+) -> tuple[jax.Array, int]:
+    """log q(z_id | x_j) of own samples i under all posteriors j, [b, B, D]; and B."""
+    chex.assert_rank(z, 2)
+    chex.assert_equal_shape([z, *posterior])
+    everyone = Posterior(*(batch.whole(x, axis_name) for x in posterior))
+    mu, logvar = everyone.mu[None], everyone.logvar[None]
+    return _log_normal(z[:, None], mu, logvar), mu.shape[1]
+
+
+def _log_normal(z: jax.Array, mu: jax.Array, logvar: jax.Array) -> jax.Array:
+    return -0.5 * (_LOG_2PI + logvar + jnp.square(z - mu) * jnp.exp(-logvar))
+
+
+def _log_mean(x: jax.Array) -> jax.Array:
+    """Logarithm of the weighted mean over the batch, the second axis."""
+    return jax.nn.logsumexp(x, axis=1)
+
+
+def _terms(
+    z: jax.Array,
+    posterior: Posterior,
+    log_q_joint: jax.Array,
+    log_q_marginals: jax.Array,
+) -> Decomposition:
+    log_q_given_x = _log_normal(z, *posterior).sum(axis=-1)
+    log_prior = _log_normal(z, jnp.zeros_like(z), jnp.zeros_like(z)).sum(axis=-1)
+    return Decomposition(
+        mi=(log_q_given_x - log_q_joint).mean(),
+        tc=(log_q_joint - log_q_marginals).mean(),
+        dwkl=(log_q_marginals - log_prior).mean(),
+    )
+
+
+def _log_weights(B: int, N: int) -> jax.Array:
+    """log W[i, j], of sample i under posterior j, [B, B]; each row of W sums to 1.
+
+    A sample's own posterior stands for itself alone, all others for the rest of the
+    data; one of them takes what is left over.
+    """
+    _require_batch_within(B, N)
+    M = B - 1
+    W = np.full((B, B), 1.0 / M)
+    place = np.arange(B)
+    W[place, (place + 1) % B] = (N - M) / (N * M)
+    W[place, place] = 1.0 / N
+    return jnp.asarray(np.log(W))
+
+
+def _log_weights_official(B: int, N: int) -> jax.Array:
+    """log W as the published code fills it, [B, B]: by a stride of B, not of B + 1."""
+    _require_batch_within(B, N)
+    M = B - 1
+    rest = (N - M) / (N * M)
+    W = np.full((B, B), 1.0 / M)
+    W[:, 0], W[:, 1] = 1.0 / N, rest
+    W[M - 1, 0] = rest
+    return jnp.asarray(np.log(W))
+
+
+def _require_batch_within(B: int, N: int) -> None:
+    if not 2 <= B <= N:
+        raise ValueError(
+            f"the decomposition needs a batch of at least 2 samples and at most the "
+            f"data set's {N}, not {B}"
+        )

@@ -1,0 +1,96 @@
+"""The commutative Lie group VAE's networks (Zhu et al., ICML 2021) for 64x64 images.
+
+A latent z acts through a matrix of the group, expm(sum_i z_i G_i), and the decoder
+reads that matrix, flattened. The encoder's features live in the same space, so that the
+decoder can be given either. Shapes: n images, C channels, D latent dimensions, m = 10
+rows of a matrix.
+"""
+
+from typing import Literal
+
+import chex
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cfasl_jax.lie_group import group_element
+from cfasl_jax.models.vae import BiasInit, ConvFeatures, Decoder, Dense, zero_bias
+
+MATRIX_SIDE = 10
+_HIDDEN = 256
+_LATENT_HIDDEN = 400
+_SMALL_SCALE = 1e-3
+
+# How the generators start: near the identity, as Zhu et al. do, or Xavier-uniform.
+GeneratorInit = Literal["small", "xavier"]
+
+
+class LieEncoder(nn.Module):
+    """q(z | x) by way of features that stand for a matrix of the group."""
+
+    latent_dim: int
+    bias_init: BiasInit = zero_bias
+
+    def setup(self) -> None:
+        """Two dense layers to the features, then two networks to mu and logvar."""
+        self.convolutions = ConvFeatures(self.bias_init)
+        self.hidden = Dense(_HIDDEN, self.bias_init)
+        self.matrix = Dense(MATRIX_SIDE**2, self.bias_init)
+        self.mu_hidden = Dense(_LATENT_HIDDEN, self.bias_init)
+        self.mu = Dense(self.latent_dim, self.bias_init)
+        self.logvar_hidden = Dense(_LATENT_HIDDEN, self.bias_init)
+        self.logvar = Dense(self.latent_dim, self.bias_init)
+
+    def __call__(self, images: chex.Array) -> tuple[jax.Array, jax.Array]:
+        """Maps images [n, 64, 64, C] in [0, 1] to mu and logvar, each [n, D]."""
+        mu, logvar, _ = self.with_features(images)
+        return mu, logvar
+
+    def with_features(
+        self, images: chex.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """mu and logvar, each [n, D], and the features in [0, 1], [n, m^2]."""
+        x = nn.relu(self.hidden(self.convolutions(images)))
+        features = nn.sigmoid(self.matrix(x))
+        mu = self.mu(nn.relu(self.mu_hidden(features)))
+        logvar = self.logvar(nn.relu(self.logvar_hidden(features)))
+        return mu, logvar, features
+
+
+class LieDecoder(nn.Module):
+    """p(x | z) by way of a matrix of the group."""
+
+    latent_dim: int
+    channels: int
+    generator_init: GeneratorInit = "small"
+    bias_init: BiasInit = zero_bias
+
+    def setup(self) -> None:
+        """The generators, and the plain VAE's decoder to read the matrix."""
+        self.generators = self.param(
+            "generators", self._initial, (self.latent_dim, MATRIX_SIDE, MATRIX_SIDE)
+        )
+        self.reader = Decoder(_HIDDEN, self.channels, self.bias_init)
+
+    def __call__(self, z: chex.Array) -> jax.Array:
+        """Maps z [n, D] to logits [n, 64, 64, C]; images are their sigmoid."""
+        return self.read(self.code(z))
+
+    def code(self, z: chex.Array) -> jax.Array:
+        """expm(sum_i z_i G_i), flattened, [n, D] -> [n, m^2]."""
+        chex.assert_shape(z, (None, self.latent_dim))
+        algebra = jnp.einsum(
+            "nd,dij->nij", z, self.generators, precision=jax.lax.Precision.HIGHEST
+        )
+        return group_element(algebra).reshape(len(z), -1)
+
+    def read(self, code: chex.Array) -> jax.Array:
+        """Maps flattened matrices, or an encoder's features, [n, m^2] to logits."""
+        return self.reader(code)
+
+    def _initial(self, key: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
+        if self.generator_init == "small":
+            return _SMALL_SCALE * jax.random.normal(key, shape)
+        # The published code stores one row a generator, by which Xavier's bound goes.
+        rows = (shape[0], shape[1] * shape[2])
+        return nn.initializers.xavier_uniform()(key, rows).reshape(shape)
