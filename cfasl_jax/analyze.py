@@ -2,22 +2,21 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cfasl_jax import config as config_lib
-from cfasl_jax import metrics, probes
+from cfasl_jax import export, metrics, probes
 from cfasl_jax.config import Config
-from cfasl_jax.data.dataset import Dataset
-from cfasl_jax.data.grid import FactorGrid
+from cfasl_jax.data.dataset import Dataset, Labels
 from cfasl_jax.encoding import Codes
 from cfasl_jax.evaluate import ACTIVE_KL, RESULTS_FILE, evaluate, sample_indices
 from cfasl_jax.losses import elbo
 from cfasl_jax.model import Model, models
-from cfasl_jax.report import arrays, page
+from cfasl_jax.report import arrays, comparison, page, runs
 from cfasl_jax.training import record
 
 # Of the pictures alone; scores have seeds of their own.
@@ -26,13 +25,22 @@ _CODES = 2_048
 _EXAMPLES = 8
 # The explorer's examples: each costs its pixels in the page.
 _EXPLORED = 12
+_MOST_RUNS = 12
+
+# Why a figure may be left out; `report.kinds` says which figures need what.
+_NO_CODEBOOK = "A baseline has no symmetry codebook."
+_NO_FACTORS = "The data set has no ground-truth factors."
+_NO_GRID = (
+    "The data set's factors are no full grid, so that one of them cannot be changed "
+    "while the others stay."
+)
 
 
 def analyze(config: Config, dataset: Dataset, workdir: Path) -> Path:
     """Draw every figure of a run and write its page; return the page's path.
 
-    With several seeds the page lets the reader choose among the best, the median and
-    the worst run by MIG. Evaluates first where results.json is missing or older than
+    With several seeds the page lets the reader choose a run, or the best, the median
+    or the worst by a score. Evaluates first where results.json is missing or older than
     the checkpoint.
 
     Raises:
@@ -40,45 +48,50 @@ def analyze(config: Config, dataset: Dataset, workdir: Path) -> Path:
     """
     trained = models(config, dataset, workdir)
     results = _results(config, dataset, workdir, trained[0].step)
-    chosen = chosen_runs(results)
     analyses = [
-        analysis(trained[run], dataset, workdir, results, run, label)
-        for run, label in chosen
+        analysis(trained[run], dataset, results, run) for run in drawn_runs(results)
     ]
     # The page explores one run; its decoder is half of the page's size.
-    first = trained[chosen[0][0]]
+    first = trained[analyses[0].run]
     examples = sample_indices(dataset, _CODES, _SEED)[:_EXPLORED]
     analyses[0] = dataclasses.replace(
-        analyses[0], explorer=probes.explorer(first, probes.lookup(dataset, examples))
+        analyses[0], explorer=export.explorer(first, probes.lookup(dataset, examples))
     )
-    return page.write_report(analyses, results, config_lib.to_dict(config), workdir)
+    curves = arrays.LossCurves(*record.read(workdir))
+    fields = config_lib.to_dict(config)
+    return page.write_report(analyses, curves, results, fields, workdir)
 
 
-def chosen_runs(results: Mapping[str, Any]) -> list[tuple[int, str]]:
-    """Best, median and worst run by MIG, with labels; all there are if up to three."""
-    seeds = results["seeds"]
-    values = results.get("scores", {}).get("mig", {}).get("values")
-    if len(seeds) == 1:
-        return [(0, f"seed {seeds[0]}")]
-    if values is None:
-        return [(run, f"seed {seed}") for run, seed in enumerate(seeds[:3])]
-    order = sorted(range(len(seeds)), key=lambda run: -(values[run] or 0.0))
-    ranks = {"best": 0, "median": len(order) // 2, "worst": len(order) - 1}
-    if len(seeds) == 2:
-        del ranks["median"]
-    return [
-        (order[rank], f"seed {seeds[order[rank]]}, {name} MIG")
-        for name, rank in ranks.items()
+def compare(folders: Sequence[Path], workdir: Path) -> Path:
+    """Write one page about several working directories; return its path.
+
+    Args:
+        folders: of runs that were analyzed.
+        workdir: where the page and its figures go.
+
+    Raises:
+        ConfigError: where a folder holds no report, naming the command to run first.
+    """
+    trainings = [
+        comparison.read_training(folder, name, arrays.LossCurves(*record.read(folder)))
+        for folder, name in zip(folders, comparison.short_names(folders), strict=True)
     ]
+    return comparison.write_comparison(trainings, workdir)
+
+
+def drawn_runs(results: Mapping[str, Any]) -> list[int]:
+    """The runs that the page shows, the best first by the first score that it ranks.
+
+    All of them; of more than a dozen, those that are best, median or worst by a score,
+    as far as there is room.
+    """
+    ranked = [run for ranks in runs.ranking(results).values() for run in ranks]
+    every = range(len(results["seeds"]))
+    return list(dict.fromkeys([*ranked, *every]))[:_MOST_RUNS]
 
 
 def analysis(
-    model: Model,
-    dataset: Dataset,
-    workdir: Path,
-    results: Mapping[str, Any],
-    run: int,
-    label: str,
+    model: Model, dataset: Dataset, results: Mapping[str, Any], run: int
 ) -> arrays.Analysis:
     """All that the report draws of one run."""
     codes = Codes(model, dataset)
@@ -87,37 +100,68 @@ def analysis(
     kl = np.asarray(elbo.kl_per_dimension(mu, logvar)).mean(axis=0)
     active = kl > ACTIVE_KL
     examples = indices[: 2 * _EXAMPLES]
+    examples = examples[: len(examples) // 2 * 2]
     x1, x2 = np.split(probes.lookup(dataset, examples), 2)
-    steps, terms = record.read(workdir)
     parts: dict[str, Any] = {
         "reconstructions": probes.reconstructions(model, dataset, examples),
         "traversals": probes.traversals(model, mu[0], kl, active),
-        "losses": arrays.LossCurves(steps, terms),
         "walk": probes.walk(model, x1, x2, kl, active),
         "covariance": np.cov(mu.T),
-        "label": label,
+        "run": run,
+        "label": f"seed {model.seed}",
+        "lacking": _lacking(model, dataset),
     }
-    if dataset.grid is not None:
-        parts |= _factor_parts(dataset.grid, indices, mu, results, run)
+    known = labels(dataset, indices)
+    if known is not None:
+        parts |= _factor_parts(known, mu, results, run)
     if model.has_codebook:
         parts |= _symmetry_parts(model, dataset, codes, x1, x2)
     return arrays.Analysis(**parts)
 
 
+def labels(dataset: Dataset, indices: np.ndarray) -> Labels | None:
+    """The factors of some images that vary in the data set; None without any."""
+    if dataset.grid is not None:
+        names, sizes = dataset.grid.names, dataset.grid.sizes
+        factors = np.asarray(dataset.grid.factors(indices))
+        varying = [k for k, size in enumerate(sizes) if size > 1]
+    elif dataset.labels is not None:
+        names, sizes = dataset.labels.names, dataset.labels.sizes
+        factors = dataset.labels.factors[indices]
+        spread = np.ptp(dataset.labels.factors, axis=0)
+        varying = np.flatnonzero(spread).tolist()
+    else:
+        return None
+    if not varying:
+        return None
+    return Labels(
+        tuple(names[k] for k in varying),
+        tuple(sizes[k] for k in varying),
+        factors[:, varying],
+    )
+
+
+def _lacking(model: Model, dataset: Dataset) -> dict[str, str]:
+    """What a run or its data set has not, and a sentence for the reader about it."""
+    lacking: dict[str, str] = {}
+    if not model.has_codebook:
+        lacking["codebook"] = _NO_CODEBOOK
+    if dataset.grid is None:
+        lacking["grid"] = _NO_GRID if dataset.labels else _NO_FACTORS
+    if dataset.grid is None and dataset.labels is None:
+        lacking["factors"] = _NO_FACTORS
+    return lacking
+
+
 def _factor_parts(
-    grid: FactorGrid,
-    indices: np.ndarray,
-    mu: np.ndarray,
-    results: Mapping[str, Any],
-    run: int,
+    known: Labels, mu: np.ndarray, results: Mapping[str, Any], run: int
 ) -> dict[str, Any]:
-    factors = np.asarray(grid.factors(indices))
-    protocol = metrics.get_protocol(results["protocol"])
-    shown, information = probes.codes_by_factor(mu, factors, grid, protocol.mig_bins)
-    dci = results["runs"][run]["metrics"].get("dci", {})
-    importance = dci.get("importance")
+    protocol = metrics.get_protocol(results.get("protocol", "fast"))
+    shown, information = probes.codes_by_factor(mu, known, protocol.mig_bins)
+    scored = results["runs"][run]["metrics"] if "runs" in results else {}
+    importance = scored.get("dci", {}).get("importance")
     maps = arrays.FactorMaps(
-        factor_names=grid.names,
+        factor_names=known.names,
         mutual_information=information,
         importance=None if importance is None else np.asarray(importance),
     )
@@ -137,7 +181,10 @@ def _symmetry_parts(
     }
     if dataset.grid is not None:
         start = dataset.grid.sample(np.random.default_rng(_SEED), 1)[0]
-        parts["factor_steps"] = probes.factor_steps(model, dataset, dataset.grid, start)
+        parts |= {
+            "factor_steps": probes.factor_steps(model, dataset, dataset.grid, start),
+            "equivariance": probes.equivariance(model, dataset, dataset.grid),
+        }
     return parts
 
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -27,7 +28,7 @@ from cfasl_jax.training import state as state_lib
 
 def seconds_a_step(config: Config, steps: int) -> float:
     """Time one compiled call of `steps` steps, once it is compiled."""
-    dataset = data.load(config.dataset, "rendered", "")
+    dataset = data.load(config.dataset, replace(config.data, source="rendered"))
     objective = objectives.build(config, dataset)
     state = devices.replicate(loop.initial_state(config, objective, dataset))
     fixed = loop.fixed_arguments(config, dataset)

@@ -9,6 +9,7 @@ from absl import flags
 from ml_collections.config_flags import config_flags
 
 from cfasl_jax import config as config_lib
+from cfasl_jax import workdirs
 from cfasl_jax.config import MODES, Config, ConfigError, require_choice
 
 _OVERRIDE = re.compile(r"--?config\.([\w.]+)(=|$)")
@@ -19,15 +20,18 @@ class Command(NamedTuple):
 
     Attributes:
         config: the validated configuration; None: the working directory's own.
-        workdir: where the run lives.
+        workdir: where the run lives, see `workdirs.location`.
         mode: "all", "train", "evaluate" or "analyze".
         distributed: whether the cluster tells which processes belong together.
+        compare: directories of finished runs to show side by side, instead of a run's
+            own report; else empty.
     """
 
     config: Config | None
-    workdir: Path
+    workdir: Path | str
     mode: str
     distributed: bool
+    compare: tuple[Path, ...] = ()
 
 
 def parse(argv: list[str]) -> Command | None:
@@ -43,16 +47,41 @@ def parse(argv: list[str]) -> Command | None:
         print(_HELP + values.main_module_help())
         return None
     require_choice("mode", values.mode, MODES)
+    if values.compare:
+        return _comparison(values)
     if values.config is None and not values.workdir:
         raise ConfigError(
             "say what to train with --config=configs/shapes3d.py:quick, or name the "
             "directory of a run with --workdir=DIR"
         )
-    workdir = Path(values.workdir or _default_workdir(arguments))
+    workdir = workdirs.location(values.workdir or _default_workdir(arguments))
     config = None
     if values.config is not None:
         config = config_lib.from_dict(values.config.to_dict())
     return Command(config, workdir, values.mode, values.distributed)
+
+
+def _comparison(values: flags.FlagValues) -> Command:
+    """A command that shows several finished runs side by side."""
+    if values.mode != "analyze":
+        raise ConfigError(
+            f"--compare goes with --mode=analyze, not with --mode={values.mode}"
+        )
+    if values.config is not None:
+        raise ConfigError(
+            "--compare shows finished runs by their own configurations: leave out "
+            "--config"
+        )
+    folders: list[Path] = []
+    for place in values.compare:
+        folder = workdirs.location(place)
+        if isinstance(folder, str):
+            raise ConfigError(
+                f"--compare reads directories on this machine: copy {folder} here first"
+            )
+        folders.append(folder)
+    workdir = workdirs.location(values.workdir or "runs/comparison")
+    return Command(None, workdir, values.mode, values.distributed, tuple(folders))
 
 
 _HELP = """Train a VAE with or without CFASL, score it and write its report.
@@ -60,6 +89,10 @@ _HELP = """Train a VAE with or without CFASL, score it and write its report.
     python -m cfasl_jax.main --config=configs/shapes3d.py:quick --workdir=runs/first
 
 Any field of configs/default.py can be overridden: --config.beta=4
+
+Finished runs side by side in one page:
+
+    python -m cfasl_jax.main --mode=analyze --compare=runs/first,runs/second
 """
 
 
@@ -76,11 +109,19 @@ def _flags(arguments: list[str]) -> flags.FlagValues:
     flags.DEFINE_string(
         "workdir",
         None,
-        "Directory of the run; a second call resumes it. Default: runs/NAME.",
+        "Directory of the run, or a URL such as gs://BUCKET/RUN; a second call resumes "
+        "it. Default: runs/NAME.",
         flag_values=values,
     )
     flags.DEFINE_string(
         "mode", "all", f"One of {', '.join(MODES)}.", flag_values=values
+    )
+    flags.DEFINE_list(
+        "compare",
+        [],
+        "Directories of two or more finished runs, with commas between, to show side "
+        "by side in comparison.html in --workdir. Default: runs/comparison.",
+        flag_values=values,
     )
     flags.DEFINE_bool(
         "distributed",

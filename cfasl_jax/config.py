@@ -10,8 +10,11 @@ from typing import Any, get_args, get_origin, get_type_hints
 from cfasl_jax.fidelity import FIDELITIES
 from cfasl_jax.settings import Config as Config
 
-DATASETS = ("dsprites", "shapes3d")
-SOURCES = ("auto", "tfds", "rendered")
+DATASETS = ("dsprites", "shapes3d", "cars3d", "smallnorb", "celeba", "custom")
+SOURCES = ("auto", "files", "tfds", "rendered")
+CONVENTIONS = ("paper", "full")
+LIKELIHOODS = ("auto", "bernoulli", "gaussian")
+RESIDENCIES = ("auto", "resident", "streamed")
 OBJECTIVES = (
     "beta_vae",
     "beta_tcvae",
@@ -23,7 +26,7 @@ OBJECTIVES = (
     "annealed_vae",
 )
 MODES = ("all", "train", "evaluate", "analyze")
-PROTOCOLS = ("official", "dlib", "fast")
+PROTOCOLS = ("official", "official_histogram_dci", "dlib", "fast")
 METRICS = (
     "fvm",
     "z_diff",
@@ -137,7 +140,7 @@ def _convert(name: str, value: Any, kind: Any) -> Any:
 
 def _validate(config: Config) -> None:
     require_choice("data set", config.dataset, DATASETS)
-    require_choice("data.source", config.data.source, SOURCES)
+    _validate_data(config)
     require_choice("objective", config.objective, OBJECTIVES)
     require_choice("eval.protocol", config.eval.protocol, PROTOCOLS)
     for name in config.eval.metrics:
@@ -164,6 +167,18 @@ def _validate(config: Config) -> None:
             f"latent_dim ({config.latent_dim}) with "
             f"fidelity.perpendicular_below_sections, as in the published code"
         )
+
+
+def _validate_data(config: Config) -> None:
+    data = config.data
+    require_choice("data.source", data.source, SOURCES)
+    require_choice("data.convention", data.convention, CONVENTIONS)
+    require_choice("data.likelihood", data.likelihood, LIKELIHOODS)
+    require_choice("data.residency", data.residency, RESIDENCIES)
+    of_no_use = data.source in ("tfds", "rendered")
+    if of_no_use and (data.path or config.dataset == "custom"):
+        what = f"data.path={data.path}" if data.path else "the data set custom"
+        raise ConfigError(f"{what} needs data.source auto or files, not {data.source}")
 
 
 def _validate_ranges(config: Config) -> None:

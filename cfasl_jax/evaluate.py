@@ -19,8 +19,8 @@ import numpy as np
 from cfasl_jax import metrics, provenance
 from cfasl_jax.config import Config
 from cfasl_jax.data.dataset import Dataset
-from cfasl_jax.data.grid import FactorGrid
 from cfasl_jax.encoding import Codes
+from cfasl_jax.factor_source import NoScoresError, factor_source
 from cfasl_jax.losses import elbo
 from cfasl_jax.model import Model, models
 from cfasl_jax.training import record
@@ -44,9 +44,9 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
 
     Returns:
         What is written: provenance, step, losses, reconstruction and KL of each run,
-        and, where the data have factors, "scores" by name with their mean, standard
-        deviation, interval, chance floor and values by run, and "runs" with each run's
-        full record.
+        "left_out", sentences on what the data do not allow, and, where they have
+        factors, "scores" by name with their mean, standard deviation, interval, chance
+        floor and values by run, and "runs" with each run's full record.
     """
     start = time.perf_counter()
     trained = models(config, dataset, workdir)
@@ -59,16 +59,21 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
         "losses": _losses_at(workdir, step),
         "model": [],
     }
-    runs = []
+    runs, left_out = [], []
     for model in trained:
         codes = Codes(model, dataset)
         results["model"].append(describe_codes(model, dataset, codes))
-        if dataset.grid is not None:
-            runs.append(_score(codes, dataset.grid, config, model.seed))
+        try:
+            scores, sentences = _score(codes, dataset, config, model.seed)
+        except NoScoresError as error:
+            scores, sentences = None, [str(error)]
+        runs += [scores] if scores else []
+        left_out += [text for text in sentences if text not in left_out]
     if runs:
         results |= summarise(runs)
-    else:
-        print(f"{dataset.name} has no factors: no disentanglement scores")
+    results["left_out"] = left_out
+    for sentence in left_out:
+        print(sentence)
     results["durations"] = {"evaluation": time.perf_counter() - start}
     provenance.write_json(workdir / RESULTS_FILE, results)
     return results
@@ -108,22 +113,34 @@ def describe_codes(model: Model, dataset: Dataset, codes: Codes) -> dict[str, An
     }
 
 
-def _score(codes: Codes, grid: FactorGrid, config: Config, seed: int) -> dict[str, Any]:
-    """One run's scores by the configured protocol, printed as they come."""
+def _score(
+    codes: Codes, dataset: Dataset, config: Config, seed: int
+) -> tuple[dict[str, Any], list[str]]:
+    """One run's scores by the configured protocol, and what is left out of them.
+
+    Raises:
+        NoScoresError: where the data set's factors allow no metric.
+    """
     protocol = metrics.get_protocol(config.eval.protocol)
     read = codes.mean if protocol.codes == "mean" else codes.sample
-    indices = np.random.default_rng(0).integers(0, grid.num_points, 10_000)
+    source, left_out = factor_source(read, dataset)
+    indices = np.random.default_rng(0).integers(0, dataset.num_images, 10_000)
     print(f"scoring seed {seed} by the protocol {protocol.name}", file=sys.stderr)
-    scores = metrics.score(
-        lambda factors: read(grid.indices(factors)),
-        grid.sizes,
-        protocol,
-        seed=seed,
-        metrics=config.eval.metrics or None,
-        mean_codes=codes.mean(indices),
-    )
+    try:
+        scores = metrics.score(
+            source,
+            source.sizes,
+            protocol,
+            seed=seed,
+            metrics=config.eval.metrics or None,
+            mean_codes=codes.mean(indices),
+        )
+    except ValueError as error:
+        raise NoScoresError(f"no disentanglement scores: {error}") from error
     print(metrics.format_scores(scores))
-    return scores
+    for name, reason in scores["unavailable"].items():
+        left_out.append(f"{name} is not computed: {reason}")
+    return scores, left_out
 
 
 def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -4,8 +4,10 @@ python -m cfasl_jax.main --config=configs/shapes3d.py:quick --workdir=runs/first
 """
 
 import sys
+import traceback
+from pathlib import Path
 
-from cfasl_jax import analyze, command_line, data, evaluate, provenance
+from cfasl_jax import analyze, command_line, data, evaluate, provenance, workdirs
 from cfasl_jax.config import ConfigError
 from cfasl_jax.training import devices, loop
 
@@ -15,17 +17,31 @@ _EXIT_INTERRUPTED = 143
 
 def main(argv: list[str]) -> int:
     """Run the command line; return the exit code: 0, 1, 2 (bad input), 130 or 143."""
+    code = _guarded(argv)
+    if code not in (0, _EXIT_INTERRUPTED):
+        devices.leave(code)
+    return code
+
+
+def _guarded(argv: list[str]) -> int:
+    """The exit code of a run; a mistake or a mishap is printed."""
     try:
         _run(argv)
     except ConfigError as error:
         return _fail(f"error: {error}", code=2)
-    except loop.NonFiniteLossError as error:
+    except (loop.NonFiniteLossError, workdirs.CopyError) as error:
         return _fail(f"error: {error}", code=1)
     except loop.InterruptedRunError as stop:
         return _fail(str(stop), code=_EXIT_INTERRUPTED)
     except KeyboardInterrupt:
         message = "interrupted; the same command resumes from the last checkpoint"
         return _fail(message, code=130)
+    except Exception:
+        if not devices.has_joined():
+            raise
+        traceback.print_exc()
+        message = "this process failed, or lost another one: start all of them again"
+        return _fail(message, code=1)
     return 0
 
 
@@ -34,10 +50,18 @@ def _run(argv: list[str]) -> None:
     if command is None:
         return
     devices.join_processes(command.distributed)
-    workdir = command.workdir
+    with workdirs.local(command.workdir, devices.is_first_process()) as workdir:
+        _run_in(workdir, command)
+
+
+def _run_in(workdir: Path, command: command_line.Command) -> None:
+    if command.compare:
+        page = analyze.compare(command.compare, workdir)
+        print(f"comparison: {command.workdir}/{page.relative_to(workdir)}")
+        return
     config = command.config or provenance.stored_config(workdir)
     devices.use_compilation_cache()
-    dataset = data.load(config.dataset, config.data.source, config.data.dir)
+    dataset = data.load(config.dataset, config.data)
     if devices.is_first_process():
         print(f"{dataset.name}: {dataset.num_images:,} images, {dataset.source}")
         provenance.claim(workdir, config, dataset.source)
@@ -48,7 +72,8 @@ def _run(argv: list[str]) -> None:
     if command.mode in ("all", "evaluate"):
         evaluate.evaluate(config, dataset, workdir)
     if command.mode in ("all", "analyze"):
-        print(f"report: {analyze.analyze(config, dataset, workdir)}")
+        report = analyze.analyze(config, dataset, workdir)
+        print(f"report: {command.workdir}/{report.relative_to(workdir)}")
 
 
 def _fail(message: str, code: int) -> int:

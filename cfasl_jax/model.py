@@ -9,7 +9,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from cfasl_jax import codebook, data, objectives, provenance
+from cfasl_jax import codebook, data, objectives, provenance, workdirs
 from cfasl_jax.config import Config, ConfigError
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.objectives import Objective
@@ -153,17 +153,22 @@ def load(workdir: str | Path, run: int = 0) -> Model:
     """The trained model in a working directory.
 
     Args:
-        workdir: of a run of `cfasl_jax.main`.
+        workdir: of a run of `cfasl_jax.main`, or its URL.
         run: which of the seeds that were trained together.
 
     Raises:
         ConfigError: where there is no such run or no checkpoint.
     """
-    workdir = Path(workdir)
+    place = workdirs.location(str(workdir))
+    with workdirs.local(place, writes=False) as folder:
+        return _load(folder, run)
+
+
+def _load(workdir: Path, run: int) -> Model:
     config = provenance.stored_config(workdir)
     if not 0 <= run < len(config.seeds):
         raise ConfigError(
             f"{workdir} has no run {run}: it holds runs 0 to {len(config.seeds) - 1}"
         )
-    dataset = data.load(config.dataset, config.data.source, config.data.dir)
+    dataset = data.load(config.dataset, config.data)
     return models(config, dataset, workdir)[run]

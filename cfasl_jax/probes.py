@@ -4,15 +4,16 @@ Each function takes a model and gives one part of `report.arrays.Analysis`; shap
 documented there. Images are uint8, codes are posterior means.
 """
 
-import dataclasses
+from collections.abc import Callable
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from cfasl_jax import codebook
 from cfasl_jax.codebook import act, composite, displacement
-from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.data.dataset import Dataset, Labels
 from cfasl_jax.data.grid import FactorGrid
 from cfasl_jax.encoding import Codes
 from cfasl_jax.metrics import information
@@ -22,20 +23,34 @@ from cfasl_jax.report.arrays import kl_order
 
 _EXAMPLES = 8
 _STEPS = 9
+_TILE = 64
+_MOST_VALUES = 10  # of a stepped factor
+_MOST_PANELS = 9  # of the scatter
 _REACH = 2.0  # traversals go from -2 to 2, two standard deviations of the prior
 
 
 def lookup(dataset: Dataset, indices: np.ndarray) -> np.ndarray:
     """Images by index, uint8 [n, 64, 64, C], on the host."""
-    return np.asarray(dataset.images(jnp.asarray(indices, jnp.int32)))
+    return _tiled(dataset.host_images, np.asarray(indices))
 
 
 def decode(model: Model, z: jax.Array | np.ndarray) -> np.ndarray:
     """Latents [..., D] -> uint8 [..., 64, 64, C]."""
-    z = jnp.asarray(z)
-    images = model.decode(z.reshape(-1, z.shape[-1]))
-    pixels = np.asarray(jnp.round(images * 255.0).astype(jnp.uint8))
-    return pixels.reshape(*z.shape[:-1], *pixels.shape[1:])
+    flat = np.asarray(z).reshape(-1, z.shape[-1])
+    pixels = _tiled(lambda rows: jnp.round(model.decode(rows) * 255.0), flat)
+    return pixels.astype(np.uint8).reshape(*z.shape[:-1], *pixels.shape[1:])
+
+
+def _tiled(
+    function: Callable[[np.ndarray], chex.Array], rows: np.ndarray
+) -> np.ndarray:
+    """A function of rows [n, ...], on one size of batch, which compiles once."""
+    parts = []
+    for start in range(0, len(rows), _TILE):
+        part = rows[start : start + _TILE]
+        filled = np.resize(part, (_TILE, *rows.shape[1:]))
+        parts.append(np.asarray(function(filled))[: len(part)])
+    return np.concatenate(parts)
 
 
 def reconstructions(
@@ -107,7 +122,7 @@ def factor_steps(
     """Each factor stepped through its values, from one combination [K]."""
     steps = []
     for k, (name, size) in enumerate(zip(grid.names, grid.sizes, strict=True)):
-        values = np.arange(min(size, _STEPS))
+        values = np.linspace(0, size - 1, min(size, _MOST_VALUES)).round().astype(int)
         factors = np.tile(start, (len(values), 1))
         factors[:, k] = values
         originals = lookup(dataset, grid.indices(factors))
@@ -120,6 +135,7 @@ def factor_steps(
         steps.append(
             arrays.FactorSteps(
                 factor=name,
+                values=values,
                 originals=originals,
                 one_shot=decode(model, one_shot),
                 chained=decode(model, jnp.concatenate(chained)),
@@ -143,15 +159,26 @@ def section_action(model: Model, z: np.ndarray) -> arrays.SectionAction:
 
 
 def codes_by_factor(
-    mu: np.ndarray, factors: np.ndarray, grid: FactorGrid, bins: int
+    mu: np.ndarray, labels: Labels, bins: int
 ) -> tuple[arrays.Codes, np.ndarray]:
-    """Codes with their factors, and I(z_d; v_k) / H(v_k), [D, K]."""
+    """Codes with the factors they tell most about, and I(z_d; v_k) / H(v_k), [D, K]."""
     binned = information.bin_codes(mu, bins)
-    mi, entropies = information.mutual_information(binned, bins, factors, grid.sizes)
-    normalised = mi / entropies[None]
+    mi, entropies = information.mutual_information(
+        binned, bins, labels.factors, labels.sizes
+    )
+    # In a sample even a factor that varies may have one value alone, and no entropy.
+    normalised = mi / np.maximum(entropies, 1e-12)[None]
     best = np.argsort(-normalised.sum(axis=1), kind="stable")[:3]
     first, second, third = np.resize(best, 3).tolist()
-    return arrays.Codes(mu, factors, grid.names, (first, second, third)), normalised
+    told = np.argsort(-normalised.max(axis=0), kind="stable")[:_MOST_PANELS]
+    shown = np.sort(told)
+    codes = arrays.Codes(
+        mu,
+        labels.factors[:, shown],
+        [labels.names[k] for k in shown],
+        (first, second, third),
+    )
+    return codes, normalised
 
 
 def codebook_pictures(
@@ -159,19 +186,16 @@ def codebook_pictures(
 ) -> arrays.Codebook:
     """How sections commute, which way they push, and what they are used for."""
     rng = np.random.default_rng(0)
+    # Fewer pairs where the data set is small.
+    pairs = min(pairs, dataset.num_images // 2)
     indices = rng.choice(dataset.num_images, 2 * pairs, replace=False)
     x1, x2 = np.split(lookup(dataset, indices), 2)
     _, switch, attention = model.symmetry(x1, x2)
-    error = None
-    if dataset.grid is not None:
-        error = equivariance_errors(model, dataset, dataset.grid, rng, pairs)
     return arrays.Codebook(
         commutator=commutator_norms(model.generators()),
         cosine=section_cosines(model.generators(), codes.mean(indices)),
         section_use=np.asarray(switch.mean(axis=0)),
         element_use=np.asarray(attention.mean(axis=0)),
-        factor_names=dataset.grid.names if dataset.grid else None,
-        equivariance_error=error,
     )
 
 
@@ -196,57 +220,21 @@ def section_cosines(generators: jax.Array, z: np.ndarray) -> np.ndarray:
     return cos / B
 
 
-def equivariance_errors(
-    model: Model,
-    dataset: Dataset,
-    grid: FactorGrid,
-    rng: np.random.Generator,
-    pairs: int,
-) -> np.ndarray:
-    """Mean squared distance of z1 g_c and z2 where one factor alone differs, [K]."""
-    errors = []
+def equivariance(
+    model: Model, dataset: Dataset, grid: FactorGrid, pairs: int = 256
+) -> arrays.Equivariance:
+    """Distances of z1 g_c, and of z1 itself, from z2 where one factor alone differs."""
+    rng = np.random.default_rng(0)
+    errors, distances = [], []
     for k, size in enumerate(grid.sizes):
         first = grid.sample(rng, pairs)
         second = first.copy()
-        second[:, k] = (first[:, k] + rng.integers(1, size, pairs)) % size
+        # A factor of one value cannot change.
+        change = rng.integers(1, size, pairs) if size > 1 else 0
+        second[:, k] = (first[:, k] + change) % size
         x1, x2 = (lookup(dataset, grid.indices(f)) for f in (first, second))
         z1, z2 = model.encode(x1).mu, model.encode(x2).mu
         carried = codebook.act(z1, model.symmetry(x1, x2).generator)
         errors.append(float(jnp.square(carried - z2).mean()))
-    return np.array(errors)
-
-
-def explorer(model: Model, images: np.ndarray) -> arrays.Explorer:
-    """The decoder and the codebook as arrays that the page can run, with examples."""
-    shown = arrays.Explorer(
-        decoder=decoder_layers(model),
-        images=images,
-        latents=np.asarray(model.encode(images).mu),
-    )
-    if not model.has_codebook:
-        return shown
-    n = len(images)
-    first, second = np.divmod(np.arange(n * n), n)
-    _, switch, attention = model.symmetry(images[first], images[second])
-    return dataclasses.replace(
-        shown,
-        section_generators=np.asarray(section_generators(model.generators())),
-        generators=np.asarray(model.generators()),
-        switch=np.asarray(switch).reshape(n, n, -1),
-        attention=np.asarray(attention).reshape(n, n, *attention.shape[1:]),
-    )
-
-
-def decoder_layers(
-    model: Model,
-) -> list[arrays.DenseLayer | arrays.TransposedConvLayer]:
-    """The decoder's parameters in the order in which they act."""
-    params = jax.tree.map(np.asarray, model.params["decoder"])
-    dense = [
-        arrays.DenseLayer(**params[name]["affine"]) for name in ("hidden", "start")
-    ]
-    convs = sorted(name for name in params if name.startswith("conv_"))
-    return dense + [
-        arrays.TransposedConvLayer(**params[name], relu=name != convs[-1])
-        for name in convs
-    ]
+        distances.append(float(jnp.square(z1 - z2).mean()))
+    return arrays.Equivariance(grid.names, np.array(errors), np.array(distances))

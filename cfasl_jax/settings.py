@@ -11,6 +11,10 @@ class Data:
 
     source: str
     dir: str
+    path: str
+    convention: str
+    likelihood: str
+    residency: str
 
 
 @dataclasses.dataclass(frozen=True)

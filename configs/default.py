@@ -11,17 +11,28 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
 
     # What is trained.
-    config.dataset = "dsprites"  # dsprites, shapes3d
+    config.dataset = "dsprites"  # dsprites, shapes3d, cars3d, smallnorb, celeba, custom
     # beta_vae, beta_tcvae, control_vae, clg_vae; beyond the paper: factor_vae,
     # dip_vae_i, dip_vae_ii, annealed_vae
     config.objective = "beta_vae"
     config.cfasl = True  # False: the base objective alone, a baseline
 
     config.data = ConfigDict()
-    # auto: a prepared real copy in data.dir, else the rendered twin.
-    # tfds: the real set through TensorFlow Datasets. rendered: drawn on the device.
+    # auto: a copy that 'python -m cfasl_jax.data prepare' made, else one of TensorFlow
+    # Datasets, else the rendered twin (dsprites, shapes3d). files: a prepared copy.
+    # tfds: TensorFlow Datasets. rendered: drawn on the device.
     config.data.source = "auto"
     config.data.dir = ""  # where real data lie; empty: ~/tensorflow_datasets
+    # Your own images for the data set custom (.npz, .h5, a folder of pictures or a
+    # prepared copy), or the authors' files of another one.
+    config.data.path = ""
+    # smallnorb; paper: left images of the training half, four factors. full: all
+    # images, six factors.
+    config.data.convention = "paper"
+    config.data.likelihood = "auto"  # of a pixel; bernoulli, gaussian; auto: as it fits
+    # Images on the device (resident) or read from a prepared copy as they are needed
+    # (streamed); auto: resident if they take less than half of its memory.
+    config.data.residency = "auto"
 
     # Fidelity to the paper's intent (corrected) or to the code that produced its
     # numbers (official). A switch left at None follows the preset;

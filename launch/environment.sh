@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the scripts beside it: a virtual environment in .venv with this project in
 # it, made on the first call and reused until what it is made from changes.
 

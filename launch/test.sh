@@ -10,4 +10,5 @@ environment dev
 ruff format --check .
 ruff check .
 mypy
+shellcheck --external-sources launch/*.sh launch/tpu/*.sh launch/slurm.sbatch .ci/run
 python -m pytest "$@"

@@ -6,6 +6,7 @@ import metrics_reference as reference
 import numpy as np
 import pytest
 from metrics_reference import TINY
+from scipy import stats
 
 from cfasl_jax.metrics import Grid, Table, chance
 from cfasl_jax.metrics.chance import chance_floor, default_cache_dir, noise
@@ -66,14 +67,43 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path):
     assert 0 <= floor["mig"] < 0.3
 
 
-def test_noise_is_one_code_an_image_for_means_and_fresh_for_samples():
-    ids = np.array([5, 5, 9])
-    means = noise(source(), 2, TINY, reference.rng()).codes(ids)
-    np.testing.assert_array_equal(means[0], means[1])
-    assert not np.array_equal(means[0], means[2])
-    sampling = dataclasses.replace(TINY, codes="sample")
-    samples = noise(source(), 2, sampling, reference.rng()).codes(ids)
-    assert not np.array_equal(samples[0], samples[1])
+@pytest.mark.parametrize("codes", ["mean", "sample"])
+def test_an_image_has_one_code_of_noise_whenever_it_is_asked_for(codes, monkeypatch):
+    seen = []
+
+    def spy(name, drawn, pool, *rest):
+        first = drawn.codes(np.array([7, 3, 7, 100]))
+        seen.append((first, drawn.codes(np.array([3]))[0]))
+        return {"scores": ["mig"], "mig": 0.0}
+
+    monkeypatch.setattr(chance, "compute", spy)
+    protocol = dataclasses.replace(SMALL, codes=codes, chance_repeats=2)
+    chance._compute_floor("mig", source(), 3, protocol, 1)
+    for first, alone in seen:
+        np.testing.assert_array_equal(first[0], first[2])
+        np.testing.assert_array_equal(first[1], alone)
+    assert len(seen) == 2
+    assert not np.any(seen[0][0] == seen[1][0])  # Each repeat has its own noise.
+
+
+def test_noise_is_normal_and_independent_between_images_dimensions_and_seeds():
+    ids = np.arange(20_000)
+    codes = np.concatenate([noise(ids, 3, seed) for seed in (0, 1, 2**62)], axis=1)
+    neighbours = np.concatenate([codes[:-1], codes[1:]], axis=1)
+    for column in codes.T:
+        assert stats.kstest(column, "norm").pvalue > 1e-3
+    for values in (neighbours, neighbours**2, np.abs(neighbours)):
+        correlation = np.corrcoef(values.T) - np.eye(18)
+        # 153 pairs, of a standard deviation of 1/sqrt(20000) each.
+        assert np.abs(correlation).max() < 4.5 / np.sqrt(20_000)
+
+
+def test_noise_depends_on_the_image_and_the_seed_alone():
+    ids = np.array([737_279, 0, 2**61])
+    codes = noise(ids, 4, 11)
+    np.testing.assert_array_equal(noise(ids[::-1], 4, 11), codes[::-1])
+    assert np.isfinite(codes).all()
+    assert not np.any(noise(ids, 4, 12) == codes)
 
 
 def test_the_cache_is_where_the_user_says(monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 from cfasl_jax import config as config_lib
 from cfasl_jax import data, metrics
 from cfasl_jax.config import ConfigError
+from cfasl_jax.fidelity import Fidelity
 from configs import default
 
 FILES = sorted(Path(default.__file__).parent.glob("[a-z]*.py"))
@@ -55,9 +56,10 @@ def test_unknown_preset_is_refused(path):
 
 
 def test_paper_schedule():
-    shapes3d = config_lib.from_dict(load(DATA_FILES[-1]).to_dict())
+    files = {path.stem: path for path in DATA_FILES}
+    shapes3d = config_lib.from_dict(load(files["shapes3d"]).to_dict())
     assert (shapes3d.num_steps, shapes3d.latent_dim) == (500_000, 6)
-    dsprites = config_lib.from_dict(load(DATA_FILES[0]).to_dict())
+    dsprites = config_lib.from_dict(load(files["dsprites"]).to_dict())
     assert (dsprites.num_steps, dsprites.latent_dim) == (300_000, 10)
     assert (dsprites.hidden, shapes3d.hidden) == (128, 256)
 
@@ -113,7 +115,7 @@ def test_missing_field_is_named():
 
 def test_fidelity_presets_and_overrides():
     corrected = config_lib.from_dict(fields()).fidelity
-    assert corrected == config_lib.Fidelity()
+    assert corrected == Fidelity()
     values = fields(fidelity__preset="official", fidelity__double_softmax=False)
     values["codebook"]["elements"] = 16
     official = config_lib.from_dict(values).fidelity
@@ -131,11 +133,14 @@ def test_official_needs_as_many_elements_as_sections():
 
 def test_default_names_every_switch():
     switches = set(default.get_config().fidelity) - {"preset"}
-    assert switches == set(config_lib.Fidelity.__dataclass_fields__)
+    assert switches == set(Fidelity.__dataclass_fields__)
 
 
 def test_names_agree_with_those_who_serve_them():
     assert set(config_lib.PROTOCOLS) == set(metrics.PROTOCOLS)
     assert tuple(metrics.METRICS) == config_lib.METRICS
-    for name in config_lib.DATASETS:
-        assert data.load(name, "rendered", "").name == name
+    assert set(config_lib.DATASETS) == set(data.sets.NAMES)
+    assert set(config_lib.CONVENTIONS) == set(data.smallnorb.CONVENTIONS)
+    options = config_lib.from_dict(fields(data__source="rendered")).data
+    for name in data.twins.NAMES:
+        assert data.load(name, options).name == name

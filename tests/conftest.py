@@ -9,9 +9,16 @@ os.environ["XLA_FLAGS"] = (
 )
 
 import jax
+import pytest
 
 # Silent rank promotion hides mistakes in shapes.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Several devices on the CPU, to compare parallel training with plain training.
 jax.config.update("jax_num_cpu_devices", 4)
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    """Compiled programs, shared by the worker processes that tests start."""
+    return tmp_path_factory.mktemp("xla")

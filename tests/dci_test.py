@@ -52,27 +52,39 @@ def test_rotation_and_noise_score_low():
 
 
 def test_agrees_with_the_plain_loop():
-    codes = reference.mixed(FACTORS)
-    result = score(codes)
-    rows = reference.rng().permutation(256)
-    train, test = rows[:160], rows[160:]
+    # So many points, and so few stages, that no two splits are equally good.
+    factors = np.tile(FACTORS, (4, 1))
+    codes = reference.mixed(factors) + 0.5 * reference.rng(3).normal(size=(1024, 5))
+    protocol = dataclasses.replace(TINY, dci_train=819, dci_test=205, dci_trees=2)
+    result = score(codes, factors, protocol)
+    rows = reference.rng().permutation(1024)
+    train, test = rows[:819], rows[819:]
     columns, train_hits, test_hits = [], [], []
-    # The states decide ties, which are many on nodes this small.
-    random = reference.rng()
-    random.permutation(256)
-    states = random.integers(0, 2**31 - 1, 4).tolist()
-    for k in range(FACTORS.shape[1]):
-        model = GradientBoostingClassifier(n_estimators=5, random_state=states[k])
-        model.fit(codes[train], FACTORS[train, k])
+    for k in range(4):
+        model = GradientBoostingClassifier(n_estimators=2, random_state=k)
+        model.fit(codes[train], factors[train, k])
         columns.append(model.feature_importances_.tolist())
-        train_hits.append(model.score(codes[train], FACTORS[train, k]))
-        test_hits.append(model.score(codes[test], FACTORS[test, k]))
-    np.testing.assert_allclose(result["importance"], np.transpose(columns), atol=1e-6)
+        train_hits.append(model.score(codes[train], factors[train, k]))
+        test_hits.append(model.score(codes[test], factors[test, k]))
+    np.testing.assert_allclose(result["importance"], np.transpose(columns), atol=1e-9)
     rows = np.transpose(columns).tolist()
     assert result["disentanglement"] == pytest.approx(reference.disentanglement(rows))
     assert result["completeness"] == pytest.approx(reference.disentanglement(columns))
     assert result["informativeness_train"] == pytest.approx(np.mean(train_hits))
     assert result["informativeness_test"] == pytest.approx(np.mean(test_hits))
+
+
+def test_the_protocol_chooses_the_booster():
+    codes = np.tile(reference.mixed(FACTORS), (2, 1))
+    factors = np.tile(FACTORS, (2, 1))
+    protocol = dataclasses.replace(TINY, dci_train=400, dci_booster="histogram")
+    histogram = score(codes, factors, protocol)
+    exact = score(codes, factors, dataclasses.replace(protocol, dci_booster="exact"))
+    difference = np.subtract(histogram["importance"], exact["importance"])
+    assert 1e-3 < np.abs(difference).max() < 0.3
+    assert histogram["disentanglement"] == pytest.approx(
+        exact["disentanglement"], abs=0.15
+    )
 
 
 def test_intervals_are_of_what_needs_no_refit():

@@ -1,5 +1,6 @@
 """Scores of arrays from elsewhere, and codes that are encoded once each."""
 
+import dataclasses
 import json
 
 import jax
@@ -7,9 +8,12 @@ import numpy as np
 import pytest
 import tiny
 
-from cfasl_jax import evaluate
+from cfasl_jax import evaluate, metrics, objectives
+from cfasl_jax.data.dataset import Labels
 from cfasl_jax.encoding import Codes
 from cfasl_jax.model import Model, section_generators
+from cfasl_jax.training import loop
+from cfasl_jax.training.checkpoints import Checkpoints
 
 
 @pytest.fixture
@@ -108,3 +112,83 @@ def test_losses_are_those_of_the_checkpoint_not_of_the_last_line(tmp_path):
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "metrics.jsonl").write_text(text)
     assert evaluate._losses_at(tmp_path, 4) == {"loss": [2.0, 1.0]}
+
+
+CONFIG = tiny.config(seeds=(1, 2), cfasl=False)
+FEW = dataclasses.replace(
+    metrics.get_protocol("fast"), mig_samples=20, mig_bins=4, bootstrap=10
+)
+
+
+@pytest.fixture
+def score(tmp_path, monkeypatch):
+    """Evaluates two untrained runs on a data set -> what results.json holds."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(objectives, "build", lambda *_: tiny.objective(cfasl=False))
+    monkeypatch.setattr(metrics, "get_protocol", lambda _: FEW)
+    state = loop.initial_state(CONFIG, tiny.objective(cfasl=False), tiny.dataset())
+    with Checkpoints(tmp_path, keep=1) as checkpoints:
+        checkpoints.save(2, state.replace(step=state.step + 2))
+    (tmp_path / "metrics.jsonl").write_text('{"step": 2, "loss": [5.0, 6.0]}\n')
+
+    def run(dataset, *names):
+        chosen = dataclasses.replace(CONFIG.eval, metrics=names or ("mig",))
+        config = dataclasses.replace(CONFIG, eval=chosen)
+        results = evaluate.evaluate(config, dataset, tmp_path)
+        written = json.loads((tmp_path / "results.json").read_text())
+        assert json.loads(json.dumps(results)) == written
+        return written
+
+    return run
+
+
+def labelled(factors):
+    factors = np.asarray(factors, np.int32)
+    labels = Labels(tiny.GRID.names, tiny.GRID.sizes, factors)
+    return dataclasses.replace(tiny.dataset(), grid=None, labels=labels)
+
+
+def test_a_table_of_the_whole_grid_scores_as_the_grid(score):
+    grid = score(tiny.dataset())
+    factors = np.stack(np.unravel_index(np.arange(20), tiny.GRID.sizes), axis=1)
+    table = score(labelled(factors))
+    assert grid["left_out"] == []
+    assert "20 of the 20 combinations" in table["left_out"][0]
+    assert table["scores"]["mig"]["values"] == grid["scores"]["mig"]["values"]
+    assert len(table["runs"]) == 2
+    assert table["model"] == grid["model"]
+
+
+def test_what_holes_and_repeats_do_not_allow_is_named(score, capsys):
+    # Of images that share a value there are 5 or 10, and FVM wants more to draw from.
+    factors = np.stack([np.arange(20) % 4, np.arange(20) // 4 % 2], axis=1)
+    results = score(labelled(factors), "mig", "fvm")
+    assert set(results["scores"]) == {"mig"}
+    assert "8 of the 8 combinations" in results["left_out"][0]
+    assert results["left_out"][1].startswith("fvm is not computed: ")
+    assert len(results["left_out"]) == 2  # once, not once a run
+    assert results["left_out"][1] in capsys.readouterr().out
+    alone = score(labelled(factors), "fvm")
+    assert "scores" not in alone
+    assert "no metric can be computed" in alone["left_out"][-1]
+
+
+def test_without_factors_the_model_is_described_all_the_same(score, capsys):
+    results = score(dataclasses.replace(tiny.dataset(), grid=None))
+    assert "scores" not in results
+    assert results["left_out"] == [
+        "tiny has no ground-truth factors: no disentanglement scores, only "
+        "reconstruction, KL and active dimensions"
+    ]
+    assert results["left_out"][0] in capsys.readouterr().out
+    assert [model["active_dimensions"] for model in results["model"]] == [3, 3]
+    assert results["losses"] == {"loss": [5.0, 6.0]}
+
+
+def test_a_streamed_data_set_is_scored_as_a_resident_one(score, tmp_path):
+    streamed = tiny.streamed(tmp_path / "images.npy")
+    expected, got = score(tiny.dataset()), score(streamed)
+    assert got["scores"]["mig"]["values"] == expected["scores"]["mig"]["values"]
+    np.testing.assert_allclose(
+        got["model"][0]["kl"], expected["model"][0]["kl"], rtol=1e-6
+    )

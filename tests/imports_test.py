@@ -15,10 +15,10 @@ LEVELS = [
     {"codebook"},
     {"losses"},
     {"objectives"},
-    {"training", "provenance"},
+    {"training", "provenance", "workdirs"},
     {"model"},
-    {"encoding"},
-    {"evaluate", "probes"},
+    {"encoding", "factor_source"},
+    {"evaluate", "probes", "export"},
     {"analyze", "benchmark", "command_line"},
     {"main"},
 ]

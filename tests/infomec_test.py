@@ -1,3 +1,5 @@
+import dataclasses
+
 import metrics_reference as reference
 import numpy as np
 import pytest
@@ -6,7 +8,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from cfasl_jax.metrics import infomec
-from cfasl_jax.metrics.infomec import concentration
+from cfasl_jax.metrics.infomec import _normalized, concentration
+from cfasl_jax.metrics.points import check_points
 
 FACTORS = reference.grid((4, 4, 4, 4))
 BINARY = np.tile(reference.grid((2, 2, 2)), (32, 1))
@@ -68,6 +71,43 @@ def test_explicitness_agrees_with_the_plain_loop_on_held_out_points():
     assert result["infoe"] == pytest.approx(np.mean(gains), abs=1e-6)
     low, high = result["intervals"]["infoe"]
     assert low <= result["infoe"] <= high
+
+
+def test_a_resample_weighs_the_terms_and_the_entropy_by_its_counts():
+    random = reference.rng()
+    points = check_points(reference.noise(FACTORS[:40]), FACTORS[:40, 2:])
+    terms = random.normal(0.5, 1.0, (3, 2, 40))
+    weights = random.integers(0, 3, (2, 40))
+    weights[1] = np.where(points.factors[:, 0] == 1, 2, 0)
+    found = _normalized(terms, points, weights)
+    for r in range(2):
+        rows = np.repeat(np.arange(40), weights[r]).tolist()
+        for k in range(2):
+            entropy = reference.entropy([points.factors[row, k] for row in rows])
+            for d in range(3):
+                information = max(sum(terms[d, k, row] for row in rows) / 40, 0.0)
+                expected = information / (entropy if entropy > 0 else 1.0)
+                assert found[r, d, k] == pytest.approx(expected)
+
+
+def test_the_intervals_hold_the_scores_and_narrow_with_more_points():
+    few = score(reference.mixed(FACTORS))
+    factors = np.tile(FACTORS, (8, 1))
+    protocol = dataclasses.replace(TINY, infomec_train=1600)
+    codes = reference.mixed(factors)
+    many = infomec(codes, factors, protocol, reference.rng(), jobs=1)
+    for name in ("infom", "infoc"):
+        widths = []
+        for result in (few, many):
+            low, high = result["intervals"][name]
+            assert low < result[name] < high
+            widths.append(high - low)
+        assert widths[1] < widths[0] / 2
+
+
+def test_constant_codes_have_intervals_of_no_width():
+    intervals = score(reference.constant(BINARY), BINARY)["intervals"]
+    assert intervals["infom"] == intervals["infoc"] == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(

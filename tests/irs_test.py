@@ -6,7 +6,7 @@ import pytest
 from metrics_reference import TINY
 
 from cfasl_jax.metrics import irs
-from cfasl_jax.metrics.irs import column_quantile, merged
+from cfasl_jax.metrics.irs import deviation_quantiles, merged
 
 FACTORS = reference.grid((4, 4, 4, 4))
 
@@ -59,8 +59,14 @@ def test_factors_with_many_values_are_merged():
     np.testing.assert_array_equal(merged(factors, (6, 2), 3), expected)
 
 
-def test_quantile_agrees_with_numpy():
-    values = reference.rng().normal(size=(37, 4))
-    for quantile in (0.0, 0.3, 0.99, 1.0):
-        expected = np.quantile(values, quantile, axis=0)
-        np.testing.assert_allclose(column_quantile(values, quantile), expected)
+@pytest.mark.parametrize("quantile", [0.0, 0.3, 0.99, 1.0])
+def test_quantiles_agree_with_numpy_on_groups_of_any_size(quantile):
+    codes = reference.rng().normal(size=(37, 4))
+    factor = np.repeat([5, 0, 3], [1, 6, 30])
+    expected = []
+    for value in (0, 3, 5):
+        group = codes[factor == value]
+        deviation = np.abs(group - group.mean(axis=0))
+        expected.append(np.quantile(deviation, quantile, axis=0))
+    found = deviation_quantiles(codes, factor, quantile)
+    np.testing.assert_allclose(found, expected, atol=1e-12)

@@ -1,16 +1,12 @@
-"""Whole runs: resumed, killed, stopped, spread over processes, gone wrong."""
+"""Whole runs: resumed, killed, stopped, gone wrong."""
 
-import os
 import signal
-import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import chex
 import jax
 import numpy as np
+import processes
 import pytest
 import tiny
 
@@ -19,41 +15,10 @@ from cfasl_jax.config import ConfigError
 from cfasl_jax.training import loop, record
 from cfasl_jax.training.checkpoints import Checkpoints
 
-WORKER = Path(__file__).parent / "worker.py"
-
 
 @pytest.fixture(autouse=True)
 def tiny_networks(monkeypatch):
     monkeypatch.setattr(objectives, "build", lambda *_: tiny.objective())
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """Compiled programs, shared by the processes that this file starts."""
-    return tmp_path_factory.mktemp("xla")
-
-
-def start(workdir, num_steps, cache, **environment):
-    """A worker process; its programs come from the cache after the first."""
-    environment = {
-        **os.environ,
-        "JAX_COMPILATION_CACHE_DIR": str(cache),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        **environment,
-    }
-    return subprocess.Popen(
-        [sys.executable, str(WORKER), str(workdir), str(num_steps)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process):
-    output, errors = process.communicate(timeout=200)
-    assert process.returncode == 0, errors
-    return output
 
 
 def final_state(workdir, num_steps):
@@ -92,13 +57,13 @@ def test_a_run_in_two_parts_is_the_run_in_one_bit_by_bit(tmp_path):
 def test_killed_at_random_moments_a_run_ends_bitwise_the_same(tmp_path, cache):
     num_steps = 400
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    finish(start(whole, num_steps, cache))
+    processes.finish(processes.start(whole, num_steps, cache))
     rng = np.random.default_rng(0)
     kills = 0
     while kills < 3:
-        process = start(killed, num_steps, cache)
-        before = newest(killed)
-        while newest(killed) == before and process.poll() is None:
+        process = processes.start(killed, num_steps, cache)
+        before = processes.newest(killed)
+        while processes.newest(killed) == before and process.poll() is None:
             time.sleep(0.01)
         # Checkpoints are now being written every few milliseconds.
         time.sleep(rng.uniform(0, 0.3))
@@ -109,65 +74,25 @@ def test_killed_at_random_moments_a_run_ends_bitwise_the_same(tmp_path, cache):
         if process.returncode == 0:
             break
     assert kills > 0
-    finish(start(killed, num_steps, cache))
+    processes.finish(processes.start(killed, num_steps, cache))
     chex.assert_trees_all_equal(
         final_state(killed, num_steps), final_state(whole, num_steps)
     )
     assert metrics(killed) == metrics(whole)
 
 
-def newest(workdir):
-    """Name of the newest whole checkpoint, or None."""
-    folder = workdir / "checkpoints"
-    names = (
-        [int(p.name) for p in folder.iterdir() if p.name.isdigit()]
-        if (folder.exists())
-        else []
-    )
-    return max(names, default=None)
-
-
 def test_sigterm_saves_and_the_next_call_goes_on(tmp_path, cache):
     workdir = tmp_path / "run"
-    process = start(workdir, 100_000, cache)
+    process = processes.start(workdir, 100_000, cache)
     while not (workdir / record.METRICS_FILE).exists() or not metrics(workdir):
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
-    output, errors = process.communicate(timeout=100)
+    _, errors = process.communicate(timeout=100)
     assert process.returncode == 143, errors
-    stopped = newest(workdir)
-    assert f"stopped at step {stopped}" in output
+    stopped = processes.newest(workdir)
+    assert f"stopped at step {stopped}" in errors
     assert int(metrics(workdir).splitlines()[-1].split(",")[0].split(":")[1]) == stopped
-
-
-def test_two_processes_train_what_one_trains(tmp_path, cache):
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        address = f"localhost:{free.getsockname()[1]}"
-    shared, alone = tmp_path / "shared", tmp_path / "alone"
-    processes = [
-        start(
-            shared,
-            4,
-            cache,
-            JAX_COORDINATOR_ADDRESS=address,
-            JAX_NUM_PROCESSES="2",
-            JAX_PROCESS_ID=str(i),
-        )
-        for i in range(2)
-    ]
-    finish(start(alone, 4, cache))
-    for process in processes:
-        finish(process)
-    _, got = record.read(shared)
-    _, expected = record.read(alone)
-    # The first line is the mean over steps 1 and 2, both before rounding has grown.
-    first, expected_first = (
-        {k: v[:, 0] for k, v in t.items()} for t in (got, expected)
-    )
-    chex.assert_trees_all_close(first, expected_first, rtol=1e-5, atol=1e-7)
-    assert len(metrics(shared).splitlines()) == 2
 
 
 def test_checkpoints_restore_onto_another_number_of_devices(tmp_path):
@@ -194,7 +119,7 @@ def test_non_finite_loss_stops_and_keeps_the_last_checkpoint(tmp_path):
         checkpoints.save(6, broken.replace(step=broken.step + 2))
     with pytest.raises(loop.NonFiniteLossError, match=r"commutator.*step 7 \(seed 1\)"):
         loop.train(config, tiny.dataset(), tmp_path)
-    assert newest(tmp_path) == 6
+    assert processes.newest(tmp_path) == 6
 
 
 def test_the_first_bad_step_and_run_are_named():

@@ -16,6 +16,7 @@ TINY = dataclasses.replace(
     z_diff_train=120,
     z_diff_eval=60,
     z_diff_batch=16,
+    z_diff_images=None,
     fvm_train=120,
     fvm_eval=60,
     fvm_batch=20,

@@ -1,13 +1,15 @@
 import numpy as np
 import pytest
+from sklearn.preprocessing import StandardScaler
 
 from cfasl_jax.metrics import load_array
 from cfasl_jax.metrics.points import (
     UnavailableError,
     active_mask,
     check_points,
+    draw_points,
     over_factors,
-    split,
+    standardized,
 )
 
 CODES = np.arange(20.0).reshape(10, 2)
@@ -46,25 +48,26 @@ def test_bad_arrays_get_one_clear_sentence(codes, factors, message):
 
 
 def test_splits_are_disjoint_random_and_reproducible():
-    points = check_points(CODES, FACTORS)
-    parts = split(points, (5, 3), "a metric", np.random.default_rng(0))
-    again = split(points, (5, 3), "a metric", np.random.default_rng(0))
+    def draw(*counts):
+        return draw_points(CODES, FACTORS, counts, "a metric", np.random.default_rng(0))
+
+    parts, again = draw(5, 3), draw(5, 3)
     rows = [part.codes[:, 0].tolist() for part in parts]
     assert list(map(len, rows)) == [5, 3]
     assert not set(rows[0]) & set(rows[1])
     assert rows == [part.codes[:, 0].tolist() for part in again]
     assert rows[0] != sorted(rows[0])
     with pytest.raises(ValueError, match="a metric needs 11 points, got 10"):
-        split(points, (6, 5), "a metric", np.random.default_rng(0))
+        draw(6, 5)
 
 
 def test_a_training_part_of_one_value_is_refused():
     factors = np.stack([np.arange(10) == 0, np.arange(10) % 2], axis=1).astype(int)
-    points = check_points(CODES, factors)
     refused = 0
     for seed in range(10):
+        random = np.random.default_rng(seed)
         try:
-            part, _ = split(points, (5, 5), "a metric", np.random.default_rng(seed))
+            part, _ = draw_points(CODES, factors, (5, 5), "a metric", random)
         except UnavailableError as error:
             refused += "drew one value only of factor 0" in str(error)
             continue
@@ -74,6 +77,15 @@ def test_a_training_part_of_one_value_is_refused():
 
 def test_results_come_in_the_order_of_the_factors():
     assert over_factors(lambda k: 10 * k, (2, 9, 5, 7), jobs=2) == [0, 10, 20, 30]
+
+
+def test_standardized_agrees_with_scikit_learn():
+    random = np.random.default_rng(0)
+    values, other = random.normal(2.0, 3.0, (30, 3)), random.normal(size=(9, 3))
+    # A constant, which rounding does not leave at exactly its mean.
+    values[:, 1] = other[:, 1] = 0.7
+    expected = StandardScaler().fit(values).transform(other)
+    np.testing.assert_allclose(standardized(other, values), expected, atol=1e-12)
 
 
 def test_active_dimensions_by_standard_deviation_with_ddof_one():

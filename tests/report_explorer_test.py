@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import report_synthetic as synthetic
 import scipy.linalg
+from browser import drive, needs_browser
 
 from cfasl_jax import report
 from cfasl_jax.models.conv import conv_transpose
@@ -20,13 +21,9 @@ from cfasl_jax.report.page import write_report
 
 KERNEL = Path(report.__file__).parent / "kernel.js"
 NODE = shutil.which("node") or shutil.which("nodejs")
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 PART = synthetic.explorer(np.random.default_rng(3))
 
 needs_node = pytest.mark.skipif(NODE is None, reason="Node.js is not installed")
-needs_browser = pytest.mark.skipif(
-    BROWSER is None, reason="no headless browser: install Debian's package chromium"
-)
 
 
 def apply(layer, x):
@@ -125,16 +122,7 @@ def test_arrays_survive_packing():
 
 
 # Moves the controls as a reader would, and writes what the page then shows.
-DRIVER = """
-<script>
-const seen = {};
-const move = (selector, value) => {
-  const input = document.querySelector(selector);
-  if (value === null) input.click(); else {
-    input.value = value;
-    input.dispatchEvent(new Event("input", { bubbles: true }));
-  }
-};
+SCRIPT = """
 const shot = (name, canvas, code) => {
   const z = [...code()];
   const pixels = document.querySelector(canvas).getContext("2d")
@@ -143,7 +131,7 @@ const shot = (name, canvas, code) => {
   seen[name] = { z, image, pixels: [...pixels] };
 };
 shot("start", "#explorer-image", Explorer.currentCode);
-move('input[name="example"][value="2"]', null);
+move('input[name="example"][value="2"]');
 shot("example", "#explorer-image", Explorer.currentCode);
 move('[data-dimension="1"]', 1.5);
 shot("dimension", "#explorer-image", Explorer.currentCode);
@@ -151,28 +139,16 @@ move('[data-section="2"]', -0.75);
 move('[data-section="0"]', 0.5);
 shot("section", "#explorer-image", Explorer.currentCode);
 seen.amounts = [...document.querySelectorAll("[data-section]")].map((x) => +x.value);
-move("#explorer-reset", null);
+move("#explorer-reset");
 shot("reset", "#explorer-image", Explorer.currentCode);
-move('input[name="first"][value="3"]', null);
-move('input[name="second"][value="1"]', null);
+move('input[name="first"][value="3"]');
+move('input[name="second"][value="1"]');
 move("#explorer-amount", 0.35);
 shot("pair", "#explorer-composed", Explorer.pairCode);
 seen.switches = [...document.querySelectorAll("[data-switch]")].map((b) => b.checked);
-move('[data-switch="1"]', null);
+move('[data-switch="1"]');
 shot("flipped", "#explorer-composed", Explorer.pairCode);
-seen.errors = window.problems;
-const note = document.createElement("pre");
-note.id = "seen";
-note.textContent = JSON.stringify(seen);
-document.body.append(note);
-</script></body>
 """
-WATCH = """<head><script>
-window.problems = [];
-addEventListener("error", (event) => problems.push(event.message));
-addEventListener("unhandledrejection", (event) => problems.push(`${event.reason}`));
-console.error = (...words) => problems.push(words.join(" "));
-</script>"""
 
 
 @pytest.fixture(scope="module")
@@ -180,21 +156,8 @@ def seen(tmp_path_factory):
     """What the page shows while it is driven in a headless browser."""
     folder = tmp_path_factory.mktemp("browser")
     analysis = synthetic.baseline(explorer=PART)
-    path = write_report(analysis, synthetic.RESULTS, synthetic.CONFIG, folder)
-    page = path.read_text("utf-8")
-    page = page.replace("<head>", WATCH, 1).replace("</body>\n", DRIVER, 1)
-    driven = folder / "driven.html"
-    driven.write_text(page, encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
-    profile = f"--user-data-dir={folder / 'profile'}"
-    done = subprocess.run(
-        [BROWSER, *options, profile, driven.as_uri()],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    return json.loads(done.stdout.split('<pre id="seen">')[1].split("</pre>")[0])
+    path = write_report([analysis], None, synthetic.RESULTS, synthetic.CONFIG, folder)
+    return drive(path, SCRIPT)
 
 
 def composite(first, second, amount, switch):

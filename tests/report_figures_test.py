@@ -1,15 +1,27 @@
 """What the figures show: the right image in the right cell, the right number."""
 
+import base64
+import io
+
 import numpy as np
 import pytest
 import report_synthetic as synthetic
 from PIL import Image
 
-from cfasl_jax.report import charts, image_figures, latent_charts, matrices, mosaics
+from cfasl_jax.report import (
+    charts,
+    codebook_charts,
+    figures,
+    html,
+    image_figures,
+    latent_charts,
+    matrices,
+    mosaics,
+)
 from cfasl_jax.report.animations import write_animations
-from cfasl_jax.report.arrays import LossCurves
+from cfasl_jax.report.arrays import FactorMaps, LossCurves
 from cfasl_jax.report.figures import write_figures
-from cfasl_jax.report.plates import read_index, write_index
+from cfasl_jax.report.plates import has_index, read_index, write_index
 
 WHOLE = synthetic.complete()
 GAP = 4
@@ -33,7 +45,8 @@ def test_every_part_has_its_figures(plates):
         "composition",
         "sections",
         "walk",
-        "steps_hue",
+        "steps_shape",
+        "steps_floor_hue",
         "section_action",
         "scatter",
         "covariance",
@@ -41,8 +54,10 @@ def test_every_part_has_its_figures(plates):
         "codebook_structure",
         "codebook_use",
         "equivariance",
-        "losses",
     ]
+    words = {plate.name: (plate.title, plate.caption) for plate in plates}
+    assert words["steps_floor_hue"] == ("Stepping floor hue", "As above.")
+    assert words["steps_shape"][1].startswith("The factor runs")
 
 
 def test_figures_are_saved_as_image_and_as_vectors(plates):
@@ -99,13 +114,22 @@ def test_composition_shows_the_symmetry_between_its_ends():
     assert "1 of 3" in words
 
 
-def test_sections_switched_on_are_framed():
+def test_steps_of_a_factor_are_labelled_with_its_values():
+    part = WHOLE.factor_steps[1]
+    figure = image_figures.factor_steps(part)
+    np.testing.assert_array_equal(cell(figure, 2, 3), part.chained[3])
+    words = [text.get_text() for text in figure.axes[0].texts]
+    assert "floor hue" in words
+    assert words.index("3") < words.index("9")
+
+
+def test_sections_switched_on_are_underlined():
     figure = image_figures.section_steps(WHOLE.section_steps)
     np.testing.assert_array_equal(cell(figure, 1, 2), WHOLE.section_steps.frames[1, 1])
-    frames = {
-        (round(p.get_y() / 68), round(p.get_x() / 68)) for p in figure.axes[0].patches
+    bars = {
+        ((p.get_y() - 64) / 68, (p.get_x() + 0.5) / 68) for p in figure.axes[0].patches
     }
-    assert frames == {(0, 2), (0, 4), (1, 4)}
+    assert bars == {(0, 2), (0, 4), (1, 4)}
 
 
 def test_covariance_is_drawn_by_decreasing_eigenvalue():
@@ -116,14 +140,20 @@ def test_covariance_is_drawn_by_decreasing_eigenvalue():
     np.testing.assert_allclose(vectors, [[0, 1, 0], [0, 0, 1], [1, 0, 0]], atol=1e-12)
 
 
-def test_loss_curves_show_the_mean_and_the_whole_range():
-    values = np.array([[1.0, 2.0, 3.0], [3.0, 4.0, 8.0]])
-    figure = charts.loss_curves(LossCurves(np.array([1, 2, 3]), {"kl": values}))
-    panel = figure.axes[0]
-    np.testing.assert_allclose(panel.lines[0].get_ydata(), [2.0, 3.0, 5.5])
-    band = panel.collections[0].get_paths()[0].vertices[:, 1]
-    assert band.min() == 1.0
-    assert band.max() == 8.0
+def test_loss_curves_show_every_run_and_the_median(tmp_path):
+    values = np.array([[1.0, 2.0, 3.0], [3.0, 4.0, 8.0], [2.0, 9.0, 4.0]])
+    part = LossCurves(np.array([1, 2, 3]), {"kl": values, "loss": values})
+    figure = charts.loss_curves(part)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["loss", "KL"]
+    lines = figure.axes[1].lines
+    np.testing.assert_allclose([line.get_ydata() for line in lines[:3]], values)
+    np.testing.assert_allclose(lines[3].get_ydata(), [2.0, 4.0, 4.0])
+    assert lines[3].get_linewidth() > 2 * lines[0].get_linewidth()
+    plate = figures.write_losses(part, tmp_path)
+    assert "the median of 3 runs" in plate.caption
+    one = LossCurves(np.array([1, 2, 3]), {"kl": values[:1]})
+    assert len(charts.loss_curves(one).axes[0].lines) == 1
+    assert "median" not in figures.write_losses(one, tmp_path).caption
 
 
 def test_only_positive_terms_over_decades_get_a_log_axis():
@@ -168,8 +198,42 @@ def test_animations_run_to_and_fro(tmp_path):
         np.testing.assert_allclose(shown, expected, atol=8)
 
 
+def test_animations_in_the_page_keep_their_frames(tmp_path, monkeypatch):
+    monkeypatch.setattr(html, "_LARGE", 0)
+    path = write_animations(WHOLE, tmp_path)[1].image
+    kind, content = html.data_uri(path).split(";base64,")
+    assert kind == "data:image/webp"
+    shown = Image.open(io.BytesIO(base64.b64decode(content)))
+    file = Image.open(path)
+    assert shown.n_frames == file.n_frames
+    for frame in (1, file.n_frames - 1):
+        shown.seek(frame)
+        file.seek(frame)
+        difference = np.asarray(shown.convert("RGB"), float) - file.convert("RGB")
+        assert abs(difference).mean() < 4
+        assert shown.info["duration"] == file.info["duration"]
+
+
+def test_equivariance_error_stands_before_that_of_doing_nothing():
+    figure = codebook_charts.equivariance(WHOLE.equivariance)
+    pale, blue = figure.axes[0].containers
+    np.testing.assert_allclose([bar.get_width() for bar in pale], [0.5, 0.1])
+    np.testing.assert_allclose([bar.get_width() for bar in blue], [0.1, 0.2])
+    notes = [note.get_text() for note in figure.axes[0].texts]
+    assert notes == ["0.1 of 0.5", "0.2 of 0.1"]
+
+
+def test_many_factors_stack_the_maps():
+    rng = np.random.default_rng(0)
+    names = tuple(f"attribute_{k}" for k in range(20))
+    part = FactorMaps(names, rng.random((3, 20)), rng.random((3, 20)))
+    upper, lower, _ = latent_charts.factor_maps(part).axes
+    assert upper.get_position().y0 > lower.get_position().y1
+    assert [t.get_text() for t in lower.get_xticklabels()][1] == "attribute 1"
+
+
 def test_index_keeps_the_words(plates, tmp_path):
     write_index(plates, plates[0].image.parent)
     assert read_index(plates[0].image.parent) == plates
-    with pytest.raises(ValueError, match="no figures of a report"):
-        read_index(tmp_path)
+    assert has_index(plates[0].image.parent)
+    assert not has_index(tmp_path)

@@ -1,15 +1,14 @@
 """The page: self-contained, well formed, honest about its data."""
 
 import dataclasses
-import json
 import re
 from html.parser import HTMLParser
 
 import pytest
 import report_synthetic as synthetic
 
+from cfasl_jax.report import page as page_module
 from cfasl_jax.report import tables
-from cfasl_jax.report.comparison import write_comparison
 from cfasl_jax.report.page import write_report
 
 VOID = {"meta", "img", "input", "br", "link"}
@@ -54,9 +53,8 @@ def workdir(tmp_path_factory):
         explorer=synthetic.complete().explorer,
         composition=synthetic.complete().composition,
     )
-    write_report(analysis, synthetic.RESULTS, synthetic.CONFIG, folder)
-    (folder / "results.json").write_text(json.dumps(synthetic.RESULTS))
-    (folder / "config.json").write_text(json.dumps({"config": synthetic.CONFIG}))
+    results, config = synthetic.RESULTS, synthetic.CONFIG
+    write_report([analysis], synthetic.LOSSES, results, config, folder)
     return folder
 
 
@@ -92,12 +90,14 @@ def test_page_says_where_its_numbers_come_from(page):
         "CFASL (β-VAE) on 3D Shapes",
         "12 345",
         "1 h 1 min",
-        "25.00 5.00 20.00 to 30.00 1.00 2",
-        "sap 12.50",
+        "MIG 25.00 5.00 20.00 to 30.00 1.00 2",
+        "SAP 12.50",
         "protocol fast",
-        "run mig seed 7 20.00 seed 8 30.00",
-        "run kl active dimensions seed 7 1.25 2 seed 8 1.25 2",
-        "kl 2 1 to 3",
+        "run MIG seed 7 20.00 seed 8 30.00",
+        "run KL active dimensions seed 7 1.25 2 seed 8 1.25 2",
+        "KL 2 1 to 3",
+        "median of 2 runs",
+        "Seeds 7, 8",
         "weights.alpha 1.0",
         "numpy 2",
         "corrected",
@@ -120,7 +120,7 @@ def test_rendered_data_carry_a_warning(page):
 
 def test_text_from_outside_is_escaped(tmp_path):
     config = synthetic.CONFIG | {"dataset": "<script>alert(1)</script>"}
-    path = write_report(synthetic.baseline(), {}, config, tmp_path)
+    path = write_report([synthetic.baseline()], None, {}, config, tmp_path)
     page = path.read_text("utf-8")
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)" in page
@@ -128,48 +128,40 @@ def test_text_from_outside_is_escaped(tmp_path):
     assert 'id="explore"' not in page
 
 
-def test_several_runs_can_be_chosen(tmp_path):
-    runs = [
-        dataclasses.replace(synthetic.baseline(seed=i), label=f"seed {i}")
-        for i in range(2)
-    ]
-    page = write_report(runs, {}, synthetic.CONFIG, tmp_path).read_text("utf-8")
-    options = re.findall(r'<option value="(\d)">([^<]+)', page)
-    assert options == [("0", "seed 0"), ("1", "seed 1")]
-    assert re.findall(r'class="run" data-run="(\d)"', page) == ["0", "1"]
-    first = (tmp_path / "figures/traversals.png").read_bytes()
-    assert first != (tmp_path / "figures/run_1/traversals.png").read_bytes()
-    with pytest.raises(ValueError, match="a label for each"):
-        write_report([synthetic.baseline()] * 2, {}, {}, tmp_path)
+def test_one_run_has_no_mean_and_no_spread():
+    entry = {"mean": 0.5, "std": None, "interval": [0.4, 0.6], "chance": 0.1, "runs": 1}
+    scores = {"m_fvm_2_held_out": entry, "fvm": entry, "m_fvm_2": entry}
+    words = Outline(tables.scores({"scores": scores})).text
+    assert "metric score 95% interval chance FVM 50.00 40.00 to 60.00 10.00" in words
+    assert words.index("m-FVM2 50") < words.index("Further readings of these scores")
+    assert words.index("Further readings") < words.index("m-FVM2 on fresh votes")
 
 
-def test_comparison_shows_both_and_what_differs(workdir, tmp_path):
-    other = tmp_path / "run_b"
-    config = synthetic.CONFIG | {"cfasl": False}
-    results = results_from("tfds shapes3d 2.0.0") | {"scores": {"sap": {"mean": 0.5}}}
-    write_report(synthetic.baseline(), results, config, other)
-    (other / "results.json").write_text(json.dumps(results))
-    (other / "config.json").write_text(json.dumps({"config": config}))
-    path = write_comparison([workdir, other], tmp_path / "comparison.html")
-    outline = Outline(path.read_text("utf-8"))
-    words = outline.text
-    name = workdir.name
-    assert "mig 25.00 (5.00) \N{EN DASH}" in words
-    assert "sap 12.50 50.00" in words
-    assert "cfasl True False" in words
-    assert "provenance.data_source rendered tfds shapes3d 2.0.0" in words
-    assert f"Runs {name}: images drawn" in words
-    assert "weights.alpha" not in words
-    images = [attrs["alt"] for tag, attrs, _ in outline.tags if tag == "img"]
-    assert sum(alt.startswith("Latent traversals:") for alt in images) == 2
-    assert sum(alt.startswith("Composite symmetry:") for alt in images) == 1
+def test_what_is_not_scored_is_said():
+    left_out = ["sap is not computed: too few images"]
+    said = "Sap is not computed: too few images."
+    assert Outline(tables.scores({"left_out": left_out})).text.strip() == said
+    results = synthetic.RESULTS | {"left_out": left_out}
+    assert said in Outline(tables.scores(results)).text
 
 
-def test_comparison_refuses_what_it_cannot_show(workdir, tmp_path):
-    with pytest.raises(ValueError, match="two folders or more, not 1"):
-        write_comparison([workdir], tmp_path / "page.html")
-    with pytest.raises(ValueError, match="holds no figures"):
-        write_comparison([workdir, tmp_path], tmp_path / "page.html")
+def test_what_is_not_drawn_is_named_with_its_reason(tmp_path, monkeypatch):
+    monkeypatch.setattr(page_module, "_write_plates", lambda *_: [])
+    lacking = {"codebook": "No codebook.", "factors": "No factors.", "grid": "No grid."}
+    analysis = synthetic.baseline(lacking=lacking)
+    page = write_report([analysis], None, {}, {}, tmp_path).read_text("utf-8")
+    words = Outline(page).text
+    assert "No factors. Left out: Latent space; Code against factor." in words
+    assert "No codebook. Left out: Composite symmetry;" in words
+    assert "Stepping a factor" in words
+    analysis = synthetic.baseline(lacking={"grid": "No grid."})
+    page = write_report([analysis], None, {}, {}, tmp_path).read_text("utf-8")
+    assert (
+        "No grid. Left out: Stepping a factor; Equivariance error by factor."
+        in Outline(page).text
+    )
+    page = write_report([synthetic.baseline()], None, {}, {}, tmp_path).read_text()
+    assert "Not drawn" not in Outline(page).text
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from cfasl_jax.report.arrays import (
     Codes,
     Composition,
     DenseLayer,
+    Equivariance,
     Explorer,
     FactorMaps,
     FactorSteps,
@@ -23,7 +24,14 @@ from cfasl_jax.report.arrays import (
 D, S, L, T, N_PAIRS = 3, 3, 2, 4, 2
 KL = np.array([0.5, 0.001, 2.0])
 ACTIVE = np.array([True, False, True])
-FACTORS = ("shape", "hue")
+FACTORS = ("shape", "floor_hue")
+LOSSES = LossCurves(
+    np.arange(1, 6) * 500,
+    {
+        "kl": np.random.default_rng(2).random((2, 5)),
+        "loss": np.ones((2, 5)),
+    },
+)
 CONFIG = {
     "dataset": "shapes3d",
     "objective": "beta_vae",
@@ -127,13 +135,15 @@ def complete(channels=3):
     square = rng.random((S, S))
     return baseline(
         channels,
-        losses=LossCurves(np.arange(1, 6) * 500, {"kl": rng.random((3, 5))}),
         composition=Composition(
             x1, x2, draw(N_PAIRS), draw(N_PAIRS), switch, draw(N_PAIRS, T)
         ),
         section_steps=SectionSteps(x1, x2, draw(N_PAIRS, S + 1), None, switch),
         walk=Walk(x1, x2, draw(N_PAIRS, D + 1), np.array([2, 0, 1])),
-        factor_steps=(FactorSteps("hue", draw(T), draw(T), draw(T)),),
+        factor_steps=tuple(
+            FactorSteps(name, 3 * np.arange(T), draw(T), draw(T), draw(T))
+            for name in FACTORS
+        ),
         codes=Codes(
             rng.normal(size=(40, D)),
             np.stack([np.arange(40) % 3, np.arange(40)], 1),
@@ -142,9 +152,8 @@ def complete(channels=3):
         ),
         factor_maps=FactorMaps(FACTORS, rng.random((D, 2)), rng.random((D, 2))),
         covariance=np.diag([1.0, 0.2, 3.0]),
-        codebook=Codebook(
-            square, square, rng.random(S), rng.random((S, L)), FACTORS, np.ones(2)
-        ),
+        codebook=Codebook(square, square, rng.random(S), rng.random((S, L))),
+        equivariance=Equivariance(FACTORS, np.array([0.1, 0.2]), np.array([0.5, 0.1])),
         section_action=SectionAction(draw(S, T), np.linspace(-1, 1, T)),
         explorer=explorer(rng, channels),
     )

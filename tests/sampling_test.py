@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from cfasl_jax.metrics import Grid, Table
-from cfasl_jax.metrics.sampling import as_source, hold_out
+from cfasl_jax.metrics.sampling import as_source, confined, hold_out
 
 SIZES = (3, 4, 5)
 FACTORS = reference.grid(SIZES)
@@ -86,6 +86,19 @@ def test_held_out_votes_repeat_no_training_vote():
     assert calls[0] == 8
     with pytest.raises(ValueError, match="a metric found too few images"):
         hold_out(lambda chosen: np.zeros((len(chosen), 2), np.int64), 8, 3, "a metric")
+
+
+def test_a_grid_is_confined_to_distinct_images_and_a_table_never():
+    grid, table, _ = sources()
+    few = confined(grid, 25, reference.rng())
+    ids = np.arange(25)
+    rows = few.factors(ids)
+    assert few.num_images == len(np.unique(rows, axis=0)) == 25
+    lookup = {tuple(f): code for f, code in zip(FACTORS.tolist(), CODES, strict=True)}
+    expected = [lookup[tuple(row)] for row in rows.tolist()]
+    np.testing.assert_array_equal(few.codes(ids), expected)
+    for source, count in [(table, 25), (grid, None), (grid, 60), (grid, 61)]:
+        assert confined(source, count, reference.rng()) is source
 
 
 def test_sources_are_validated():

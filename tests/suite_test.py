@@ -67,6 +67,14 @@ def test_images_are_asked_for_in_few_large_batches():
     assert len(spy.calls) == 1 + 1 + 2 + 3
 
 
+def test_z_diff_shares_the_images_of_the_points_where_it_is_confined():
+    spy = reference.Spy(ENCODE)
+    protocol = dataclasses.replace(PROTOCOL, z_diff_images=270)
+    score(spy, SIZES, protocol, metrics=["mig", "z_diff"], chance=False)
+    (asked,) = spy.calls
+    assert len(np.unique(asked, axis=0)) == len(asked) == 270
+
+
 def test_images_of_the_points_are_distinct():
     spy = reference.Spy(ENCODE)
     score(spy, SIZES, PROTOCOL, metrics=["mig"], chance=False)

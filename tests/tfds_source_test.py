@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from cfasl_jax.data import tfds_prepare, tfds_source
+from cfasl_jax.data import download, recipe, tfds_prepare, tfds_source
 from cfasl_jax.data.grid import FactorGrid
 
 # Cut-down grids of unequal sizes, so that no two factors can be mistaken.
@@ -100,9 +100,13 @@ def damaged(copies, tmp_path):
     return tmp_path / "data" / "dsprites" / "2.0.0"
 
 
+def load(name, root):
+    return recipe.read(tfds_source.recipe(name, root))
+
+
 def load_error(folder):
     with pytest.raises(ValueError, match="the copy of dsprites in") as caught:
-        tfds_source.load("dsprites", str(folder.parents[1]))
+        load("dsprites", str(folder.parents[1]))
     message = str(caught.value)
     assert str(folder) in message
     assert message.endswith("delete it and prepare it again")
@@ -112,21 +116,20 @@ def load_error(folder):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_prepared_copy_is_read_back_in_grid_order(copies, name):
-    data = tfds_source.load(name, str(copies[name]))
+    images = load(name, str(copies[name]))
     expected = pictures(name)
     if name == "dsprites":
         expected = expected[..., None] * 255
-    assert data.images.dtype == np.uint8
-    np.testing.assert_array_equal(data.images, expected)
-    np.testing.assert_array_equal(data.factors, grid_order(name))
+    assert images.dtype == np.uint8
+    np.testing.assert_array_equal(images, expected)
 
 
 def test_the_order_of_the_records_does_not_matter(tmp_path):
     order = np.random.default_rng(6).permutation(GRIDS["dsprites"].num_points)
     images = pictures("dsprites")
     root = make_copy(tmp_path, "dsprites", images[order], grid_order("dsprites")[order])
-    data = tfds_source.load("dsprites", str(root))
-    np.testing.assert_array_equal(data.images[..., 0], images * 255)
+    read = load("dsprites", str(root))
+    np.testing.assert_array_equal(read[..., 0], images * 255)
 
 
 def test_load_prepares_what_is_not_there(monkeypatch, tmp_path):
@@ -143,9 +146,9 @@ def test_load_prepares_what_is_not_there(monkeypatch, tmp_path):
     monkeypatch.setattr(tfds_prepare, "prepare", prepare)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "default"))
     assert not tfds_source.is_prepared(name, "")
-    data = tfds_source.load(name, "")
+    images = load(name, "")
     assert tfds_source.is_prepared(name, None)
-    np.testing.assert_array_equal(data.images, pictures(name))
+    np.testing.assert_array_equal(images, pictures(name))
 
 
 def test_is_prepared_looks_for_array_records_of_a_finished_version(copies, tmp_path):
@@ -166,13 +169,15 @@ def test_is_prepared_looks_for_array_records_of_a_finished_version(copies, tmp_p
 def test_the_newest_version_is_read(damaged):
     shutil.copytree(damaged, damaged.parent / "10.0.0")
     (damaged / "dsprites-train.array_record-00000-of-00001").write_bytes(b"")
-    data = tfds_source.load("dsprites", str(damaged.parents[1]))
-    np.testing.assert_array_equal(data.images[..., 0], pictures("dsprites") * 255)
+    images = load("dsprites", str(damaged.parents[1]))
+    np.testing.assert_array_equal(images[..., 0], pictures("dsprites") * 255)
 
 
-@pytest.mark.parametrize("function", [tfds_source.load, tfds_source.is_prepared])
+@pytest.mark.parametrize("function", [tfds_source.recipe, tfds_source.is_prepared])
 def test_an_unknown_name_lists_the_choices(function):
-    with pytest.raises(ValueError, match=r"'cars3d' .* one of dsprites, shapes3d"):
+    with pytest.raises(
+        ValueError, match=r"'cars3d': one of dsprites, shapes3d, smallnorb, celeba"
+    ):
         function("cars3d", None)
 
 
@@ -206,7 +211,7 @@ def test_fewer_images_than_the_grid_is_an_error(damaged):
     info = json.loads((damaged / "dataset_info.json").read_text())
     info["splits"][0]["shardLengths"] = ["47"]
     (damaged / "dataset_info.json").write_text(json.dumps(info))
-    assert "47 images where the full grid has 48" in load_error(damaged)
+    assert "47 images where the full one has 48" in load_error(damaged)
 
 
 def test_labels_outside_the_grid_are_an_error(damaged, monkeypatch):
@@ -232,8 +237,8 @@ def test_combinations_that_appear_twice_are_an_error(tmp_path):
     classes = grid_order("dsprites")
     classes[5] = classes[4]
     root = make_copy(tmp_path, "dsprites", pictures("dsprites"), classes)
-    folder = root / "dsprites" / "2.0.0"
-    assert "1 of 48 combinations missing" in load_error(folder)
+    with pytest.raises(ValueError, match=r"1 of 48 combinations missing in .*2\.0\.0"):
+        load("dsprites", str(root))
 
 
 def test_images_of_another_size_are_an_error(tmp_path):
@@ -253,7 +258,7 @@ def test_no_network_says_what_to_do(monkeypatch, tmp_path):
 
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     with pytest.raises(ValueError, match="cannot download dsprites") as caught:
-        tfds_source.load("dsprites", str(tmp_path / "data"))
+        load("dsprites", str(tmp_path / "data"))
     message = str(caught.value)
     assert "github.com" in message
     assert "no route to host" in message
@@ -270,9 +275,9 @@ def test_a_host_name_that_is_looked_up_for_ever_ends_the_wait(monkeypatch):
         released.wait(30)
         raise OSError("gave up")
 
-    monkeypatch.setattr(tfds_prepare, "_PROBE_SECONDS", 0.05)
+    monkeypatch.setattr(download, "_PROBE_SECONDS", 0.05)
     monkeypatch.setattr(urllib.request, "urlopen", look_up)
-    problem = tfds_prepare.probe("https://example.org/file")
+    problem = download.probe("https://example.org/file")
     released.set()  # or the thread would outlive the tests
     assert problem == "no answer from example.org within 0.05 s"
 
@@ -297,8 +302,8 @@ def server(monkeypatch):
 
 
 def test_the_probe_asks_for_the_file_itself(server):
-    assert tfds_prepare.probe(f"{server}/there") is None
-    assert "404" in tfds_prepare.probe(f"{server}/gone")
+    assert download.probe(f"{server}/there") is None
+    assert "404" in download.probe(f"{server}/gone")
 
 
 def test_a_missing_package_is_named(monkeypatch, tmp_path):
@@ -309,7 +314,7 @@ def test_a_missing_package_is_named(monkeypatch, tmp_path):
         lambda name: None if name == "h5py" else find(name),
     )
     with pytest.raises(ValueError, match="dsprites needs the package h5py"):
-        tfds_source.load("dsprites", str(tmp_path))
+        load("dsprites", str(tmp_path))
 
 
 def test_a_download_that_fails_is_one_sentence(monkeypatch, tmp_path):

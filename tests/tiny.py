@@ -1,6 +1,7 @@
 """Small networks and data, so that whole training steps compile in a second."""
 
 import dataclasses
+from pathlib import Path
 
 import flax.linen as nn
 import jax
@@ -11,7 +12,9 @@ from cfasl_jax import config as config_lib
 from cfasl_jax.codebook import Codebook
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.data.grid import FactorGrid
-from cfasl_jax.fidelity import Fidelity
+from cfasl_jax.data.mapped import MappedImages
+from cfasl_jax.fidelity import FIDELITIES, Fidelity
+from cfasl_jax.lie_group import group_element
 from cfasl_jax.losses.control import Gains
 from cfasl_jax.models.discriminator import Discriminator
 from cfasl_jax.objectives import Hyper, Objective, bases
@@ -36,9 +39,11 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """A linear decoder with the interface of the real one."""
 
+    side: int = SIDE
+
     @nn.compact
     def __call__(self, z):
-        return nn.Dense(SIDE * SIDE)(z).reshape(-1, SIDE, SIDE, 1)
+        return nn.Dense(self.side**2)(z).reshape(-1, self.side, self.side, 1)
 
 
 class LieEncoder(nn.Module):
@@ -63,30 +68,33 @@ class LieDecoder(nn.Module):
     """The real group, read by a linear decoder."""
 
     latent_dim: int
+    side: int = SIDE
 
     def setup(self):
         shape = (self.latent_dim, M, M)
         self.generators = self.param("generators", nn.initializers.normal(0.3), shape)
-        self.reader = Decoder()
+        self.reader = Decoder(self.side)
 
     def __call__(self, z):
         return self.read(self.code(z))
 
     def code(self, z):
         algebra = jnp.einsum("nd,dij->nij", z, self.generators)
-        return jax.vmap(jax.scipy.linalg.expm)(algebra).reshape(len(z), -1)
+        return group_element(algebra).reshape(len(z), -1)
 
     def read(self, code):
         return self.reader(code)
 
 
-def base(name, official=False):
+def base(name, switches=FIDELITIES["corrected"]):
     """A base objective on the data set below."""
     return {
         "beta_vae": bases.BetaVAE(),
-        "beta_tcvae": bases.BetaTCVAE(GRID.num_points, official),
-        "control_vae": bases.ControlVAE(official),
-        "clg_vae": bases.CLGVAE(official),
+        "beta_tcvae": bases.BetaTCVAE(
+            GRID.num_points, switches.tc_weights_per_dimension
+        ),
+        "control_vae": bases.ControlVAE(switches.frozen_integral),
+        "clg_vae": bases.CLGVAE(switches.lie_commutator_transposed),
         "factor_vae": bases.FactorVAE(Discriminator(layers=2, hidden=5)),
         "dip_vae_i": bases.DIPVAE(of_samples=False),
         "dip_vae_ii": bases.DIPVAE(of_samples=True),
@@ -97,24 +105,27 @@ def base(name, official=False):
 def objective(
     D=3, L=2, cfasl=True, likelihood="bernoulli", base_name="beta_vae", **switches
 ):
+    """Any objective with small networks, for images of this module's data set."""
     codebook = Codebook(latent_dim=D, elements=L, scale=0.3) if cfasl else None
+    fidelity = Fidelity(**switches)
     lie = base_name == "clg_vae"
-    official = any(
-        switches.get(name)
-        for name in (
-            "tc_weights_per_dimension",
-            "frozen_integral",
-            "lie_commutator_transposed",
-        )
-    )
     return Objective(
         LieEncoder(D) if lie else Encoder(D),
         LieDecoder(D) if lie else Decoder(),
         codebook,
         likelihood,
-        Fidelity(**switches),
-        base(base_name, official),
+        fidelity,
+        base(base_name, fidelity),
     )
+
+
+def family(name, cfasl, fidelity):
+    """Any objective by a preset of fidelity, with small networks, for 64x64 images."""
+    switches = dataclasses.asdict(FIDELITIES[fidelity])
+    small = objective(D=3, L=3, cfasl=cfasl, base_name=name, **switches)
+    if cfasl and fidelity == "official":
+        small = replace(small, codebook=replace(small.codebook, scale=1.0))
+    return replace(small, decoder=replace(small.decoder, side=64))
 
 
 def hyper(**changes):
@@ -148,19 +159,31 @@ def lookup(store, indices):
     return store[indices]
 
 
-def dataset():
-    rng = np.random.default_rng(0)
-    n = GRID.num_points
+def dataset(images=None):
+    """Images [n, H, W, 1] by index; by default noise, one for each point of GRID."""
+    if images is None:
+        shape = (GRID.num_points, SIDE, SIDE, 1)
+        images = np.random.default_rng(0).integers(0, 256, shape)
     return Dataset(
-        store=jnp.asarray(rng.integers(0, 256, (n, SIDE, SIDE, 1)), jnp.uint8),
+        store=jnp.asarray(images, jnp.uint8),
         name="tiny",
         source="made by the tests",
         grid=GRID,
-        num_images=n,
+        num_images=len(images),
         channels=1,
         likelihood="bernoulli",
         lookup=lookup,
     )
+
+
+def streamed(path):
+    """The default data set with its images in a memory-mapped file, made if need be."""
+    resident = dataset()
+    images = np.asarray(resident.store)
+    if not Path(path).exists():
+        np.save(path, images)
+    mapped = MappedImages(str(path), images.shape)
+    return replace(resident, store=(), lookup=mapped)
 
 
 def config(**changes):
@@ -169,6 +192,7 @@ def config(**changes):
     values |= {"latent_dim": 3, "hidden": 8, "batch_size": 8, "num_steps": 12}
     values |= {"log_every": 2, "learning_rate": 1e-2} | changes
     values["codebook"]["elements"] = 2
+    values["data"]["source"] = "rendered"
     values["checkpoint"] = {"every": 4, "keep": 2} | changes.get("checkpoint", {})
     return config_lib.from_dict(values)
 

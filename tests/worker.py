@@ -1,8 +1,10 @@
 """Trains the tests' small networks in a process of its own, to be killed or joined.
 
-    python tests/worker.py WORKDIR [NUM_STEPS]
+    python tests/worker.py WORKDIR NUM_STEPS [IMAGES]
 
-With JAX_COORDINATOR_ADDRESS and its companions set, one of several processes.
+The command line's own code runs, on a small data set; with IMAGES, a .npy file, that is
+streamed from there. With JAX_COORDINATOR_ADDRESS and its companions set, this is one of
+several processes.
 """
 
 import sys
@@ -13,16 +15,25 @@ sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent)]
 import jax  # noqa: E402
 import tiny  # noqa: E402
 
-from cfasl_jax import objectives  # noqa: E402
-from cfasl_jax.training import devices, loop  # noqa: E402
+from cfasl_jax import command_line, data, main, objectives  # noqa: E402
+from cfasl_jax.training import devices  # noqa: E402
+
+
+def run(workdir, num_steps, images=None):
+    """The command with its arguments already read; its exit code."""
+    command_line.parse = lambda _: command_line.Command(
+        config=tiny.config(num_steps=int(num_steps)),
+        workdir=Path(workdir),
+        mode="train",
+        distributed=False,
+    )
+    # Made when asked for: processes join before anything else of JAX.
+    data.load = lambda *_: tiny.streamed(images) if images else tiny.dataset()
+    objectives.build = lambda *_: tiny.objective()
+    devices.use_compilation_cache = lambda: None  # the tests have chosen one
+    return main.main([])
+
 
 if __name__ == "__main__":
     jax.config.update("jax_num_cpu_devices", 1)
-    devices.join_processes(automatic=False)
-    objectives.build = lambda *_: tiny.objective()
-    workdir, num_steps = Path(sys.argv[1]), int(sys.argv[2])
-    try:
-        loop.train(tiny.config(num_steps=num_steps), tiny.dataset(), workdir)
-    except loop.InterruptedRunError as stop:
-        print(stop)
-        sys.exit(143)
+    sys.exit(run(*sys.argv[1:]))

@@ -72,6 +72,15 @@ def test_each_pair_has_its_own_shared_value():
     assert all(len(np.unique(first[:, k])) > 1 for k in range(3))
 
 
+def test_pairs_can_be_confined_to_few_images():
+    protocol = dataclasses.replace(TINY, z_diff_images=60)
+    spy = reference.Spy(reference.lookup(reference.perfect(FACTORS), SIZES))
+    result = z_diff(spy, SIZES, protocol, reference.rng())
+    (asked,) = spy.calls
+    assert len(asked) == len(np.unique(asked, axis=0)) == 60
+    assert result["z_diff"] == 1.0
+
+
 def test_a_table_of_the_whole_grid_scores_like_the_grid():
     codes = reference.mixed(FACTORS)
     table = Table(codes, FACTORS)

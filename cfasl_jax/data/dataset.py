@@ -8,12 +8,42 @@ from typing import Any
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from cfasl_jax.data.grid import FactorGrid
+from cfasl_jax.data.mapped import MappedImages
 from cfasl_jax.types import Likelihood
 
 # (store, indices int32 [n]) -> images uint8 [n, 64, 64, C]
 Lookup = Callable[[Any, jax.Array], jax.Array]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Labels:
+    """Ground-truth factors that are no full grid: combinations miss or repeat.
+
+    Compared and hashed by identity, since jitted functions take it as a constant.
+
+    Attributes:
+        names: one name a factor.
+        sizes: number of values of each factor; values are 0 ... size - 1.
+        factors: of each image, int32 [N, K].
+    """
+
+    names: tuple[str, ...]
+    sizes: tuple[int, ...]
+    factors: np.ndarray
+
+    def __post_init__(self) -> None:
+        K = len(self.names)
+        if len(self.sizes) != K or self.factors.shape[1:] != (K,):
+            raise ValueError(
+                f"{K} names need {K} sizes and factors [N, {K}], not "
+                f"{len(self.sizes)} sizes and factors {list(self.factors.shape)}"
+            )
+        low, high = self.factors.min(axis=0), self.factors.max(axis=0)
+        if np.any(low < 0) or np.any(high >= np.asarray(self.sizes)):
+            raise ValueError(f"factor values outside the sizes {self.sizes}")
 
 
 @partial(
@@ -27,6 +57,7 @@ Lookup = Callable[[Any, jax.Array], jax.Array]
         "channels",
         "likelihood",
         "lookup",
+        "labels",
     ],
 )
 @dataclasses.dataclass(frozen=True)
@@ -40,12 +71,14 @@ class Dataset:
         store: arrays that `lookup` reads, such as all images as uint8.
         name: "dsprites", "shapes3d", ...
         source: where the images come from: "rendered", "tfds", ...
-        grid: the ground-truth factors, or None.
+        grid: the ground-truth factors where they are a full grid, else None.
         num_images: how many there are; indices are below it.
         channels: C.
         likelihood: of a pixel, see `elbo.reconstruction`.
         lookup: how an index becomes an image; a function of module level, so that equal
             data sets compile to the same program.
+        labels: the ground-truth factors where they are no full grid, else None. A data
+            set without factors has neither a grid nor labels.
     """
 
     store: Any
@@ -56,6 +89,18 @@ class Dataset:
     channels: int
     likelihood: Likelihood
     lookup: Lookup
+    labels: Labels | None = None
+
+    @property
+    def factor_names(self) -> tuple[str, ...]:
+        """Names of the ground-truth factors; empty where there are none."""
+        factors = self.grid or self.labels
+        return factors.names if factors else ()
+
+    @property
+    def streamed(self) -> bool:
+        """Whether images stay in a file on the host rather than on the device."""
+        return isinstance(self.lookup, MappedImages)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -71,3 +116,20 @@ class Dataset:
     def pixels(self, indices: chex.Array) -> jax.Array:
         """Images at int32 [n] as a network sees them: float32 in [0, 1]."""
         return self.images(indices).astype(jnp.float32) / 255.0
+
+    def host_images(self, indices: np.ndarray) -> np.ndarray:
+        """Images at int [...] -> uint8 [..., 64, 64, C], on the host.
+
+        Of a streamed data set the file is read and no device is touched, so that
+        another thread may prefetch.
+        """
+        if isinstance(self.lookup, MappedImages):
+            return self.lookup.read(indices)
+        flat = jnp.asarray(np.ravel(indices), jnp.int32)
+        images = np.asarray(_look_up(self, flat))
+        return images.reshape(*np.shape(indices), *images.shape[1:])
+
+
+@jax.jit
+def _look_up(dataset: Dataset, indices: jax.Array) -> jax.Array:
+    return dataset.images(indices)

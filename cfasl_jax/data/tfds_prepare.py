@@ -3,16 +3,13 @@
 import importlib.util
 import io
 import pathlib
-import threading
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-_PROBE_SECONDS = 6.0
+from cfasl_jax.data.download import probe
 
 
 def prepare(name: str, url: str, root: pathlib.Path) -> None:
@@ -51,27 +48,6 @@ def prepare(name: str, url: str, root: pathlib.Path) -> None:
     except Exception as error:  # whatever the library or the network came up with
         summary = str(error).strip().split("\n")[0]
         raise ValueError(f"preparing {name} failed: {summary}; {advice}") from error
-
-
-def probe(url: str) -> str | None:
-    """Ask for a file's header: None where the host has it, else what went wrong."""
-    host = urllib.parse.urlsplit(url).hostname
-    outcome: list[str | None] = [f"no answer from {host} within {_PROBE_SECONDS:g} s"]
-
-    def ask() -> None:
-        request = urllib.request.Request(url, method="HEAD")
-        try:
-            with urllib.request.urlopen(request, timeout=_PROBE_SECONDS):
-                outcome[0] = None
-        except OSError as error:
-            reason = str(error).strip("<>")
-            outcome[0] = f"{host} does not answer as it should ({reason})"
-
-    # In a thread, since looking up a host name heeds no timeout.
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(_PROBE_SECONDS)
-    return outcome[0]
 
 
 def _encode_without_tensorflow(builder: Any) -> None:

@@ -147,8 +147,12 @@ def sparsity(delta: jax.Array) -> jax.Array:
     The mean over s, l, b of (||delta||^2 - max_d delta_d^2)^2, for delta [S, L, B, D].
     """
     chex.assert_rank(delta, 4)
-    square = jnp.square(delta)
-    return jnp.square(square.sum(axis=-1) - square.max(axis=-1)).mean()
+    # The largest is left out by its place. Were it found by its value, as the gradient
+    # of a maximum does, two roundings of one number could leave no largest at all, and
+    # a gradient of 0 / 0: seen where XLA computes the square twice.
+    largest = jnp.argmax(jnp.abs(delta), axis=-1, keepdims=True)
+    others = jnp.arange(delta.shape[-1]) != largest
+    return jnp.square(jnp.square(delta).sum(axis=-1, where=others)).mean()
 
 
 def commutator(generators: jax.Array) -> jax.Array:

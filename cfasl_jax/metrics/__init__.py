@@ -6,6 +6,7 @@ Most users want `score_arrays(codes, factors)`; each metric is a function of its
 from cfasl_jax.metrics.dci import dci
 from cfasl_jax.metrics.explicitness import explicitness
 from cfasl_jax.metrics.fvm import fvm
+from cfasl_jax.metrics.images import num_images
 from cfasl_jax.metrics.infomec import infomec
 from cfasl_jax.metrics.intervals import aggregate
 from cfasl_jax.metrics.irs import irs
@@ -41,6 +42,7 @@ __all__ = [
     "m_fvm",
     "mig",
     "modularity",
+    "num_images",
     "sap",
     "score",
     "score_arrays",

@@ -8,6 +8,7 @@ definition is never answered from an old file.
 import dataclasses
 import functools
 import hashlib
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -15,16 +16,13 @@ import tempfile
 from typing import Any
 
 import numpy as np
-import sklearn
+from scipy.special import ndtri
 
 from cfasl_jax.metrics.protocols import Protocol
 from cfasl_jax.metrics.registry import compute, draw_pool, generator
 from cfasl_jax.metrics.sampling import Grid, Source
 
 _SEED = 0
-# More codes than any published grid has images; a prime, so that images whose codes
-# repeat beyond it do not line up with the factors.
-_MOST_CODES = 1_000_003
 
 
 def chance_floor(
@@ -37,8 +35,8 @@ def chance_floor(
 ) -> dict[str, float]:
     """Scores of one metric on independent standard normal codes of D dimensions.
 
-    Where the protocol scores means, an image has one code of noise, whatever vote it is
-    in; where it scores samples, each draw has its own.
+    An image has one code of noise, whatever vote it is in, just as a model's images are
+    encoded, and sampled, once each.
 
     Args:
         name: the metric.
@@ -70,15 +68,35 @@ def default_cache_dir() -> pathlib.Path:
     return pathlib.Path(base) / "cfasl_jax" / "chance"
 
 
-def noise(
-    source: Source, dims: int, protocol: Protocol, rng: np.random.Generator
-) -> Source:
-    """The images of a source with codes of noise."""
-    if protocol.codes == "sample" and isinstance(source, Grid):
-        return source.with_codes(lambda ids: rng.standard_normal((len(ids), dims)))
-    count = min(source.num_images, _MOST_CODES)
-    table = rng.standard_normal((count, dims))
-    return source.with_codes(lambda ids: table[ids % count])
+def noise(ids: np.ndarray, dims: int, seed: int) -> np.ndarray:
+    """One standard normal code an image, a function of its id and the seed alone.
+
+    Counter-based: the counter id * D + d, started at a random place by the seed, goes
+    twice through the mixing function of SplitMix64 (Steele et al. 2014), and its upper
+    53 bits through the quantile function.
+
+    Args:
+        ids: int64 [n].
+        dims: D.
+        seed: from 0 to 2^63 - 1.
+
+    Returns:
+        float64 [n, D].
+    """
+    with np.errstate(over="ignore"):
+        first = ids.astype(np.uint64)[:, None] * np.uint64(dims)
+        counter = first + np.arange(dims, dtype=np.uint64)
+        start = _mixed(np.array([seed], np.uint64))
+        bits = _mixed(_mixed(counter + start) ^ start)
+    return ndtri(((bits >> np.uint64(11)) + 0.5) * 2.0**-53)
+
+
+def _mixed(bits: np.ndarray) -> np.ndarray:
+    """SplitMix64: the next multiple of the golden ratio, its bits spread: uint64."""
+    bits = bits * np.uint64(0x9E3779B97F4A7C15)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
 
 
 def _compute_floor(
@@ -92,7 +110,8 @@ def _compute_floor(
     floors = []
     for repeat in range(repeats):
         rng = generator(_SEED, f"chance {name} {repeat}")
-        drawn = noise(source, dims, protocol, rng)
+        key = int(rng.integers(0, 2**63))
+        drawn = source.with_codes(functools.partial(noise, dims=dims, seed=key))
         pool = draw_pool(drawn, brief, rng)
         result = compute(name, drawn, pool, brief, rng, jobs)
         floors.append([result[score] for score in result["scores"]])
@@ -104,7 +123,8 @@ def _key(source: Source, dims: int, protocol: Protocol) -> str:
     """Hash of all that a floor depends on."""
     digest = hashlib.sha256()
     parts: list[Any] = [dataclasses.asdict(protocol), source.sizes.tolist(), dims]
-    parts += [_SEED, np.__version__, sklearn.__version__, _code_version()]
+    versions = map(importlib.metadata.version, ("numpy", "scipy", "scikit-learn"))
+    parts += [_SEED, *versions, _code_version()]
     digest.update(json.dumps(parts, sort_keys=True).encode())
     if not isinstance(source, Grid):
         digest.update(source.factors(np.arange(source.num_images)).tobytes())

@@ -5,21 +5,21 @@ from typing import Any
 import chex
 import numpy as np
 from scipy.special import xlogy
-from sklearn.ensemble import GradientBoostingClassifier
 
+from cfasl_jax.metrics.boosting import boost_exact, boost_histogram
 from cfasl_jax.metrics.intervals import mean_interval
 from cfasl_jax.metrics.points import (
     Points,
-    check_points,
+    draw_points,
     num_active,
     over_factors,
     record,
-    split,
 )
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
 
 NOTES = ("train and test points never overlap",)
 Fit = tuple[np.ndarray, np.ndarray, np.ndarray]
+_BOOSTERS = {"exact": boost_exact, "histogram": boost_histogram}
 
 
 def dci(
@@ -31,7 +31,8 @@ def dci(
 ) -> dict[str, Any]:
     """Whether dimensions serve one factor (D), factors one dimension (C); accuracy (I).
 
-    R[d, k] is the importance of dimension d in the boosted trees that predict factor k;
+    R[d, k] is the importance of dimension d in the boosted trees that predict factor k
+    (`boosting`: the published ones, or those of a histogram booster, by dci_booster);
     P[d, k] = R[d, k] / sum_k R[d, k] and Q[d, k] = R[d, k] / sum_d R[d, k]. Then
 
         D = sum_d w_d (1 - H_K(P[d, :])),  w_d = sum_k R[d, k] / sum R,
@@ -47,26 +48,28 @@ def dci(
     Args:
         codes: float [N, D].
         factors: int [N, K].
-        protocol: a Protocol or its name; dci_train and dci_test disjoint points.
+        protocol: a Protocol or its name; dci_train and dci_test disjoint points,
+            dci_trees stages of the booster dci_booster.
         rng: source of randomness.
         jobs: factors in parallel; None means one a core. The result is the same.
 
     Returns:
         "disentanglement", "completeness", "informativeness_train",
         "informativeness_test", "importance" (R as nested lists) and the record of
-        `points.record`. D and C have no interval: they would need refitted trees.
+        `points.record`. D and C have no interval, as trees are not fitted again:
+        resampling the points behind each split's gain, with the splits held, gave 95%
+        intervals that held the expected score in 76 to 96 of 100 simulated samples.
 
     Raises:
         ValueError: on bad arrays or fewer points than the protocol needs.
     """
     protocol = get_protocol(protocol)
-    points = check_points(codes, factors)
     counts = (protocol.dci_train, protocol.dci_test)
-    train, test = split(points, counts, "DCI", rng)
-    states = rng.integers(0, 2**31 - 1, points.num_factors).tolist()
+    train, test = draw_points(codes, factors, counts, "DCI", rng)
+    generators = rng.spawn(train.num_factors)
 
     def fit(k: int) -> Fit:
-        return _fit(train, test, k, protocol.dci_trees, states[k])
+        return _fit(train, test, k, protocol, generators[k])
 
     fitted = zip(*over_factors(fit, train.sizes, jobs), strict=True)
     importance, train_hits, test_hits = (np.stack(a, axis=-1) for a in fitted)
@@ -84,12 +87,15 @@ def dci(
     return {**result, "importance": importance.tolist()}
 
 
-def _fit(train: Points, test: Points, k: int, trees: int, state: int) -> Fit:
+def _fit(
+    train: Points, test: Points, k: int, protocol: Protocol, rng: np.random.Generator
+) -> Fit:
     """Importances [D] for factor k; which train and test points are predicted [n]."""
-    model = GradientBoostingClassifier(n_estimators=trees, random_state=state)
-    model.fit(train.codes, train.factors[:, k])
-    hits = (model.predict(part.codes) == part.factors[:, k] for part in (train, test))
-    return (model.feature_importances_, *hits)
+    boost = _BOOSTERS[protocol.dci_booster]
+    labels, trees = train.factors[:, k], protocol.dci_trees
+    fitted = boost(train.codes, labels, test.codes, trees, rng)
+    test_hits = fitted.test == test.factors[:, k]
+    return fitted.importance, fitted.train == labels, test_hits
 
 
 def disentanglement(importance: np.ndarray) -> float:

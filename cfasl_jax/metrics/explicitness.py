@@ -4,17 +4,15 @@ from typing import Any
 
 import chex
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.multiclass import OneVsRestClassifier
-from sklearn.preprocessing import StandardScaler
 
+from cfasl_jax.metrics.estimators import logistic_regression, one_vs_rest
 from cfasl_jax.metrics.intervals import interval, resamples
 from cfasl_jax.metrics.points import (
-    check_points,
+    draw_points,
     num_active,
     over_factors,
     record,
-    split,
+    standardized,
 )
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
 
@@ -51,11 +49,9 @@ def explicitness(
         ValueError: on bad arrays or fewer points than the protocol needs.
     """
     protocol = get_protocol(protocol)
-    points = check_points(codes, factors)
     counts = (protocol.explicitness_train, protocol.explicitness_test)
-    train, test = split(points, counts, "explicitness", rng)
-    scaler = StandardScaler().fit(train.codes)
-    x_train, x_test = scaler.transform(train.codes), scaler.transform(test.codes)
+    train, test = draw_points(codes, factors, counts, "explicitness", rng)
+    x_train, x_test = (standardized(p.codes, train.codes) for p in (train, test))
     once = np.ones((1, len(x_test)), np.int64)
     drawn = resamples(rng, protocol.bootstrap, len(x_test))
     weights = np.concatenate([once, drawn])
@@ -85,7 +81,7 @@ def _areas(
     weights: np.ndarray,
 ) -> np.ndarray:
     """Mean test area over the values of one factor, for each weighting [R, n]: [R]."""
-    model = OneVsRestClassifier(LogisticRegression()).fit(x_train, y_train)
+    model = one_vs_rest(logistic_regression()).fit(x_train, y_train)
     scores = np.asarray(model.decision_function(x_test))
     if scores.ndim == 1:  # Two values: one classifier serves both.
         scores = np.stack([-scores, scores], axis=1)
@@ -112,14 +108,15 @@ def roc_area(
         [R]; NaN where there are no positives or no negatives.
     """
     chex.assert_rank([scores, positive, weights], [1, 1, 2])
-    _, rank = np.unique(scores, return_inverse=True)
-    order = np.argsort(rank, kind="stable")
-    starts = np.searchsorted(rank[order], np.arange(rank.max() + 1))
-    # Weight of the positives and of the negatives at each distinct score, ascending.
-    ordered = weights[:, order].astype(np.float64)
-    up = np.add.reduceat(ordered * positive[order], starts, axis=1)
-    down = np.add.reduceat(ordered * ~positive[order], starts, axis=1)
-    below = np.cumsum(down, axis=1) - down / 2
-    pairs = up.sum(axis=1) * down.sum(axis=1)
-    wins = (up * below).sum(axis=1)
+    negatives = np.flatnonzero(~positive)
+    negatives = negatives[np.argsort(scores[negatives])]
+    # Weight of the negatives up to each, in ascending order, with a 0 before the first.
+    total = np.zeros((len(weights), len(negatives) + 1))
+    np.cumsum(weights[:, negatives], axis=1, out=total[:, 1:])
+    ascending, own = scores[negatives], scores[positive]
+    below = total[:, np.searchsorted(ascending, own, side="left")]
+    below = (below + total[:, np.searchsorted(ascending, own, side="right")]) / 2
+    weight = weights[:, positive]
+    pairs = weight.sum(axis=1) * total[:, -1]
+    wins = (weight * below).sum(axis=1)
     return np.where(pairs > 0, wins / np.where(pairs > 0, pairs, 1.0), np.nan)

@@ -4,18 +4,17 @@ from typing import Any
 
 import chex
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
-from cfasl_jax.metrics.information import entropy, neighbor_information
-from cfasl_jax.metrics.intervals import mean_interval
+from cfasl_jax.metrics.estimators import logistic_regression
+from cfasl_jax.metrics.information import entropy, neighbor_terms
+from cfasl_jax.metrics.intervals import interval, mean_interval, resamples
 from cfasl_jax.metrics.points import (
     Points,
-    check_points,
+    draw_points,
     num_active,
     over_factors,
     record,
-    split,
+    standardized,
 )
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
 
@@ -57,27 +56,33 @@ def infomec(
         jobs: factors in parallel; None means one a core.
 
     Returns:
-        "infom", "infoe", "infoc" and the record of `points.record`. InfoM and InfoC
-        have no interval: resampled points would be each other's nearest neighbours.
+        "infom", "infoe", "infoc" and the record of `points.record`. The intervals of
+        InfoM and InfoC resample what each point adds to the information, its neighbours
+        being those among all points: copies of a point would be each other's nearest.
+        That leaves them a little narrow: intervals of 95% held the expected score in 87
+        to 94 of 100 simulated samples.
 
     Raises:
         ValueError: on bad arrays or fewer points than the protocol needs.
     """
     protocol = get_protocol(protocol)
-    points = check_points(codes, factors)
     counts = (protocol.infomec_train, protocol.infomec_test)
-    train, test = split(points, counts, "InfoMEC", rng)
-    normalized, per_point = _measure(train, test, protocol, rng, jobs)
-    scores = {
-        "infom": concentration(normalized),
-        "infoe": float(per_point.mean()),
-        "infoc": concentration(normalized.T),
+    train, test = draw_points(codes, factors, counts, "InfoMEC", rng)
+    terms, gains = _measure(train, test, protocol, rng, jobs)
+    draws = resamples(rng, protocol.bootstrap, len(train.codes))
+    weights = np.concatenate([np.ones((1, len(train.codes)), np.int64), draws])
+    shares = _normalized(terms, train, weights)
+    replicates = np.array([(concentration(s), concentration(s.T)) for s in shares])
+    (infom, infoc), confidence = replicates[0], protocol.confidence
+    scores = {"infom": infom, "infoe": float(gains.mean()), "infoc": infoc}
+    bounds = (-np.inf, 1.0)
+    intervals: dict[str, list[float] | None] = {
+        "infom": interval(infom, replicates[1:, 0], confidence),
+        "infoe": mean_interval(rng, gains, protocol.bootstrap, confidence, bounds),
+        "infoc": interval(infoc, replicates[1:, 1], confidence),
     }
-    bootstrap, bounds = (protocol.bootstrap, protocol.confidence), (-np.inf, 1.0)
-    ends = mean_interval(rng, per_point, *bootstrap, bounds)
-    intervals = {"infom": None, "infoe": ends, "infoc": None}
     notes = (
-        f"{len(normalized)} dimensions are active by their range",
+        f"{len(terms)} dimensions are active by their range",
         "train and test points never overlap",
     )
     active = num_active(train.codes, protocol.prune_std)
@@ -91,17 +96,46 @@ def _measure(
     rng: np.random.Generator,
     jobs: int | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Normalised information [A, K]; predictive gain of each test point [n]."""
+    """Terms of the information [A, K, n]; predictive gain of each test point [m]."""
     active = _wide(train.codes, protocol.infomec_active_share)
-    jittered = _jittered(train.codes[:, active], rng)
-    train, test = _standardized(train, test)
+    jittered = _jittered(train.codes[:, active], rng).T
+    scaled_train, scaled_test = (
+        Points(standardized(part.codes, train.codes), part.factors, part.sizes)
+        for part in (train, test)
+    )
 
     def per_factor(k: int) -> tuple[np.ndarray, np.ndarray]:
-        information = _information(jittered, train.factors[:, k], protocol)
-        return information, _predictive_gain(train, test, k, protocol.infomec_max_iter)
+        terms = np.zeros(jittered.shape)
+        for d, code in enumerate(jittered):
+            factor, neighbors = train.factors[:, k], protocol.infomec_neighbors
+            terms[d] = neighbor_terms(code, factor, neighbors)
+        max_iter = protocol.infomec_max_iter
+        return terms, _predictive_gain(scaled_train, scaled_test, k, max_iter)
 
     columns, gains = zip(*over_factors(per_factor, train.sizes, jobs), strict=True)
     return np.stack(columns, axis=1), np.mean(gains, axis=0)
+
+
+def _normalized(terms: np.ndarray, train: Points, weights: np.ndarray) -> np.ndarray:
+    """I(c_d; v_k) / H(v_k) for each weighting of the points.
+
+    Args:
+        terms: of `neighbor_terms`, [A, K, n].
+        train: the n points.
+        weights: [R, n], how often each point counts.
+
+    Returns:
+        [R, A, K], at least 0.
+    """
+    count = len(train.codes)
+    flat = weights @ terms.reshape(-1, count).T / count
+    information = np.maximum(flat.reshape(len(weights), *terms.shape[:2]), 0.0)
+    entropies = np.empty((len(weights), train.num_factors))
+    for k, size in enumerate(train.sizes):
+        of_value = np.eye(size)[train.factors[:, k]]
+        entropies[:, k] = entropy(weights @ of_value)
+    # A resample of one value only has no entropy, and no information either.
+    return information / np.where(entropies > 0, entropies, 1.0)[:, None]
 
 
 def concentration(shares: np.ndarray) -> float:
@@ -125,26 +159,6 @@ def _wide(codes: np.ndarray, share: float) -> np.ndarray:
     return spread > share * spread.max()
 
 
-def _information(
-    codes: np.ndarray, factor: np.ndarray, protocol: Protocol
-) -> np.ndarray:
-    """I(c_d; v) / H(v) of codes [n, A] and a factor [n]: [A]."""
-    information = [
-        neighbor_information(codes[:, d], factor, protocol.infomec_neighbors)
-        for d in range(codes.shape[1])
-    ]
-    return np.array(information) / entropy(np.bincount(factor))
-
-
-def _standardized(train: Points, test: Points) -> tuple[Points, Points]:
-    """Codes scaled to mean 0 and variance 1 over the training points."""
-    scaler = StandardScaler().fit(train.codes)
-    return (
-        Points(scaler.transform(train.codes), train.factors, train.sizes),
-        Points(scaler.transform(test.codes), test.factors, test.sizes),
-    )
-
-
 def _jittered(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Codes [n, D], each dimension scaled to unit variance, with ties broken."""
     scaled = codes / codes.std(axis=0)
@@ -154,7 +168,7 @@ def _jittered(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _predictive_gain(train: Points, test: Points, k: int, max_iter: int) -> np.ndarray:
     """1 - h(v_k | c) / h(v_k), split over test points: [n], its mean is the gain."""
-    model = LogisticRegression(C=np.inf, max_iter=max_iter)
+    model = logistic_regression(C=np.inf, max_iter=max_iter)
     model.fit(train.codes, train.factors[:, k])
     frequency = np.bincount(train.factors[:, k], minlength=train.sizes[k])
     # A value that no training point has cannot be predicted, by neither model.

@@ -94,13 +94,13 @@ def mutual_information(
     return np.maximum(information, 0.0), entropies
 
 
-def neighbor_information(code: np.ndarray, factor: np.ndarray, neighbors: int) -> float:
+def neighbor_terms(code: np.ndarray, factor: np.ndarray, neighbors: int) -> np.ndarray:
     """Mutual information of one continuous code and a discrete factor (Ross 2014).
 
-    I = psi(n) + <psi(k_i)> - <psi(n_i)> - <psi(m_i)>, where n_i counts the points with
-    the factor value of i, k_i = min(neighbors, n_i - 1), and m_i counts the points, of
-    any value and i included, nearer to i than its k_i-th neighbour among those n_i.
-    Points whose value occurs once are left out.
+    I = <psi(n) + psi(k_i) - psi(n_i) - psi(m_i)>, where n_i counts the points with the
+    factor value of i, k_i = min(neighbors, n_i - 1), and m_i counts the points, of any
+    value and i included, nearer to i than its k_i-th neighbour among those n_i. Points
+    whose value occurs once are left out.
 
     Args:
         code: [n], without ties (add jitter first).
@@ -108,14 +108,16 @@ def neighbor_information(code: np.ndarray, factor: np.ndarray, neighbors: int) -
         neighbors: k.
 
     Returns:
-        the estimate, at least 0.
+        what each point adds, float64 [n]: the mean is the estimate, which can fall
+        below 0 where there is no information.
     """
     chex.assert_equal_shape([code, factor])
     counts = np.bincount(factor)
     kept = counts[factor] > 1
+    terms = np.zeros(len(code))
     code, factor = code[kept], factor[kept]
     if not code.size:
-        return 0.0
+        return terms
     radius, nearest = np.empty(code.shape), np.empty(code.shape)
     for value in np.unique(factor):
         mine = np.flatnonzero(factor == value)
@@ -123,13 +125,10 @@ def neighbor_information(code: np.ndarray, factor: np.ndarray, neighbors: int) -
         nearest[mine] = near = min(neighbors, len(mine) - 1)
         radius[mine] = _kth_distance(code[mine], near)
     within = _num_nearer(np.sort(code), code, radius)
-    estimate = (
-        digamma(len(code))
-        + digamma(nearest).mean()
-        - digamma(counts[factor]).mean()
-        - digamma(np.maximum(within, 1)).mean()
-    )
-    return max(0.0, float(estimate))
+    of_point = digamma(len(code)) + digamma(nearest) - digamma(counts[factor])
+    of_point -= digamma(np.maximum(within, 1))
+    terms[kept] = of_point * (len(terms) / len(code))
+    return terms
 
 
 def _kth_distance(ordered: np.ndarray, k: int) -> np.ndarray:

@@ -7,13 +7,7 @@ import numpy as np
 
 from cfasl_jax.metrics.information import bin_codes, mutual_information
 from cfasl_jax.metrics.intervals import interval, resamples
-from cfasl_jax.metrics.points import (
-    UnavailableError,
-    check_points,
-    num_active,
-    record,
-    split,
-)
+from cfasl_jax.metrics.points import draw_points, num_active, record, require_dims
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
 
 
@@ -47,10 +41,8 @@ def mig(
         ValueError: on bad arrays, fewer points than the protocol needs, or D = 1.
     """
     protocol = get_protocol(protocol)
-    points = check_points(codes, factors)
-    if points.codes.shape[1] < 2:
-        raise UnavailableError("MIG compares two dimensions, got codes of 1")
-    (sample,) = split(points, (protocol.mig_samples,), "MIG", rng)
+    (sample,) = draw_points(codes, factors, (protocol.mig_samples,), "MIG", rng)
+    require_dims(sample, 2, "MIG compares two dimensions")
     binned = bin_codes(sample.codes, protocol.mig_bins)
 
     def score(weights: np.ndarray | None) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 
 from cfasl_jax.metrics.information import bin_codes, mutual_information
 from cfasl_jax.metrics.intervals import interval, resamples
-from cfasl_jax.metrics.points import check_points, num_active, record, split
+from cfasl_jax.metrics.points import draw_points, num_active, record
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
 
 
@@ -43,8 +43,8 @@ def modularity(
         ValueError: on bad arrays or fewer points than the protocol needs.
     """
     protocol = get_protocol(protocol)
-    points = check_points(codes, factors)
-    (sample,) = split(points, (protocol.modularity_samples,), "modularity", rng)
+    counts = (protocol.modularity_samples,)
+    (sample,) = draw_points(codes, factors, counts, "modularity", rng)
     binned = bin_codes(sample.codes, protocol.mig_bins)
 
     def score(weights: np.ndarray | None) -> float:

@@ -1,18 +1,15 @@
 """Arrays of points, codes and factors: validation, splits, the record of a result."""
 
-import contextlib
 import dataclasses
 import os
 import pathlib
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-import joblib
 import numpy as np
-import threadpoolctl
-from sklearn.exceptions import ConvergenceWarning
 
+from cfasl_jax.metrics.estimators import quiet
 from cfasl_jax.metrics.protocols import Protocol
 
 T = TypeVar("T")
@@ -83,16 +80,21 @@ def check_points(codes: np.ndarray, factors: np.ndarray) -> Points:
     return Points(codes.astype(np.float64), labels, tuple(sizes))
 
 
-def split(
-    points: Points, counts: tuple[int, ...], metric: str, rng: np.random.Generator
+def draw_points(
+    codes: np.ndarray,
+    factors: np.ndarray,
+    counts: tuple[int, ...],
+    metric: str,
+    rng: np.random.Generator,
 ) -> list[Points]:
-    """Disjoint random subsets of the points, of the given sizes.
+    """Validated disjoint random subsets of the rows, of the given sizes.
 
     Raises:
+        ValueError: on bad arrays, see `check_points`.
         UnavailableError: if there are too few points, or if the first subset holds one
             value only of some factor.
     """
-    total = sum(counts)
+    points, total = check_points(codes, factors), sum(counts)
     if len(points.codes) < total:
         raise UnavailableError(
             f"{metric} needs {total} points, got {len(points.codes)}"
@@ -108,6 +110,13 @@ def split(
     return parts
 
 
+def require_dims(points: Points, dims: int, why: str) -> None:
+    """Raises an UnavailableError that says why if the codes have fewer dimensions."""
+    found = points.codes.shape[1]
+    if found < dims:
+        raise UnavailableError(f"{why}, got codes of {found}")
+
+
 def over_factors(
     task: Callable[[int], T], sizes: tuple[int, ...], jobs: int | None
 ) -> list[T]:
@@ -118,23 +127,19 @@ def over_factors(
     """
     jobs = min(jobs or os.cpu_count() or 1, len(sizes))
     order = sorted(range(len(sizes)), key=lambda k: -sizes[k])
-    with quiet():
-        done = joblib.Parallel(jobs, prefer="threads", batch_size=1)(
-            joblib.delayed(task)(k) for k in order
-        )
-    return [value for _, value in sorted(zip(order, done, strict=True), key=_first)]
+    with quiet(), ThreadPoolExecutor(jobs) as pool:
+        done = dict(zip(order, pool.map(task, order), strict=True))
+    return [done[k] for k in range(len(sizes))]
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """One BLAS thread; no warnings of fits that end at the protocol's max_iter."""
-    with threadpoolctl.threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        yield
+def standardized(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Values [n, D], scaled so that reference [m, D] has mean 0 and variance 1.
 
-
-def _first(pair: tuple[int, Any]) -> int:
-    return pair[0]
+    Columns that are constant in the reference, up to rounding, are only centred.
+    """
+    mean, std = reference.mean(axis=0), reference.std(axis=0)
+    constant = std <= 10 * np.finfo(np.float64).eps * np.abs(mean)
+    return (values - mean) / np.where(constant, 1.0, std)
 
 
 def num_active(codes: np.ndarray, prune_std: float) -> int:

@@ -16,7 +16,7 @@ from cfasl_jax.metrics.m_fvm import m_fvm
 from cfasl_jax.metrics.mig import mig
 from cfasl_jax.metrics.modularity import modularity
 from cfasl_jax.metrics.protocols import Protocol, unknown
-from cfasl_jax.metrics.sampling import Source
+from cfasl_jax.metrics.sampling import Source, Table, limits
 from cfasl_jax.metrics.sap import sap
 from cfasl_jax.metrics.z_diff import z_diff
 
@@ -33,12 +33,14 @@ class Metric:
             taking arrays of points.
         classifiers: whether it takes `jobs`, the number of factors in parallel.
         counts: the fields of a Protocol that add up to the distinct images it needs.
+        limit: the field of a Protocol that may confine its votes to so many images.
     """
 
     compute: Callable[..., Result]
     votes: bool = False
     classifiers: bool = False
     counts: tuple[str, ...] = ()
+    limit: str | None = None
 
     def num_points(self, protocol: Protocol) -> int:
         """Distinct images that the metric needs; 0 if it draws its own."""
@@ -47,7 +49,7 @@ class Metric:
 
 METRICS: dict[str, Metric] = {
     "fvm": Metric(fvm, votes=True),
-    "z_diff": Metric(z_diff, votes=True),
+    "z_diff": Metric(z_diff, votes=True, limit="z_diff_images"),
     "mig": Metric(mig, counts=("mig_samples",)),
     "sap": Metric(sap, classifiers=True, counts=("sap_train", "sap_test")),
     "dci": Metric(dci, classifiers=True, counts=("dci_train", "dci_test")),
@@ -82,7 +84,7 @@ def get_metrics(names: Sequence[str] | None) -> tuple[str, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class Pool:
-    """Distinct random images of a source, shared by the metrics on points.
+    """Distinct random images of a source, shared by several metrics.
 
     Attributes:
         codes: [n, D].
@@ -98,10 +100,15 @@ def draw_pool(source: Source, protocol: Protocol, rng: np.random.Generator) -> P
 
     All metrics, whichever are chosen: a score must not depend on the choice.
     """
-    needed = max(metric.num_points(protocol) for metric in METRICS.values())
-    count = min(needed, source.num_images)
+    count = min(pool_size(protocol), source.num_images)
     ids = rng.choice(source.num_images, count, replace=False)
     return Pool(source.codes(ids), source.factors(ids))
+
+
+def pool_size(protocol: Protocol) -> int:
+    """Distinct images that the metrics on points, and z-diff if limited, share."""
+    needed = [metric.num_points(protocol) for metric in METRICS.values()]
+    return max(*needed, protocol.z_diff_images or 0)
 
 
 def generator(seed: int, stream: str) -> np.random.Generator:
@@ -123,6 +130,9 @@ def compute(
         UnavailableError: if these images do not allow it.
     """
     metric = METRICS[name]
+    limit = getattr(protocol, metric.limit) if metric.limit else None
+    if limits(source, limit):
+        source = Table(pool.codes[:limit], pool.factors[:limit])
     options = {"jobs": jobs} if metric.classifiers else {}
     if metric.votes:
         return metric.compute(source, source.sizes, protocol, rng, **options)

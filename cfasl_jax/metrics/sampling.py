@@ -178,6 +178,19 @@ def as_source(encode: Encode | Source, sizes: Sequence[int] | np.ndarray) -> Sou
     return encode
 
 
+def limits(source: Source, count: int | None) -> bool:
+    """Whether votes are confined to `count` images; stored codes cost nothing."""
+    return isinstance(source, Grid) and count is not None and count < source.num_images
+
+
+def confined(source: Source, count: int | None, rng: np.random.Generator) -> Source:
+    """A source of `count` distinct random images, or all: see `limits`."""
+    if not limits(source, count):
+        return source
+    ids = rng.choice(source.num_images, count, replace=False)
+    return Table(source.codes(ids), source.factors(ids))
+
+
 def hold_out(
     draw: Callable[[np.ndarray], np.ndarray], total: int, train: int, metric: str
 ) -> np.ndarray:

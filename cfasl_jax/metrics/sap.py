@@ -3,17 +3,16 @@
 from typing import Any
 
 import numpy as np
-from sklearn.svm import LinearSVC
 
+from cfasl_jax.metrics.estimators import linear_svm
 from cfasl_jax.metrics.intervals import interval, resamples
 from cfasl_jax.metrics.points import (
     Points,
-    UnavailableError,
-    check_points,
+    draw_points,
     num_active,
     over_factors,
     record,
-    split,
+    require_dims,
 )
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
 
@@ -51,11 +50,9 @@ def sap(
         ValueError: on bad arrays, fewer points than the protocol needs, or D = 1.
     """
     protocol = get_protocol(protocol)
-    points = check_points(codes, factors)
-    if points.codes.shape[1] < 2:
-        raise UnavailableError("SAP compares two dimensions, got codes of 1")
     counts = (protocol.sap_train, protocol.sap_test)
-    train, test = split(points, counts, "SAP", rng)
+    train, test = draw_points(codes, factors, counts, "SAP", rng)
+    require_dims(train, 2, "SAP compares two dimensions")
 
     def hits(k: int) -> np.ndarray:
         return _hits(train, test, k, protocol.sap_c)
@@ -79,7 +76,7 @@ def _hits(train: Points, test: Points, k: int, c: float) -> np.ndarray:
     """Whether each dimension predicts factor k of each test point: bool [n, D]."""
     correct = np.empty(test.codes.shape, bool)
     for d in range(test.codes.shape[1]):
-        model = LinearSVC(C=c, class_weight="balanced", dual=False)
+        model = linear_svm(C=c, class_weight="balanced", dual=False)
         model.fit(train.codes[:, d : d + 1], train.factors[:, k])
         correct[:, d] = model.predict(test.codes[:, d : d + 1]) == test.factors[:, k]
     return correct

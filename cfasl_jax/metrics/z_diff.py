@@ -4,14 +4,23 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
+from cfasl_jax.metrics.estimators import logistic_regression, quiet
 from cfasl_jax.metrics.intervals import mean_interval
-from cfasl_jax.metrics.points import UnavailableError, num_active, quiet, record
+from cfasl_jax.metrics.points import (
+    UnavailableError,
+    num_active,
+    record,
+    standardized,
+)
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
-from cfasl_jax.metrics.sampling import Encode, Source, as_source, hold_out
+from cfasl_jax.metrics.sampling import (
+    Encode,
+    Source,
+    as_source,
+    confined,
+    hold_out,
+)
 
 
 def z_diff(
@@ -45,7 +54,8 @@ def z_diff(
     Raises:
         ValueError: if the source holds too few images that share a value.
     """
-    protocol, source = get_protocol(protocol), as_source(encode, sizes)
+    protocol = get_protocol(protocol)
+    source = confined(as_source(encode, sizes), protocol.z_diff_images, rng)
     train = protocol.z_diff_train
     total = train + protocol.z_diff_eval
     labels = rng.integers(0, len(source.sizes), total)
@@ -78,9 +88,9 @@ def z_diff(
 def _correct(points: np.ndarray, labels: np.ndarray, protocol: Protocol) -> np.ndarray:
     """Fits on the first z_diff_train points [n, D]; which of all are predicted: [n]."""
     train = protocol.z_diff_train
-    model = LogisticRegression(max_iter=protocol.z_diff_max_iter)
+    model = logistic_regression(max_iter=protocol.z_diff_max_iter)
     if protocol.z_diff_standardize:
-        model = make_pipeline(StandardScaler(), model)
+        points = standardized(points, points[:train])
     if np.unique(labels[:train]).size < 2:
         raise UnavailableError(
             f"z-diff needs training points of at least 2 factors, got {train} of one"

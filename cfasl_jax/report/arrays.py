@@ -25,6 +25,7 @@ from cfasl_jax.report.shapes import require
 from cfasl_jax.report.symmetry_arrays import (
     Codebook,
     Composition,
+    Equivariance,
     FactorSteps,
     SectionAction,
     SectionSteps,
@@ -36,6 +37,7 @@ __all__ = [
     "Codes",
     "Composition",
     "DenseLayer",
+    "Equivariance",
     "Explorer",
     "FactorMaps",
     "FactorSteps",
@@ -53,7 +55,7 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Reconstructions:
-    """Held-out images and what the model makes of them.
+    """Images and what the model makes of them.
 
     Attributes:
       originals: [n, H, W, C].
@@ -197,25 +199,27 @@ class Analysis:
     """Everything computed from one run; None marks a part that makes no sense for it.
 
     Attributes:
-      reconstructions: held-out images and their reconstructions.
+      reconstructions: random images and their reconstructions.
       traversals: one dimension at a time.
-      losses: the loss curves, of all runs.
       composition: pairs and their composite symmetry (CFASL only).
       section_steps: the composite symmetry section by section (CFASL only).
       walk: the largest-KL walk from z1 to z2.
-      factor_steps: factors stepped through their values (CFASL with factors only).
+      factor_steps: factors stepped through their values (CFASL, grid of factors).
       codes: codes and factors of a sample (with factors only).
       factor_maps: code against factor (with factors only).
       covariance: [D, D], covariance of the posterior means.
       codebook: codebook pictures (CFASL only).
+      equivariance: error by factor (CFASL, grid of factors).
       section_action: each section acting alone (CFASL only).
       explorer: what the interactive part of the page needs.
-      label: what to call the run where there are several, e.g. "seed 3, best MIG".
+      run: its place among the runs that results.json describes.
+      label: what to call the run where there are several, e.g. "seed 3".
+      lacking: what figures may need and this run has not ("codebook", "factors",
+        "grid") -> a sentence that says why.
     """
 
     reconstructions: Reconstructions
     traversals: Traversals
-    losses: LossCurves | None = None
     composition: Composition | None = None
     section_steps: SectionSteps | None = None
     walk: Walk | None = None
@@ -224,9 +228,12 @@ class Analysis:
     factor_maps: FactorMaps | None = None
     covariance: np.ndarray | None = None
     codebook: Codebook | None = None
+    equivariance: Equivariance | None = None
     section_action: SectionAction | None = None
     explorer: Explorer | None = None
+    run: int = 0
     label: str = ""
+    lacking: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def kl_order(kl: np.ndarray, active: np.ndarray) -> np.ndarray:

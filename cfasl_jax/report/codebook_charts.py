@@ -3,9 +3,10 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from cfasl_jax.report.arrays import Codebook
+from cfasl_jax.report.arrays import Codebook, Equivariance
 from cfasl_jax.report.matrices import heat_map
-from cfasl_jax.report.style import COLUMN_WIDTH, PAGE_WIDTH, PALETTE, new_figure
+from cfasl_jax.report.names import spaced
+from cfasl_jax.report.style import COLUMN_WIDTH, PAGE_WIDTH, PALETTE, RULE, new_figure
 
 
 def structure(part: Codebook) -> Figure:
@@ -50,17 +51,35 @@ def use(part: Codebook) -> Figure:
     return figure
 
 
-def equivariance(part: Codebook) -> Figure:
-    """Draws the equivariance error of each factor."""
-    errors, names = part.equivariance_error, part.factor_names
-    assert errors is not None
-    assert names is not None
-    figure = new_figure(COLUMN_WIDTH, 0.65 + 0.22 * len(errors))
+def equivariance(part: Equivariance) -> Figure:
+    """Draws the equivariance error of each factor, before that of doing nothing."""
+    K = len(part.errors)
+    figure = new_figure(COLUMN_WIDTH, 0.85 + 0.25 * K)
     axes = figure.subplots()
-    bars = axes.barh(np.arange(len(errors)), errors, color=PALETTE[0], height=0.65)
-    axes.bar_label(bars, fmt="%.3g", padding=2, fontsize=6)
-    axes.set_yticks(np.arange(len(errors)), names)
+    rows = np.arange(K)
+    axes.barh(rows, part.distances, color=RULE, height=0.8, label="$z_1$ from $z_2$")
+    label = "$z_1 g_c$ from $z_2$"
+    axes.barh(rows, part.errors, color=PALETTE[0], height=0.45, label=label)
+    ends = np.maximum(part.errors, part.distances)
+    for row in rows:
+        note = f"{part.errors[row]:.2g} of {part.distances[row]:.2g}"
+        axes.annotate(
+            note,
+            (ends[row], row),
+            (3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=6,
+        )
+    axes.set_yticks(rows, [spaced(name) for name in part.factor_names])
     axes.invert_yaxis()
-    axes.margins(x=0.18)
-    axes.set_xlabel("mean squared distance of $z_1 g_c$ from $z_2$")
+    axes.margins(x=0.3)
+    axes.set_xlabel("mean squared distance")
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=2,
+        borderaxespad=0.0,
+        handlelength=1.2,
+    )
     return figure

@@ -1,97 +1,236 @@
-"""Several runs side by side in one page, made from what their reports left on disk."""
+"""Several trainings side by side in one page, made from what their reports left."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from cfasl_jax.config import flatten
-from cfasl_jax.report import tables
-from cfasl_jax.report.html import document, figure, symbols, table, text
-from cfasl_jax.report.plates import Plate, read_index
+from matplotlib.figure import Figure
+
+from cfasl_jax.config import ConfigError, flatten
+from cfasl_jax.report import charts, names, tables
+from cfasl_jax.report.arrays import LossCurves
+from cfasl_jax.report.html import details, document, figure, symbols, table, text
+from cfasl_jax.report.kinds import KINDS
+from cfasl_jax.report.plates import Plate, has_index, read_index
+from cfasl_jax.report.style import paper_style, save
+
+_FIGURES = "comparison"
+_SCORES = (
+    "Times 100. A dot is the mean over seeds, a thin tick one seed, the line the 95% "
+    "interval, the black bar what codes score that know nothing of the factors."
+)
+_LOSSES = (
+    "Every logged term against the training step; with several seeds the strong line "
+    "is their median, a thin line each of them."
+)
+_BESIDE = (
+    "First, from z_1, the composite symmetry that CFASL predicts, section by section; "
+    "a bar marks a section that is switched on. Then what a baseline offers: one latent "
+    "dimension after another is taken from z_2, the largest KL first. The pairs are "
+    "the same where the data set is."
+)
 
 
-def write_comparison(workdirs: Sequence[Path | str], page: Path | str) -> Path:
-    """Writes one page that shows two or more runs side by side.
+class Training(NamedTuple):
+    """What a training left in its working directory.
+
+    Attributes:
+      name: what the page calls it.
+      results: results.json.
+      config: its configuration, nested.
+      plates: its figures.
+      curves: its loss curves.
+    """
+
+    name: str
+    results: Mapping[str, Any]
+    config: Mapping[str, Any]
+    plates: Sequence[Plate]
+    curves: LossCurves
+
+
+def read_training(folder: Path, name: str, curves: LossCurves) -> Training:
+    """Reads what `write_comparison` shows of a working directory.
+
+    Raises:
+      ConfigError: it holds no run, or one without results or figures; the sentence
+        names the command to run first.
+    """
+    config = folder / "config.json"
+    if not config.exists():
+        raise ConfigError(
+            f"{folder} holds no run: there is no config.json in it; train one there "
+            f"first with --config=FILE --workdir={folder}"
+        )
+    missing = not (folder / "results.json").exists()
+    if missing or not has_index(folder / "figures"):
+        what = "results" if missing else "figures of a report"
+        raise ConfigError(
+            f"{folder} holds no {what} yet: run "
+            f"python -m cfasl_jax.main --mode=analyze --workdir={folder} first"
+        )
+    fields = json.loads(config.read_text("utf-8"))
+    return Training(
+        name,
+        json.loads((folder / "results.json").read_text("utf-8")),
+        fields.get("config", fields),
+        read_index(folder / "figures"),
+        curves,
+    )
+
+
+def short_names(folders: Sequence[Path]) -> list[str]:
+    """Returns the last parts of each path, as many as tell all of them apart.
+
+    Raises:
+      ConfigError: there are fewer than two, or one of them twice.
+    """
+    paths = [folder.resolve() for folder in folders]
+    if len(paths) < 2:
+        raise ConfigError(
+            f"a comparison needs two directories or more, not {len(paths)}: "
+            "--compare=DIR,DIR"
+        )
+    for place, path in enumerate(paths):
+        if path in paths[:place]:
+            raise ConfigError(f"{folders[place]} is named twice in --compare")
+    most = max(len(path.parts) for path in paths)
+    for count in range(1, most):
+        tails = ["/".join(path.parts[-count:]) for path in paths]
+        if len(set(tails)) == len(tails):
+            break
+    return tails
+
+
+def write_comparison(trainings: Sequence[Training], folder: Path) -> Path:
+    """Writes one page that shows two or more trainings side by side.
 
     Args:
-      workdirs: folders that each hold a report (figures/, config.json, results.json).
-      page: where the page goes.
+      trainings: in the order of the columns.
+      folder: gets comparison.html, and its own figures in comparison/.
 
     Returns:
       The path of the page.
-
-    Raises:
-      ValueError: there are fewer than two folders, or one holds no report.
     """
-    folders = [Path(workdir) for workdir in workdirs]
-    if len(folders) < 2:
-        raise ValueError(f"A comparison needs two folders or more, not {len(folders)}.")
-    plates = [read_index(folder / "figures") for folder in folders]
-    results = [_read(folder / "results.json") for folder in folders]
-    configs = [_read(folder / "config.json") for folder in folders]
-    configs = [config.get("config", config) for config in configs]
-    names = [folder.resolve().name for folder in folders]
+    (folder / _FIGURES).mkdir(parents=True, exist_ok=True)
+    with paper_style():
+        scores, losses = _draw(trainings, folder / _FIGURES)
     sections = [
-        ("scores", "Scores", _scores(names, results)),
-        ("differences", "What differs", _differences(names, results, configs)),
-        ("figures", "Figures", _side_by_side(names, plates)),
+        ("scores", "Scores", scores + _score_tables(trainings)),
+        ("losses", "Loss curves", losses),
+        ("figures", "Figures", _rows(trainings)),
+        ("differences", "What differs", _differences(trainings)),
     ]
-    head = _warning(names, results)
-    Path(page).write_text(
-        document(f"Comparison: {', '.join(names)}", head, sections), encoding="utf-8"
-    )
-    return Path(page)
+    title = f"Comparison: {', '.join(training.name for training in trainings)}"
+    page = folder / "comparison.html"
+    content = document(title, _head(trainings), sections)
+    page.write_text(content, encoding="utf-8")
+    return page
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Reads a JSON file of a run.
+def _draw(trainings: Sequence[Training], folder: Path) -> tuple[str, str]:
+    """Returns the figures of scores and of losses, each empty where there are none."""
+    scores = {t.name: t.results.get("scores") or {} for t in trainings}
+    metrics = [name for name in _metrics(trainings) if not names.is_variant(name)]
+    curves = {t.name: t.curves for t in trainings if t.curves.terms}
+    dots = lines = ""
+    if metrics:
+        drawn = charts.compared_scores(scores, metrics)
+        dots = _chart(drawn, folder, "scores", "Scores", _SCORES)
+    if curves:
+        drawn = charts.compared_losses(curves)
+        lines = _chart(drawn, folder, "losses", "Loss curves", _LOSSES)
+    return dots, lines
 
-    Raises:
-      ValueError: it is missing.
-    """
-    if not path.exists():
-        raise ValueError(f"{path} is missing; run --mode=analyze there first.")
-    return json.loads(path.read_text("utf-8"))
+
+def _chart(drawn: Figure, folder: Path, name: str, title: str, caption: str) -> str:
+    """Saves a figure of this page and returns its HTML."""
+    image, width = save(drawn, folder, name), drawn.get_figwidth()
+    return figure(Plate(name, title, caption, image, width, title))
 
 
-def _warning(names: Sequence[str], results: Sequence[dict[str, Any]]) -> str:
-    """Returns a badge that names the runs on rendered data; empty without any."""
-    rendered = [n for n, r in zip(names, results, strict=True) if tables.is_rendered(r)]
+def _metrics(trainings: Sequence[Training]) -> list[str]:
+    """Returns the scores that any training has, in reading order."""
+    present = [name for t in trainings for name in t.results.get("scores") or {}]
+    return names.ordered_scores(present)
+
+
+def _head(trainings: Sequence[Training]) -> str:
+    """Returns what each training is, and what forbids to compare their numbers."""
+    rows = [
+        (
+            training.name,
+            tables.title(training.config),
+            len(training.results.get("seeds") or ()) or "",
+            training.results.get("step", ""),
+            (training.results.get("provenance") or {}).get("data_source", ""),
+            training.results.get("protocol", ""),
+        )
+        for training in trainings
+    ]
+    head = ("", "model and data", "seeds", "step", "data source", "protocol")
+    notes = [_rendered(trainings)]
+    for column, what in ((3, "steps"), (4, "data sources"), (5, "protocols")):
+        values = {str(row[column]) for row in rows if row[column] != ""}
+        if len(values) > 1:
+            notes.append(f"The {what} differ: {', '.join(sorted(values))}.")
+    datasets = {str(training.config.get("dataset")) for training in trainings}
+    if len(datasets) > 1:
+        notes.append(f"The data sets differ: {', '.join(sorted(datasets))}.")
+    warning = " ".join(text(note) for note in notes if note)
+    badge = f'<p class="warning" role="note">{warning}</p>' if warning else ""
+    return badge + table("What is compared", head, rows)
+
+
+def _rendered(trainings: Sequence[Training]) -> str:
+    """Returns a sentence that names the trainings on rendered data; empty if none."""
+    rendered = [t.name for t in trainings if tables.is_rendered(t.results)]
     if not rendered:
         return ""
-    which = "All runs" if len(rendered) == len(names) else f"Runs {', '.join(rendered)}"
+    everything = len(rendered) == len(trainings)
+    which = "All runs" if everything else f"Runs {', '.join(rendered)}"
     return (
-        f'<p class="warning" role="note"><strong>Rendered data.</strong> '
-        f"{text(which)}: images drawn by this project's own renderer. Their numbers "
-        "may not be compared with scores on the real data.</p>"
+        f"Rendered data. {which}: images drawn by this project's own renderer. Their "
+        "numbers may not be compared with scores on the real data."
     )
 
 
-def _scores(names: Sequence[str], results: Sequence[dict[str, Any]]) -> str:
-    """Returns a table of mean scores, a column a run; empty without any."""
-    scores = [result.get("scores") or {} for result in results]
-    metrics = list(dict.fromkeys(name for entries in scores for name in entries))
-    if not metrics:
-        return ""
-    protocol = ("protocol", *(str(result.get("protocol", "")) for result in results))
-    rows = [
-        (metric, *(tables.mean_and_spread(entries.get(metric)) for entries in scores))
-        for metric in metrics
-    ]
-    caption = "Scores times 100, mean (standard deviation) over runs"
-    return table(caption, ("metric", *names), [*rows, protocol])
+def _score_tables(trainings: Sequence[Training]) -> str:
+    """Returns the tables of scores: those that count, and further readings, folded."""
+    metrics = _metrics(trainings)
+    variants = [name for name in metrics if names.is_variant(name)]
+    main = [name for name in metrics if name not in variants]
+    shown = _score_table(trainings, main) if main else ""
+    if variants:
+        title = "Further readings of these scores"
+        shown += details(title, _score_table(trainings, variants))
+    return shown
 
 
-def _differences(
-    names: Sequence[str],
-    results: Sequence[dict[str, Any]],
-    configs: Sequence[dict[str, Any]],
-) -> str:
-    """Returns a table of the fields in which the runs differ."""
+def _score_table(trainings: Sequence[Training], metrics: Sequence[str]) -> str:
+    """Returns a table of scores with spreads and floors, two columns a training."""
+    scores = [training.results.get("scores") or {} for training in trainings]
+    rows = []
+    for metric in metrics:
+        row = [names.score(metric)]
+        for entries in scores:
+            entry = entries.get(metric)
+            row += [tables.mean_and_spread(entry), tables.floor(entry)]
+        rows.append(row)
+    head = [part for t in trainings for part in (t.name, "chance")]
+    caption = (
+        "Scores times 100: mean (standard deviation) over seeds, or the score of one "
+        "seed [95% interval], and what chance scores"
+    )
+    return table(caption, ("metric", *head), rows, numbers=True)
+
+
+def _differences(trainings: Sequence[Training]) -> str:
+    """Returns a table of the fields in which the trainings differ."""
     flat = [
-        flatten(config) | flatten({"provenance": result.get("provenance") or {}})
-        for config, result in zip(configs, results, strict=True)
+        flatten(t.config) | flatten({"provenance": t.results.get("provenance") or {}})
+        for t in trainings
     ]
     fields = list(dict.fromkeys(name for fields in flat for name in fields))
     rows = [
@@ -101,21 +240,40 @@ def _differences(
     ]
     if not rows:
         return "<p>The configurations and versions are the same.</p>"
-    return table("Fields that differ", ("field", *names), rows)
+    return table("Fields that differ", ("field", *(t.name for t in trainings)), rows)
 
 
-def _side_by_side(names: Sequence[str], plates: Sequence[list[Plate]]) -> str:
-    """Returns each figure of all runs that have it, in one row."""
-    known: dict[str, list[tuple[str, Plate]]] = {}
-    for name, shown in zip(names, plates, strict=True):
-        for plate in shown:
-            known.setdefault(plate.name, []).append((name, plate))
+def _rows(trainings: Sequence[Training]) -> str:
+    """Returns each key figure of all trainings that have it, in one row."""
     rows = []
-    for entries in known.values():
-        first = entries[0][1]
-        columns = "".join(figure(plate, name) for name, plate in entries)
-        rows.append(
-            f"<h3>{text(first.title)}</h3>\n<p>{symbols(first.caption)}</p>\n"
-            f'<div class="columns">{columns}</div>'
-        )
-    return "\n".join(rows)
+    for kind in KINDS:
+        shown = [(t.name, _plate(t, kind.name)) for t in trainings]
+        count = sum(plate is not None for _, plate in shown)
+        if kind.name == "sections" and 0 < count < len(trainings):
+            rows.append(_symmetry_and_walk(trainings))
+        elif kind.key and count:
+            rows.append(_row(kind.title, kind.caption, shown))
+    note = "Animations and further figures are in the report of each."
+    return "\n".join(rows) + f'<p class="note">{note}</p>'
+
+
+def _symmetry_and_walk(trainings: Sequence[Training]) -> str:
+    """Returns CFASL's symmetries section by section beside the baselines' walks."""
+    shown = [(t.name, _plate(t, "sections")) for t in trainings]
+    baselines = [t for t in trainings if _plate(t, "sections") is None]
+    shown += [(t.name, _plate(t, "walk")) for t in baselines]
+    return _row("Composite symmetry beside the largest-KL walk", _BESIDE, shown)
+
+
+def _plate(training: Training, name: str) -> Plate | None:
+    """Returns a training's figure by name."""
+    return next((plate for plate in training.plates if plate.name == name), None)
+
+
+def _row(title: str, words: str, shown: Sequence[tuple[str, Plate | None]]) -> str:
+    """Returns figures beside each other under one heading."""
+    columns = "".join(figure(plate, name) for name, plate in shown if plate)
+    return (
+        f"<h3>{text(title)}</h3>\n<p>{symbols(words)}</p>\n"
+        f'<div class="columns">{columns}</div>'
+    )

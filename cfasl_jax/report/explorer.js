@@ -27,7 +27,8 @@ const Explorer = (() => {
 
   function tell(input, value = input.value) {
     const shown = Number(value).toFixed(2);
-    input.closest("label").querySelector("output").value = shown;
+    // No negative zero.
+    input.closest("label").querySelector("output").value = shown === "-0.00" ? "0.00" : shown;
   }
 
   function set(input, value) {

@@ -17,8 +17,11 @@ from cfasl_jax.report.html import asset, symbols, text
 
 _WORDS = (
     "The decoder runs in this page: each image is computed from the sliders as they "
-    "move. Dimensions set the code z; sections then act on it, as z expm(amount G_s) "
-    "with the generators of all moved sections summed."
+    "move. Dimensions set the code z"
+)
+_OF_SECTIONS = (
+    "; sections then act on it, as z expm(amount G_s) with the generators of all moved "
+    "sections summed"
 )
 
 
@@ -31,9 +34,10 @@ def explorer(part: Explorer, kl: np.ndarray, active: np.ndarray) -> str:
       active: [D] bool; sliders of inactive dimensions are marked.
     """
     pairs = _pair_panel(part) if part.attention is not None else ""
+    words = _WORDS + ("" if part.section_generators is None else _OF_SECTIONS) + "."
     payload = json.dumps(_payload(part), separators=(",", ":"))
     return (
-        f'<div id="explorer">\n<p>{symbols(_WORDS)}</p>\n'
+        f'<div id="explorer">\n<p>{symbols(words)}</p>\n'
         "<noscript><p>The explorer needs JavaScript.</p></noscript>"
         f"{_single_panel(part, kl, active)}\n{pairs}</div>\n"
         f'<script type="application/json" id="explorer-data">{payload}</script>\n'

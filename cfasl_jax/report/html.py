@@ -7,12 +7,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from cfasl_jax.report.plates import Plate
 
-_LARGE = 120_000
+_LARGE = 60_000
+_STILL_QUALITY = 92
+_MOVING_QUALITY = 80
 
 
 def text(value: object) -> str:
@@ -28,15 +31,31 @@ def asset(name: str) -> str:
 def data_uri(path: Path) -> str:
     """Returns an image file as a data URI, so that the page needs no other file.
 
-    Large still images are compressed again, to keep the page small; the file on disk
-    stays what it is.
+    Large images are compressed again, to keep the page small; the file on disk stays
+    what it is.
     """
     kind, content = path.suffix.removeprefix("."), path.read_bytes()
-    if kind == "png" and len(content) > _LARGE:
-        buffer = io.BytesIO()
-        Image.open(path).convert("RGB").save(buffer, "WEBP", quality=92)
-        kind, content = "webp", buffer.getvalue()
+    if len(content) > _LARGE:
+        smaller = _as_webp(path)
+        if len(smaller) < len(content):
+            kind, content = "webp", smaller
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _as_webp(path: Path) -> bytes:
+    """Returns a still or moving image as WebP, which looks the same."""
+    image = Image.open(path)
+    frames, times = [], []
+    for frame in ImageSequence.Iterator(image):
+        frames.append(frame.convert("RGB"))
+        times.append(frame.info.get("duration", 0))
+    options: dict[str, Any] = {"quality": _STILL_QUALITY}
+    if len(frames) > 1:
+        options = {"quality": _MOVING_QUALITY, "save_all": True, "loop": 0}
+        options |= {"append_images": frames[1:], "duration": times}
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "WEBP", **options)
+    return buffer.getvalue()
 
 
 def section(name: str, title: str, *body: str) -> str:
@@ -81,8 +100,21 @@ def figures(plates: Sequence[Plate]) -> str:
     return "\n".join(parts)
 
 
-def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Returns a table; the first cell of each row is its header."""
+def table(
+    caption: str,
+    head: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    numbers: bool = False,
+) -> str:
+    """Returns a table; the first cell of each row is its header.
+
+    Args:
+      caption: what it shows.
+      head: a title a column.
+      rows: the cells, row by row.
+      numbers: whether all cells but the first of a row are numbers, to be aligned.
+    """
+    kind = ' class="numbers"' if numbers else ""
     heads = "".join(f'<th scope="col">{text(cell)}</th>' for cell in head)
     body = "\n".join(
         f'<tr><th scope="row">{text(first)}</th>'
@@ -92,7 +124,7 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -
     )
     return (
         '<div class="scroll" tabindex="0" role="group" '
-        f'aria-label="{text(caption)}"><table><caption>{text(caption)}</caption>'
+        f'aria-label="{text(caption)}"><table{kind}><caption>{text(caption)}</caption>'
         f"<thead><tr>{heads}</tr></thead>\n<tbody>{body}</tbody></table></div>"
     )
 

@@ -13,7 +13,8 @@ from cfasl_jax.report.arrays import (
     Walk,
     kl_order,
 )
-from cfasl_jax.report.mosaics import Labels, image_grid
+from cfasl_jax.report.mosaics import Labels, image_grid, widest_cell
+from cfasl_jax.report.names import spaced
 
 _MOST_COLUMNS = 10
 _MOST_PAIRS = 6
@@ -30,7 +31,7 @@ def _signed(values: np.ndarray) -> list[str]:
 
 
 def reconstructions(part: Reconstructions) -> Figure:
-    """Draws held-out images above their reconstructions."""
+    """Draws images above their reconstructions."""
     grid = np.stack([part.originals, part.reconstructions])[:, :_MOST_COLUMNS]
     return image_grid(grid, Labels(("image", "reconstruction")))
 
@@ -112,10 +113,12 @@ def factor_steps(part: FactorSteps) -> Figure:
     grid = grid[:, :_MOST_COLUMNS]
     labels = Labels(
         rows=("image", "one-shot\nfrom the step before", "chained\nfrom the first"),
-        columns=[str(t) for t in range(grid.shape[1])],
-        corner=part.factor,
+        columns=[str(value) for value in part.values[:_MOST_COLUMNS]],
+        corner=spaced(part.factor),
     )
-    return image_grid(grid, labels, label_width=1.2)
+    # Of one size for all factors, whatever the number of their values.
+    cell = widest_cell(_MOST_COLUMNS, label_width=1.2)
+    return image_grid(grid, labels, label_width=1.2, cell=cell)
 
 
 def section_action(part: SectionAction) -> Figure:

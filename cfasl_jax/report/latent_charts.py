@@ -10,6 +10,7 @@ from mpl_toolkits.mplot3d.axes3d import Axes3D
 
 from cfasl_jax.report.arrays import Codes, FactorMaps
 from cfasl_jax.report.matrices import heat_map, latent_names
+from cfasl_jax.report.names import spaced
 from cfasl_jax.report.style import (
     COLUMN_WIDTH,
     DIVERGING,
@@ -22,6 +23,7 @@ from cfasl_jax.report.style import (
 )
 
 _MOST_POINTS = 1500
+_MOST_NARROW = 12
 
 
 def scatter(part: Codes) -> Figure:
@@ -45,7 +47,7 @@ def scatter(part: Codes) -> Figure:
             bar = figure.colorbar(image, cax=figure.add_axes(key))
             bar.outline.set_visible(False)
             bar.ax.locator_params(nbins=4)
-        figure.text(left + 0.02 / columns, bottom + 0.9 / rows, name)
+        figure.text(left + 0.02 / columns, bottom + 0.9 / rows, spaced(name))
         names = latent_names(part.informative)
         axes.set_xlabel(names[0], labelpad=-10)
         axes.set_ylabel(names[1], labelpad=-10)
@@ -109,14 +111,17 @@ def factor_maps(part: FactorMaps) -> Figure:
         "DCI importance": part.importance,
     }
     present = {name: m for name, m in panels.items() if m is not None}
-    D = len(next(iter(present.values())))
-    width = PAGE_WIDTH if len(present) > 1 else COLUMN_WIDTH
-    figure = new_figure(width, 0.75 + 0.2 * D)
-    grid = figure.subplots(1, len(present), squeeze=False, sharey=True)[0]
-    for axes, (name, matrix) in zip(grid, present.items(), strict=True):
-        image = heat_map(axes, matrix, latent_names(range(D)), part.factor_names)
+    D, K = next(iter(present.values())).shape
+    names = [spaced(name) for name in part.factor_names]
+    # Many factors need a page's width; few let the two maps stand side by side.
+    rows, columns = (len(present), 1) if K > _MOST_NARROW else (1, len(present))
+    width = PAGE_WIDTH if K > _MOST_NARROW or columns > 1 else COLUMN_WIDTH
+    figure = new_figure(width, rows * (0.75 + 0.2 * D))
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for axes, (name, matrix) in zip(grid.flat, present.items(), strict=True):
+        image = heat_map(axes, matrix, latent_names(range(D)), names)
         axes.set_title(name, loc="left")
-        axes.tick_params(axis="x", rotation=25)
+        axes.tick_params(axis="x", rotation=90 if K > _MOST_NARROW else 25)
     bar = figure.colorbar(image, ax=grid, aspect=25)
     bar.outline.set_visible(False)
     return figure

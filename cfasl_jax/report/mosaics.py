@@ -26,7 +26,7 @@ class Labels:
       rows: a label a row; a second line is set smaller and lighter.
       columns: a label a column, or none.
       faded: rows that are drawn pale.
-      marked: cells (row, column) that get a coloured frame.
+      marked: cells (row, column) that get a coloured bar below them.
       corner: a label of the column labels themselves.
     """
 
@@ -62,6 +62,12 @@ def mosaic(grid: np.ndarray, gap: int = _GAP, background: int = 255) -> np.ndarr
     return flat[: rows * (height + gap) - gap, : columns * (width + gap) - gap]
 
 
+def widest_cell(columns: int, label_width: float) -> float:
+    """Returns the width in inches of an image where so many fill the page's width."""
+    fit = (PAGE_WIDTH - label_width - 2 * _MARGIN) / columns
+    return min(fit, _LARGEST_CELL)
+
+
 def image_grid(
     grid: np.ndarray, labels: Labels, label_width: float = 0.95, cell: float = 0.0
 ) -> Figure:
@@ -77,8 +83,7 @@ def image_grid(
       The figure.
     """
     rows, columns, height, width, _ = grid.shape
-    fit = (PAGE_WIDTH - label_width - 2 * _MARGIN) / columns
-    cell = cell or min(fit, _LARGEST_CELL)
+    cell = cell or widest_cell(columns, label_width)
     header = _HEADER if labels.columns else 0.0
     grid = as_rgb(grid)
     if any(labels.faded):
@@ -104,7 +109,7 @@ def image_grid(
 
 
 def _write_labels(axes: Axes, labels: Labels, height: int, width: int) -> None:
-    """Writes row and column labels and frames the marked cells."""
+    """Writes row and column labels and underlines the marked cells."""
     for row, label in enumerate(labels.rows):
         faded = bool(labels.faded) and labels.faded[row]
         name, _, note = label.partition("\n")
@@ -121,11 +126,10 @@ def _write_labels(axes: Axes, labels: Labels, height: int, width: int) -> None:
             axes, labels.corner, place, (-4, 3), va="bottom", fontsize=6, color=MUTED
         )
     for row, column in labels.marked:
-        corner = (column * width - 1.5, row * height - 1.5)
-        size = (width - _GAP + 2, height - _GAP + 2)
-        frame = Rectangle(corner, *size, fill=False, lw=1.1, ec=PALETTE[1])
-        frame.set_clip_on(False)
-        axes.add_patch(frame)
+        corner = (column * width - 0.5, (row + 1) * height - _GAP)
+        bar = Rectangle(corner, width - _GAP, _GAP - 1, color=PALETTE[1], lw=0)
+        bar.set_clip_on(False)
+        axes.add_patch(bar)
 
 
 def _beside(

@@ -19,6 +19,7 @@ class Plate:
       image: the PNG or GIF for the page.
       inches: its width in print.
       group: the heading it stands under.
+      key: whether pages about several runs show it.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Plate:
     image: Path
     inches: float
     group: str
+    key: bool = False
 
     @property
     def moving(self) -> bool:
@@ -40,16 +42,12 @@ def write_index(plates: Sequence[Plate], folder: Path) -> None:
     (folder / _INDEX).write_text(json.dumps(entries, indent=1), encoding="utf-8")
 
 
-def read_index(folder: Path) -> list[Plate]:
-    """Reads the plates that `write_index` listed.
+def has_index(folder: Path) -> bool:
+    """Tells whether a folder holds the figures of a report."""
+    return (folder / _INDEX).exists()
 
-    Raises:
-      ValueError: the folder has no figures of a report.
-    """
-    path = folder / _INDEX
-    if not path.exists():
-        raise ValueError(
-            f"{folder} holds no figures of a report; run --mode=analyze there first."
-        )
-    entries = json.loads(path.read_text("utf-8"))
+
+def read_index(folder: Path) -> list[Plate]:
+    """Reads the plates that `write_index` listed."""
+    entries = json.loads((folder / _INDEX).read_text("utf-8"))
     return [Plate(**entry | {"image": folder / entry["image"]}) for entry in entries]

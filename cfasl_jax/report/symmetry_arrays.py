@@ -74,13 +74,15 @@ class FactorSteps:
 
     Attributes:
       factor: the factor's name.
-      originals: [T, H, W, C], the factor at T consecutive values.
+      values: [T], the factor's values in the order of the steps.
+      originals: [T, H, W, C], the images with these values.
       one_shot: [T, H, W, C]; frame t > 0 is decode(z_{t-1} g), with g predicted from
         the pair (x_{t-1}, x_t); frame 0 is decode(z_0).
       chained: [T, H, W, C]; the same symmetries applied one after another to z_0.
     """
 
     factor: str
+    values: np.ndarray
     originals: np.ndarray
     one_shot: np.ndarray
     chained: np.ndarray
@@ -88,7 +90,8 @@ class FactorSteps:
     def __post_init__(self) -> None:
         """Checks the shapes."""
         fields = ("originals", "one_shot", "chained")
-        require(self, **dict.fromkeys(fields, ("T", "...")))
+        images = dict.fromkeys(fields, ("T", "..."))
+        require(self, values=("T",), **images)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -119,17 +122,12 @@ class Codebook:
         move z.
       section_use: [S], share of the pairs in which the section is switched on.
       element_use: [S, L], mean attention to each element, each row summing to 1.
-      factor_names: K names, or None.
-      equivariance_error: [K] or None, mean squared distance between z1 g_c and z2 over
-        pairs that differ in that factor alone.
     """
 
     commutator: np.ndarray
     cosine: np.ndarray
     section_use: np.ndarray
     element_use: np.ndarray
-    factor_names: Sequence[str] | None = None
-    equivariance_error: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Checks the shapes."""
@@ -139,9 +137,25 @@ class Codebook:
             commutator=("S", "S"),
             cosine=("S", "S"),
             element_use=("S", "L"),
-            equivariance_error=("K",),
         )
-        if self.equivariance_error is not None and len(self.factor_names or ()) != len(
-            self.equivariance_error
-        ):
-            raise ValueError("Codebook.equivariance_error needs one factor name each.")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Equivariance:
+    """How far the predicted symmetry misses, factor by factor.
+
+    Attributes:
+      factor_names: K names.
+      errors: [K], mean squared distance between z1 g_c and z2 over pairs that differ
+        in that factor alone.
+      distances: [K], the same of z1 and z2: what doing nothing would miss by.
+    """
+
+    factor_names: Sequence[str]
+    errors: np.ndarray
+    distances: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Checks the shapes."""
+        K = len(self.factor_names)
+        require(self, errors=(K,), distances=(K,))

@@ -8,21 +8,23 @@
     durations    {what: seconds}
     losses       {term: number, or one number a run}
     seeds        one a run
-    model        a mapping a run, of measures on held-out images (numbers are shown)
+    model        a mapping a run, of measures on random images (numbers are shown)
     protocol     the metrics' protocol
+    left_out     sentences on scores that are missing
     scores       {metric: {"mean", "std", "interval": [low, high], "chance", "runs",
                   "values": one number a run}}, all scores between 0 and 1; whatever is
                  unknown is absent or None
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count, zip_longest
 from typing import Any
 
 import numpy as np
 
 from cfasl_jax.config import flatten
-from cfasl_jax.report.html import details, facts, table
+from cfasl_jax.report import names
+from cfasl_jax.report.html import details, facts, table, text
 
 _MISSING = "\N{EN DASH}"
 _RENDERED = (
@@ -41,6 +43,10 @@ _OBJECTIVES = {
     "beta_tcvae": "β-TCVAE",
     "control_vae": "Control-VAE",
     "clg_vae": "CLG-VAE",
+    "factor_vae": "FactorVAE",
+    "dip_vae_i": "DIP-VAE-I",
+    "dip_vae_ii": "DIP-VAE-II",
+    "annealed_vae": "AnnealedVAE",
 }
 _DATASETS = {
     "shapes3d": "3D Shapes",
@@ -81,6 +87,8 @@ def summary(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:
         {
             "Data source": origin.get("data_source"),
             "Fidelity": fidelity,
+            "Seeds": ", ".join(str(seed) for seed in results.get("seeds") or ())
+            or None,
             "Step": _grouped(results.get("step")),
             "Device": origin.get("device"),
             "Git revision": origin.get("revision"),
@@ -101,27 +109,45 @@ def _fidelity(switches: Mapping[str, bool] | str | None) -> str | None:
 
 def scores(results: Mapping[str, Any]) -> str:
     """Returns the table of scores, times 100; empty without any."""
-    entries = results.get("scores") or {}
-    if not entries:
-        return ""
+    known = results.get("scores") or {}
+    sentences = [why[:1].upper() + why[1:] for why in results.get("left_out") or ()]
+    items = "".join(f"<li>{text(sentence)}.</li>" for sentence in sentences)
+    missing = f'<ul class="note">{items}</ul>' if items else ""
+    if not known:
+        return missing
+    entries = {name: known[name] for name in names.ordered_scores(known)}
     protocol = results.get("protocol")
     caption = "Scores times 100" + (f", protocol {protocol}" if protocol else "")
-    head = ("metric", "mean", "sd", "95% interval", "chance", "runs")
-    rows = [_score_row(name, entry) for name, entry in entries.items()]
-    means = table(caption, head, rows) + _SCORE_NOTE
-    each = {n: e["values"] for n, e in entries.items() if e.get("values")}
-    if max((len(values) for values in each.values()), default=1) < 2:
-        return means
-    return means + details("Scores run by run", _run_by_run(each, _runs(results)))
+    variants = {name: e for name, e in entries.items() if names.is_variant(name)}
+    main = {name: e for name, e in entries.items() if name not in variants}
+    parts = [_score_table(caption, main or variants) + _SCORE_NOTE]
+    if main and variants:
+        title = "Further readings of these scores"
+        parts.append(details(title, _score_table(f"{title}, times 100", variants)))
+    each = {n: e["values"] for n, e in main.items() if e.get("values")}
+    if max((len(values) for values in each.values()), default=1) > 1:
+        parts.append(details("Scores run by run", _run_by_run(each, results)))
+    return "".join([*parts, missing])
 
 
-def _run_by_run(each: Mapping[str, Sequence[float]], runs: Iterable[str]) -> str:
+def _score_table(caption: str, entries: Mapping[str, Mapping[str, Any]]) -> str:
+    """Returns a table of scores; one run has neither a mean nor a spread."""
+    several = any((entry.get("runs") or 0) > 1 for entry in entries.values())
+    mean = ("mean", "sd") if several else ("score",)
+    runs = ("runs",) if several else ()
+    head = ("metric", *mean, "95% interval", "chance", *runs)
+    rows = [_score_row(name, entry, several) for name, entry in entries.items()]
+    return table(caption, head, rows, numbers=True)
+
+
+def _run_by_run(each: Mapping[str, Sequence[float]], results: Mapping[str, Any]) -> str:
     """Returns a table of every run's scores, a row a run."""
     rows = [
         (run, *(_percent(value) for value in row))
-        for run, row in zip(runs, zip_longest(*each.values()), strict=False)
+        for run, row in zip(_runs(results), zip_longest(*each.values()), strict=False)
     ]
-    return table("Scores times 100, run by run", ("run", *each), rows)
+    head = ("run", *map(names.score, each))
+    return table("Scores times 100, run by run", head, rows, numbers=True)
 
 
 def _runs(results: Mapping[str, Any]) -> Iterator[str]:
@@ -131,38 +157,54 @@ def _runs(results: Mapping[str, Any]) -> Iterator[str]:
 
 
 def measures(results: Mapping[str, Any]) -> str:
-    """Returns the table of each run's measures on held-out images; empty without."""
+    """Returns the table of each run's measures on random images; empty without."""
     runs = results.get("model") or []
     if not runs:
         return ""
-    names = [name for name, value in runs[0].items() if isinstance(value, int | float)]
+    shown = [name for name, value in runs[0].items() if isinstance(value, int | float)]
     rows = [
-        (run, *(f"{measured[name]:.4g}" for name in names))
+        (run, *(f"{measured[name]:.4g}" for name in shown))
         for run, measured in zip(_runs(results), runs, strict=False)
     ]
-    head = ("run", *(name.replace("_", " ") for name in names))
-    return table("Measured on held-out images", head, rows)
+    head = ("run", *map(names.term, shown))
+    return table("Measured on random images", head, rows, numbers=True)
 
 
 def _percent(value: float | None) -> str:
     """Returns a number between 0 and 1 times 100, a dash for None."""
-    return _MISSING if value is None else f"{value * 100:.2f}"
+    number = _MISSING if value is None else f"{value * 100:.2f}"
+    return number.replace("-", "\N{MINUS SIGN}")
+
+
+def floor(entry: Mapping[str, Any] | None) -> str:
+    """Returns a score's chance floor times 100, a dash where it is not known."""
+    return _percent((entry or {}).get("chance"))
 
 
 def mean_and_spread(entry: Mapping[str, Any] | None) -> str:
-    """Returns a metric's mean times 100, with its standard deviation in brackets."""
+    """Returns a score times 100 and its spread.
+
+    That is the standard deviation over runs in brackets, "25.00 (5.00)", or the
+    interval of a single run, "25.00 [20.00, 30.00]".
+    """
     if entry is None:
         return _MISSING
-    spread = "" if entry.get("std") is None else f" ({_percent(entry['std'])})"
+    spread = ""
+    if entry.get("std") is not None:
+        spread = f" ({_percent(entry['std'])})"
+    elif entry.get("interval"):
+        spread = f" [{', '.join(map(_percent, entry['interval']))}]"
     return _percent(entry.get("mean")) + spread
 
 
-def _score_row(name: str, entry: Mapping[str, Any]) -> tuple[str, ...]:
+def _score_row(name: str, entry: Mapping[str, Any], several: bool) -> tuple[str, ...]:
     """Returns a metric's row; an unknown number is a dash."""
     low, high = entry.get("interval") or (None, None)
     reach = _MISSING if low is None else f"{_percent(low)} to {_percent(high)}"
-    numbers = [_percent(entry.get(key)) for key in ("mean", "std", "chance")]
-    return name, *numbers[:2], reach, numbers[2], str(entry.get("runs", _MISSING))
+    spread = (_percent(entry.get("std")),) if several else ()
+    runs = (str(entry.get("runs", _MISSING)),) if several else ()
+    mean = _percent(entry.get("mean"))
+    return names.score(name), mean, *spread, reach, floor(entry), *runs
 
 
 def losses(results: Mapping[str, Any]) -> str:
@@ -171,11 +213,16 @@ def losses(results: Mapping[str, Any]) -> str:
     if not terms:
         return ""
     rows = []
-    for name, value in terms.items():
-        values = np.atleast_1d(np.asarray(value, float))
-        spread = f"{values.min():.4g} to {values.max():.4g}" if len(values) > 1 else ""
-        rows.append((name.replace("_", " "), f"{values.mean():.5g}", spread))
-    return table("Losses of the checkpoint", ("term", "mean", "range over runs"), rows)
+    several = False
+    for name in names.ordered_terms(terms):
+        values = np.atleast_1d(np.asarray(terms[name], float))
+        row = [names.term(name), f"{values.mean():.5g}"]
+        if len(values) > 1:
+            several = True
+            row.append(f"{values.min():.4g} to {values.max():.4g}")
+        rows.append(row)
+    head = ("term", "mean", "range over runs") if several else ("term", "value")
+    return table("Losses of the checkpoint", head, rows, numbers=True)
 
 
 def provenance(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:

@@ -6,15 +6,18 @@ multi-host job.
 """
 
 import os
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from cfasl_jax.config import ConfigError
 from cfasl_jax.data.dataset import Dataset
@@ -28,13 +31,34 @@ AXIS = "data"
 # None: all devices of all processes.
 Devices = Sequence[jax.Device] | None
 
-# (state [R], dataset, seeds [R], hyper [R]) -> (state [R], terms [R, steps]); all with
-# a leading axis of local devices, and a consumed state.
-Chunk = Callable[[TrainState, Dataset, jax.Array, Hyper], tuple[TrainState, Terms]]
-
-
 # Processes wait this long for the last one: the first still scores and reports.
 _SHUTDOWN_SECONDS = 24 * 3600
+
+
+class Chunk(Protocol):
+    """Compiled steps; all arguments have a leading axis of local devices."""
+
+    def __call__(
+        self,
+        state: TrainState,
+        dataset: Dataset,
+        seeds: jax.Array,
+        hyper: Hyper,
+        images: jax.Array | None = None,
+        /,
+    ) -> tuple[TrainState, Terms]:
+        """One call's steps; the state is consumed.
+
+        Args:
+            state: [R].
+            dataset: where images are looked up, if they are not given.
+            seeds: [R].
+            hyper: [R].
+            images: of a streamed data set, uint8 [R, steps, b, H, W, C].
+
+        Returns:
+            state [R], terms [R, steps].
+        """
 
 
 def join_processes(automatic: bool) -> None:
@@ -62,6 +86,22 @@ def join_processes(automatic: bool) -> None:
             f"cannot join the other processes ({error}): set JAX_COORDINATOR_ADDRESS, "
             f"JAX_NUM_PROCESSES and JAX_PROCESS_ID, or run on Slurm or a TPU slice"
         ) from error
+
+
+def has_joined() -> bool:
+    """Whether this process is one of several, see `join_processes`."""
+    return jax.distributed.is_initialized()
+
+
+def leave(code: int) -> None:
+    """End a process that fails at once, with an exit code, if it is one of several.
+
+    In an ordinary exit it waits for the others, which wait for its next step.
+    """
+    if has_joined():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def use_compilation_cache() -> None:
@@ -97,6 +137,24 @@ def replicate(tree: Any, devices: Devices = None) -> Any:
     return jax.pmap(lambda x: x, axis_name=AXIS, devices=devices)(copies)
 
 
+def places(devices: Devices = None) -> tuple[int, np.ndarray]:
+    """How many devices the axis has, and where this process's ones are on it, [n]."""
+    if devices is not None:
+        return len(devices), np.arange(len(devices))
+    local = jax.local_device_count()
+    return jax.device_count(), jax.process_index() * local + np.arange(local)
+
+
+def place(array: np.ndarray, devices: Devices = None) -> jax.Array:
+    """A part [n, ...] for each of n local devices, or of those given, put there.
+
+    No program is run for it, so that any thread may call it: processes must start
+    their common programs in the same order.
+    """
+    mesh = Mesh(np.array(devices or jax.local_devices()), (AXIS,))
+    return jax.device_put(array, NamedSharding(mesh, PartitionSpec(AXIS)))
+
+
 def unreplicate(tree: Any) -> Any:
     """The first local device's copy, as numpy arrays on the host."""
     return jax.tree.map(lambda leaf: np.asarray(leaf.addressable_data(0))[0], tree)
@@ -113,18 +171,21 @@ def compile_chunk(
     num_devices = jax.device_count() if devices is None else len(devices)
 
     def one_device(
-        state: TrainState, dataset: Dataset, seeds: jax.Array, hyper: Hyper
+        state: TrainState,
+        dataset: Dataset,
+        seeds: jax.Array,
+        hyper: Hyper,
+        images: jax.Array | None = None,
     ) -> tuple[TrainState, Terms]:
         part = step_lib.shard(num_pairs, num_devices, jax.lax.axis_index(AXIS))
 
         def one_run(
-            state: TrainState, seed: jax.Array, hyper: Hyper
+            state: TrainState, seed: jax.Array, hyper: Hyper, images: jax.Array | None
         ) -> tuple[TrainState, Terms]:
-            return step_lib.train_steps(
-                objective, optimizer, num_steps, state, dataset, seed, hyper, part, AXIS
-            )
+            steps = partial(step_lib.train_steps, objective, optimizer, num_steps)
+            return steps(state, dataset, seed, hyper, part, AXIS, images)
 
-        return jax.vmap(one_run)(state, seeds, hyper)
+        return jax.vmap(one_run)(state, seeds, hyper, images)
 
     return jax.pmap(one_device, axis_name=AXIS, devices=devices, donate_argnums=0)
 
@@ -134,3 +195,20 @@ def any_process(flag: bool) -> bool:
     if jax.process_count() == 1:
         return flag
     return bool(multihost_utils.process_allgather(jnp.asarray(flag)).any())
+
+
+def require_same(number: int, what: str) -> None:
+    """Raise a ConfigError unless all processes, which must call this, give the same.
+
+    Args:
+        number: int32.
+        what: is numbered, for the message.
+    """
+    if jax.process_count() == 1:
+        return
+    found = multihost_utils.process_allgather(jnp.asarray(number, jnp.int32))
+    if len(set(found.tolist())) > 1:
+        raise ConfigError(
+            f"{what} is number {found.min()} for some processes and {found.max()} for "
+            f"others: all of them must see the same directory"
+        )

@@ -16,11 +16,13 @@ from cfasl_jax import objectives
 from cfasl_jax.config import Config, ConfigError
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.objectives import Objective
-from cfasl_jax.training import devices
+from cfasl_jax.training import devices, stream
 from cfasl_jax.training import state as state_lib
 from cfasl_jax.training.checkpoints import Checkpoints
+from cfasl_jax.training.devices import Chunk
 from cfasl_jax.training.record import Record
 from cfasl_jax.training.state import TrainState
+from cfasl_jax.training.stream import Images
 
 
 class NonFiniteLossError(RuntimeError):
@@ -79,7 +81,8 @@ def train(config: Config, dataset: Dataset, workdir: Path) -> TrainState:
         workdir: holds checkpoints/, metrics.jsonl and TensorBoard's events.
 
     Raises:
-        ConfigError: where the devices do not divide the batch.
+        ConfigError: where the devices do not divide the batch, or where processes see
+            different working directories.
         NonFiniteLossError: naming the term, the run and the steps; the last good
             checkpoint stays.
         InterruptedRunError: after SIGTERM, once the state is saved.
@@ -95,6 +98,7 @@ def train(config: Config, dataset: Dataset, workdir: Path) -> TrainState:
         else:
             state = checkpoints.restore(_template(config, objective, dataset))
         first_step = _step(state)
+        devices.require_same(first_step, f"the newest checkpoint in {workdir}")
         if first_step >= config.num_steps:
             return state
         with Record(
@@ -118,33 +122,56 @@ def _run_chunks(
     record: Record,
     stop_asked: threading.Event,
 ) -> TrainState:
-    """From a host state to the last one, a compiled chunk at a time."""
-    fixed = fixed_arguments(config, dataset)
-    step, chunks = _step(state), {}
-    device_state = devices.replicate(state)
-    while step < config.num_steps:
-        length = min(config.log_every, config.num_steps - step)
-        if length not in chunks:
-            chunks[length] = devices.compile_chunk(
-                objective,
-                state_lib.optimizer(config.clip_norm),
-                config.num_pairs,
-                length,
-            )
-        device_state, device_terms = chunks[length](device_state, *fixed)
-        terms = devices.unreplicate(device_terms)
-        require_finite(terms, step, config.seeds)
-        step += length
-        record.write(step, {name: v.mean(axis=1) for name, v in terms.items()})
-        stopping = devices.any_process(stop_asked.is_set())
-        last = step == config.num_steps
-        if stopping or last or step % config.checkpoint.every == 0:
-            checkpoints.save(step, devices.unreplicate(device_state))
-        if stopping and not last:
-            raise InterruptedRunError(
-                f"stopped at step {step}; the same command resumes"
-            )
+    """From a host state to the last one, a logged chunk at a time."""
+    first_step, device_state = _step(state), devices.replicate(state)
+    with Images(config, objective, dataset, first_step) as images:
+        run = _Steps(config, objective, dataset, images)
+        for start, length in stream.chunks(config, first_step):
+            device_state, terms = run(device_state, length)
+            require_finite(terms, start, config.seeds)
+            step = start + length
+            record.write(step, {name: v.mean(axis=1) for name, v in terms.items()})
+            stopping = devices.any_process(stop_asked.is_set())
+            last = step == config.num_steps
+            if stopping or last or step % config.checkpoint.every == 0:
+                checkpoints.save(step, devices.unreplicate(device_state))
+            if stopping and not last:
+                raise InterruptedRunError(
+                    f"stopped at step {step}; the same command resumes"
+                )
     return devices.unreplicate(device_state)
+
+
+class _Steps:
+    """Any number of steps, of programs that are compiled once for each length."""
+
+    def __init__(
+        self, config: Config, objective: Objective, dataset: Dataset, images: Images
+    ) -> None:
+        self._config, self._objective, self._images = config, objective, images
+        self._fixed = fixed_arguments(config, dataset)
+        self._compiled: dict[int, Chunk] = {}
+
+    def __call__(
+        self, state: TrainState, length: int
+    ) -> tuple[TrainState, dict[str, np.ndarray]]:
+        """A device's state -> the next one, and terms on the host, each [R, length]."""
+        parts = []
+        for block in self._images.blocks(length):
+            arguments = [*self._fixed, self._images.next()]
+            state, terms = self._program(block)(state, *arguments)
+            parts.append(terms)
+        host = [devices.unreplicate(terms) for terms in parts]
+        joined = {name: np.concatenate([t[name] for t in host], 1) for name in host[0]}
+        return state, joined
+
+    def _program(self, length: int) -> Chunk:
+        if length not in self._compiled:
+            adam = state_lib.optimizer(self._config.clip_norm)
+            self._compiled[length] = devices.compile_chunk(
+                self._objective, adam, self._config.num_pairs, length
+            )
+        return self._compiled[length]
 
 
 def fixed_arguments(config: Config, dataset: Dataset) -> list[Any]:

@@ -131,20 +131,26 @@ def train_steps(
     hyper: Hyper,
     part: Shard,
     axis_name: str | None = None,
+    images: jax.Array | None = None,
 ) -> tuple[TrainState, Terms]:
     """`num_steps` steps of one run: draw, look images up, step; terms are [num_steps].
 
     Arguments as in `train_step`; `part` is this device's part of the global batch.
+    `images`, uint8 [num_steps, b, H, W, C], are those that the steps will draw, where
+    they were looked up before: of a streamed data set.
     """
     key = state_lib.keys(seed).steps
 
-    def body(state: TrainState, _: None) -> tuple[TrainState, Terms]:
+    def body(state: TrainState, found: jax.Array | None) -> tuple[TrainState, Terms]:
         draws = draw(
             jax.random.fold_in(key, state.step), objective, dataset.num_images, part
         )
-        images = dataset.pixels(draws.indices)
+        if found is None:
+            pixels = dataset.pixels(draws.indices)
+        else:
+            pixels = found.astype(jnp.float32) / 255.0
         return train_step(
-            objective, optimizer, state, images, draws.noise, hyper, axis_name
+            objective, optimizer, state, pixels, draws.noise, hyper, axis_name
         )
 
-    return jax.lax.scan(body, state, length=num_steps)
+    return jax.lax.scan(body, state, images, length=num_steps)

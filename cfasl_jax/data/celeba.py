@@ -1,0 +1,109 @@
+"""CelebA (Liu, Luo, Wang, Tang, 2015): 202,599 faces, without ground-truth factors.
+
+From the authors' aligned and cropped pictures, of 178 x 218 pixels: the central square
+of 128 is resized to 64 x 64 bicubically, in the order of the file names.
+"""
+
+import dataclasses
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from cfasl_jax.data import pictures
+from cfasl_jax.data.recipe import Block, DataFileError, Recipe, reading
+
+CHANNELS = 3
+PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
+ARCHIVE_NAME = "img_align_celeba.zip"
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """What the authors' archive holds.
+
+    Attributes:
+        count: number of pictures.
+        shape: of a stored picture, (H, W, C).
+        crop: side of the central square.
+    """
+
+    count: int = 202_599
+    shape: tuple[int, int, int] = (218, 178, 3)
+    crop: int = 128
+
+
+LAYOUT = Layout()
+
+
+def recipe(path: Path, layout: Layout = LAYOUT) -> Recipe:
+    """CelebA from img_align_celeba.zip, or from a folder with the pictures.
+
+    Args:
+        path: the archive, or a folder with the .jpg files anywhere below it.
+        layout: what is expected.
+
+    Raises:
+        DataFileError: where the number of pictures is another.
+    """
+    if path.is_dir():
+        names = [str(file) for file in path.rglob("*.jpg")]
+    else:
+        with reading(path), zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.endswith(".jpg")]
+    names.sort(key=lambda name: Path(name).name)
+    if len(names) != layout.count:
+        raise DataFileError(
+            f"{path} holds {len(names)} pictures (.jpg) where CelebA has "
+            f"{layout.count}; {ARCHIVE_NAME} is at {PAGE}"
+        )
+    return Recipe(
+        name="celeba",
+        num_images=layout.count,
+        channels=CHANNELS,
+        likelihood="gaussian",
+        files=(path,),
+        blocks=lambda: _blocks(path, names, layout),
+    )
+
+
+def fit(file: bytes, layout: Layout = LAYOUT) -> np.ndarray:
+    """A picture file as an image, uint8 [64, 64, 3].
+
+    Raises:
+        DataFileError: where the picture has another size.
+    """
+    picture = pictures.decode(file)
+    if picture.shape != layout.shape:
+        raise DataFileError(
+            f"a picture has shape {picture.shape} instead of {layout.shape}"
+        )
+    return pictures.shrink(pictures.crop(picture, layout.crop), pictures.BICUBIC)
+
+
+def _blocks(path: Path, names: list[str], layout: Layout) -> Iterator[Block]:
+    def load(file: tuple[str, bytes]) -> np.ndarray:
+        name, content = file
+        try:
+            return fit(content, layout)
+        except (OSError, ValueError) as error:
+            raise DataFileError(f"{path}: {name}: {error}") from error
+
+    start = 0
+    for images in pictures.parallel(load, _contents(path, names)):
+        yield np.arange(start, start + len(images)), images
+        start += len(images)
+
+
+def _contents(path: Path, names: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the picture files, in the order of the names."""
+    if path.is_dir():
+        for name in names:
+            with reading(name):
+                content = Path(name).read_bytes()
+            yield Path(name).name, content
+        return
+    with reading(path), zipfile.ZipFile(path) as archive:
+        for name in names:
+            yield name, archive.read(name)

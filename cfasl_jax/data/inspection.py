@@ -1,0 +1,50 @@
+"""A data set in words, and as a sheet of its images."""
+
+import numpy as np
+from PIL import Image
+
+from cfasl_jax.data import pictures
+from cfasl_jax.data.dataset import Dataset
+
+_COLUMNS = 10
+_ROWS_WITHOUT_FACTORS = 6
+_SEED = 0
+
+
+def describe(dataset: Dataset) -> str:
+    """Name, source, sizes and factors, a line each."""
+    height, width, channels = dataset.image_shape
+    lines = [
+        f"{dataset.name}: {dataset.num_images:,} images of {height} x {width} x "
+        f"{channels}, {dataset.source}",
+        f"likelihood of a pixel: {dataset.likelihood}",
+    ]
+    factors = dataset.grid or dataset.labels
+    if factors is None:
+        lines.append("no ground-truth factors")
+        return "\n".join(lines)
+    kind = "every combination once" if dataset.grid else "not every combination once"
+    lines.append(f"factors, {kind}:")
+    lines += [
+        f"    {name}: {size} values"
+        for name, size in zip(factors.names, factors.sizes, strict=True)
+    ]
+    return "\n".join(lines)
+
+
+def picture(dataset: Dataset) -> Image.Image:
+    """A sheet of images: a row steps through one factor, or shows random images."""
+    rng = np.random.default_rng(_SEED)
+    grid = dataset.grid
+    if grid is None:
+        shape = (_ROWS_WITHOUT_FACTORS, _COLUMNS)
+        chosen = rng.integers(0, dataset.num_images, shape)
+        return pictures.sheet(list(dataset.host_images(chosen)))
+    start = grid.sample(rng, 1)[0]
+    rows = []
+    for k, size in enumerate(grid.sizes):
+        values = np.unique(np.linspace(0, size - 1, min(size, _COLUMNS)).round())
+        factors = np.tile(start, (len(values), 1))
+        factors[:, k] = values
+        rows.append(dataset.host_images(grid.indices(factors)))
+    return pictures.sheet(rows)

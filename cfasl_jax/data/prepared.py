@@ -1,0 +1,229 @@
+"""A prepared copy of a data set: one memory-mapped file of images, and a manifest.
+
+    DIR/NAME/images.npy      uint8 [N, 64, 64, C]
+    DIR/NAME/factors.npy     int32 [N, K], only where the factors are no full grid
+    DIR/NAME/manifest.json   shape, factors, source files, checksums
+
+A copy is written beside its folder, under a name that no reader looks at, and moved in
+once it is whole, the manifest last. Without a manifest there is no copy, whatever else
+lies in the folder; so an interrupted call never leaves one that passes for whole. The
+files move one by one since TensorFlow Datasets keeps its own versions in DIR/NAME.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cfasl_jax.data.checks import digest
+from cfasl_jax.data.dataset import Labels
+from cfasl_jax.data.grid import FactorGrid
+from cfasl_jax.data.recipe import DataFileError, Recipe, likelihood_of, read
+from cfasl_jax.types import Likelihood
+
+FORMAT = 1
+MANIFEST, IMAGES, FACTORS = "manifest.json", "images.npy", "factors.npy"
+
+
+class Copy(NamedTuple):
+    """A prepared copy whose files have the shapes that its manifest says.
+
+    Attributes:
+        folder: where it lies.
+        name: of the data set.
+        images: uint8 [N, 64, 64, C], mapped, read only.
+        likelihood: of a pixel.
+        grid: the factors where they are a full grid.
+        labels: the factors where they are no full grid.
+        manifest: all that is written about it.
+    """
+
+    folder: Path
+    name: str
+    images: np.ndarray
+    likelihood: Likelihood
+    grid: FactorGrid | None
+    labels: Labels | None
+    manifest: dict[str, Any]
+
+
+def exists(folder: Path) -> bool:
+    """Whether a folder holds a prepared copy, sound or not."""
+    return (folder / MANIFEST).is_file()
+
+
+def open_copy(folder: Path) -> Copy:
+    """Open a prepared copy; sizes are checked, contents are not: see `verify`.
+
+    Raises:
+        DataFileError: where there is none, or it is not whole.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise DataFileError(f"{folder} holds no prepared copy: it has no {MANIFEST}")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        version = manifest["format"]
+        if version != FORMAT:
+            raise DataFileError(
+                f"{path} is of format {version}, and this program reads {FORMAT}: "
+                "prepare the data set again"
+            )
+        shape = tuple(manifest["shape"])
+        factors = manifest["factors"]
+        name, likelihood = manifest["name"], manifest["likelihood"]
+        grid, labels = None, None
+        if factors is not None:
+            names, sizes = tuple(factors["names"]), tuple(factors["sizes"])
+            if factors["grid"]:
+                grid = FactorGrid(names, sizes)
+            else:
+                table = _array(folder / FACTORS, (shape[0], len(names)), np.int32)
+                labels = Labels(names, sizes, np.array(table))
+        if grid is not None and grid.num_points != shape[0]:
+            raise ValueError(f"{shape[0]} images in a grid of {grid.num_points}")
+    except DataFileError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataFileError(
+            f"{path} is damaged ({type(error).__name__}: {error}): prepare the data "
+            "set again"
+        ) from error
+    images = _array(folder / IMAGES, shape, np.uint8)
+    return Copy(folder, name, images, likelihood, grid, labels, manifest)
+
+
+def verify(copy: Copy) -> None:
+    """Raise a DataFileError unless a copy's contents have their checksums."""
+    for name, expected in copy.manifest["sha256"].items():
+        if digest(copy.folder / name) != expected:
+            raise DataFileError(
+                f"{copy.folder / name} is damaged: its sha256 is not the one in "
+                f"{MANIFEST}; prepare the data set again"
+            )
+
+
+def write(recipe: Recipe, folder: Path) -> Copy:
+    """Make a prepared copy in a folder, in place of an older one; call it `locked`.
+
+    Raises:
+        DataFileError: where the recipe's files are of no use, or the disk is too small.
+    """
+    _require_space(recipe, folder.parent)
+    building = _building(folder)
+    building.mkdir()
+    try:
+        _build(recipe, building)
+        _move_in(building, folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return open_copy(folder)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time prepare a copy; the lock ends with the process.
+
+    What an interrupted call left behind is removed.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f".{folder.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        shutil.rmtree(_building(folder), ignore_errors=True)
+        yield
+
+
+def _building(folder: Path) -> Path:
+    """Where a copy lies until it is whole."""
+    return folder.parent / f".{folder.name}.preparing"
+
+
+def _require_space(recipe: Recipe, parent: Path) -> None:
+    needed = int(np.prod(recipe.shape))
+    free = shutil.disk_usage(parent).free
+    if free < needed:
+        raise DataFileError(
+            f"{parent} has {free / 1e9:.1f} GB free, and a copy of {recipe.name} needs "
+            f"{needed / 1e9:.1f} GB: choose another folder with --dir"
+        )
+
+
+def _build(recipe: Recipe, building: Path) -> None:
+    """Write all files of a copy, the manifest too, and wait until the disk has them."""
+    images = np.lib.format.open_memmap(
+        building / IMAGES, mode="w+", dtype=np.uint8, shape=recipe.shape
+    )
+    read(recipe, images)
+    images.flush()
+    factors = None
+    written = [IMAGES]
+    known = recipe.grid or recipe.labels
+    if known is not None:
+        factors = {
+            "names": known.names,
+            "sizes": [int(size) for size in known.sizes],
+            "grid": recipe.grid is not None,
+        }
+    if recipe.labels is not None:
+        np.save(building / FACTORS, recipe.labels.factors.astype(np.int32))
+        written.append(FACTORS)
+    manifest = {
+        "format": FORMAT,
+        "name": recipe.name,
+        "shape": recipe.shape,
+        "likelihood": likelihood_of(recipe, images),
+        "factors": factors,
+        "files": [
+            {"name": file.name, "bytes": file.stat().st_size, "sha256": digest(file)}
+            for file in recipe.files
+            if file.is_file()
+        ],
+        "sha256": {name: digest(building / name) for name in written},
+    }
+    (building / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    for name in (*written, MANIFEST):
+        _sync(building / name)
+
+
+def _move_in(building: Path, folder: Path) -> None:
+    """Put the files of a whole copy in their place, the manifest first out, last in."""
+    folder.mkdir(exist_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)
+    _sync(folder)
+    for name in (IMAGES, FACTORS, MANIFEST):
+        if (building / name).exists():
+            os.replace(building / name, folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
+        _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _array(path: Path, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    """A mapped .npy file that must have this shape and type."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataFileError(
+            f"{path} is missing or damaged: prepare the data set again"
+        ) from error
+    if array.shape != shape or array.dtype != dtype:
+        raise DataFileError(
+            f"{path} holds {array.dtype} {array.shape} where {MANIFEST} says "
+            f"{np.dtype(dtype)} {shape}: prepare the data set again"
+        )
+    return array

@@ -1,0 +1,224 @@
+"""smallNORB (LeCun, Huang, Bottou, 2004): 50 toys in grey, from two cameras.
+
+Two conventions. "paper" is that of the CFASL authors: the 24,300 left images of the
+training half, with the factors instance, elevation, azimuth and lighting; category is
+left out, so that each combination comes five times. "full" is every image of both
+halves and both cameras, with all six factors, a full grid. In both, images are resized
+from 96 to 64 pixels bicubically, and ordered by category, instance, elevation, azimuth,
+lighting (and camera).
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from cfasl_jax.data import pictures
+from cfasl_jax.data.checks import Checksum, check
+from cfasl_jax.data.dataset import Labels
+from cfasl_jax.data.grid import FactorGrid
+from cfasl_jax.data.norb import open_matrix, read_matrix
+from cfasl_jax.data.recipe import Block, DataFileError, Recipe
+
+CHANNELS = 1
+PAGE = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/"
+
+_KINDS = ("dat", "cat", "info")
+_ROWS_AT_A_TIME = 512
+
+
+@dataclasses.dataclass(frozen=True)
+class Half:
+    """One half of the published data.
+
+    Attributes:
+        stem: of its three file names, STEM-dat.mat, STEM-cat.mat and STEM-info.mat.
+        split: its name in TensorFlow Datasets.
+        instances: the toys of each category that it shows.
+        digests: sha256 of the published .gz files by kind; empty where not known.
+    """
+
+    stem: str
+    split: str
+    instances: tuple[int, ...]
+    digests: dict[str, str]
+
+    def published(self, kind: str) -> Checksum:
+        """The published file of one kind: "dat", "cat" or "info"."""
+        name = f"{self.stem}-{kind}.mat.gz"
+        return Checksum(name, f"{PAGE}{name}", digest=self.digests.get(kind))
+
+
+_TRAINING = Half(
+    "smallnorb-5x46789x9x18x6x2x96x96-training",
+    "train",
+    (4, 6, 7, 8, 9),
+    {
+        "dat": "5ffd6272a07d32695ee1082a26a41a93a37aab8c28da047f8c34ed348d214873",
+        "cat": "2784e542c1922060691090952b6cd6278879a216c90f81476f0f00256d42cdaa",
+        "info": "de7eb932ebe7a4ee16217fead60660d0eb3d23632c2f4d1c51f88c501c17bf32",
+    },
+)
+_TESTING = Half(
+    "smallnorb-5x01235x9x18x6x2x96x96-testing",
+    "test",
+    (0, 1, 2, 3, 5),
+    {
+        "dat": "cf7104eed3e51174d2f65b66d1e5878b9da233b886f161b0d88f4510ba2c7474",
+        "cat": "ecaf6d5bb8c3bc5eab9cf0258f6d2198dd474e016e374836fc097f2e5ff509ff",
+        "info": "16adf314226327ee006d1a44db8cfef52773c06c829951d5653a9f6f310248a2",
+    },
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Convention:
+    """Which images are taken, and which of their factors.
+
+    Attributes:
+        halves: read in this order.
+        cameras: 0 is the left one.
+        sizes: of elevation, azimuth and lighting.
+        categories: how many there are.
+        side: height and width of the stored images.
+    """
+
+    halves: tuple[Half, ...]
+    cameras: tuple[int, ...]
+    categories: int = 5
+    sizes: tuple[int, int, int] = (9, 18, 6)
+    side: int = 96
+
+    @property
+    def instances(self) -> tuple[int, ...]:
+        """The toys of each category, in order; factor values are places in it."""
+        return tuple(sorted(i for half in self.halves for i in half.instances))
+
+    @property
+    def order(self) -> FactorGrid:
+        """What the index of an image means: all factors, a full grid."""
+        names = ("category", "instance", "elevation", "azimuth", "lighting", "camera")
+        first = (self.categories, len(self.instances), *self.sizes)
+        return FactorGrid(names, (*first, len(self.cameras)))
+
+    def rows(self, half: Half) -> int:
+        """Number of image pairs in a half's files."""
+        elevations, azimuths, lightings = self.sizes
+        instances = len(half.instances)
+        return self.categories * instances * elevations * azimuths * lightings
+
+    def indices(self, factors: np.ndarray) -> np.ndarray:
+        """Places of image pairs, one a camera.
+
+        Args:
+            factors: int [n, 5], category, instance as published, elevation, azimuth,
+                lighting.
+
+        Returns:
+            int64 [n, cameras].
+
+        Raises:
+            ValueError: where a factor has a value that it cannot have.
+        """
+        values = np.array(factors, np.int64)
+        instances = np.asarray(self.instances)
+        if not np.isin(values[:, 1], instances).all():
+            raise ValueError(f"an instance is not one of {self.instances}")
+        values[:, 1] = np.searchsorted(instances, values[:, 1])
+        cameras = np.arange(len(self.cameras))
+        values = np.repeat(values[:, None], len(cameras), axis=1)
+        camera = np.broadcast_to(cameras[None, :, None], (*values.shape[:2], 1))
+        return self.order.indices(np.concatenate([values, camera], axis=2))
+
+    def factors(self) -> tuple[FactorGrid | None, Labels | None]:
+        """The ground-truth factors: the grid, or labels where one half is taken."""
+        order = self.order
+        if len(self.halves) > 1:
+            return order, None
+        values = np.indices(order.sizes, np.int32).reshape(order.num_factors, -1).T
+        kept = slice(1, 5)  # no category, and one camera
+        labels = np.ascontiguousarray(values[:, kept])
+        return None, Labels(order.names[kept], order.sizes[kept], labels)
+
+
+CONVENTIONS = {
+    "paper": Convention((_TRAINING,), cameras=(0,)),
+    "full": Convention((_TRAINING, _TESTING), cameras=(0, 1)),
+}
+
+
+def shrink_all(images: np.ndarray) -> np.ndarray:
+    """Stored images, uint8 [n, 96, 96] -> [n, 64, 64, 1]."""
+    return np.stack([pictures.shrink(image, pictures.BICUBIC) for image in images])
+
+
+def published(convention: Convention) -> list[Checksum]:
+    """The authors' files that a convention needs."""
+    return [half.published(kind) for half in convention.halves for kind in _KINDS]
+
+
+def recipe(folder: Path, convention: Convention) -> Recipe:
+    """smallNORB from the authors' files, as published (.gz) or unpacked.
+
+    Args:
+        folder: holds three files a half.
+        convention: an entry of CONVENTIONS.
+
+    Raises:
+        DataFileError: where a file is missing or is another one.
+    """
+    files = {
+        half.stem: {kind: _find(folder, half, kind) for kind in _KINDS}
+        for half in convention.halves
+    }
+    grid, labels = convention.factors()
+
+    def blocks() -> Iterator[Block]:
+        for half in convention.halves:
+            yield from _read_half(files[half.stem], half, convention)
+
+    return Recipe(
+        name="smallnorb",
+        num_images=convention.order.num_points,
+        channels=CHANNELS,
+        likelihood="gaussian",
+        files=tuple(path for kinds in files.values() for path in kinds.values()),
+        blocks=blocks,
+        grid=grid,
+        labels=labels,
+    )
+
+
+def _find(folder: Path, half: Half, kind: str) -> Path:
+    published = half.published(kind)
+    for path in (folder / published.name.removesuffix(".gz"), folder / published.name):
+        if path.is_file():
+            check(path, published)
+            return path
+    raise DataFileError(
+        f"{folder} lacks {published.name} (or unpacked, without .gz); smallNORB's "
+        f"files are at {PAGE}"
+    )
+
+
+def _read_half(
+    files: dict[str, Path], half: Half, convention: Convention
+) -> Iterator[Block]:
+    """Blocks of one half, a camera after the other within each."""
+    rows, side = convention.rows(half), convention.side
+    category = read_matrix(files["cat"], (rows,))
+    info = np.array(read_matrix(files["info"], (rows, 4)))
+    if np.any(info[:, 2] % 2):
+        raise DataFileError(f"{files['info']} has odd azimuths; they go 0, 2, ... 34")
+    info[:, 2] //= 2
+    try:
+        indices = convention.indices(np.concatenate([category[:, None], info], axis=1))
+    except ValueError as error:
+        raise DataFileError(f"{files['info']} or {files['cat']}: {error}") from error
+    with open_matrix(files["dat"], (rows, 2, side, side)) as matrix:
+        for start in range(0, rows, _ROWS_AT_A_TIME):
+            stop = min(start + _ROWS_AT_A_TIME, rows)
+            pairs = matrix.rows(stop - start)
+            for place, camera in enumerate(convention.cameras):
+                yield indices[start:stop, place], shrink_all(pairs[:, camera])

@@ -1,0 +1,175 @@
+"""Images of a streamed data set, read ahead of the steps that need them.
+
+Which images a step draws is a function of the seed and the step, so a thread computes
+the draws of the coming steps and reads their images while the devices compute. The
+steps then get, in blocks of bounded size, what they would have looked up themselves.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from types import TracebackType
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cfasl_jax.config import Config
+from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.objectives import Objective
+from cfasl_jax.training import devices
+from cfasl_jax.training import state as state_lib
+from cfasl_jax.training import step as step_lib
+from cfasl_jax.training.devices import Devices
+
+# A block's images in one process. Blocks read ahead and the one in use exist at once.
+BLOCK_BYTES = 2**27
+_READ_AHEAD = 2
+
+
+def chunks(config: Config, first_step: int) -> Iterator[tuple[int, int]]:
+    """(steps taken before, number of steps) of each logged chunk up to `num_steps`."""
+    for start in range(first_step, config.num_steps, config.log_every):
+        yield start, min(config.log_every, config.num_steps - start)
+
+
+def blocks(length: int, step_bytes: int) -> list[int]:
+    """A chunk's number of steps as nearly equal parts, of few different lengths.
+
+    Args:
+        length: of the chunk.
+        step_bytes: images of one step, which a part holds at most BLOCK_BYTES of; a
+            part is one step at least.
+    """
+    most = max(1, BLOCK_BYTES // step_bytes)
+    count = math.ceil(length / most)
+    short, longer = divmod(length, count)
+    return [short + 1] * longer + [short] * (count - longer)
+
+
+class Images:
+    """The images of a run's coming blocks, in order; a context that owns a thread.
+
+    Of a data set that is not streamed each chunk is one block, and its images are
+    None: the steps look them up.
+    """
+
+    def __init__(
+        self, config: Config, objective: Objective, dataset: Dataset, first_step: int
+    ) -> None:
+        """Reads nothing yet."""
+        self._config, self._objective, self._dataset = config, objective, dataset
+        self._starts = self._block_starts(first_step)
+        self._pending: deque[Future[jax.Array]] = deque()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="images")
+
+    def blocks(self, length: int) -> list[int]:
+        """Lengths of the blocks of a chunk."""
+        if not self._dataset.streamed:
+            return [length]
+        samples = self._config.batch_size // jax.process_count()
+        image_bytes = math.prod(self._dataset.image_shape)
+        return blocks(length, len(self._config.seeds) * samples * image_bytes)
+
+    def next(self) -> jax.Array | None:
+        """The next block's images, uint8 [devices, R, steps, b, H, W, C], or None.
+
+        Raises:
+            OSError: or whatever else reading them raised.
+        """
+        if not self._dataset.streamed:
+            return None
+        while len(self._pending) <= _READ_AHEAD:
+            block = next(self._starts, None)
+            if block is None:
+                break
+            self._pending.append(self._pool.submit(self._read, *block))
+        return self._pending.popleft().result()
+
+    def _block_starts(self, first_step: int) -> Iterator[tuple[int, int]]:
+        for start, length in chunks(self._config, first_step):
+            for block in self.blocks(length):
+                yield start, block
+                start += block
+
+    def _read(self, start: int, length: int) -> jax.Array:
+        drawn = draw_indices(
+            self._config, self._objective, self._dataset.num_images, start, length
+        )
+        return devices.place(self._dataset.host_images(drawn))
+
+    def __enter__(self) -> "Images":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Drop what was read ahead; at most one block is still read to its end."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def draw_indices(
+    config: Config,
+    objective: Objective,
+    num_images: int,
+    start: int,
+    length: int,
+    used: Devices = None,
+) -> np.ndarray:
+    """The images that `step.train_steps` draws on this process's devices.
+
+    Args:
+        config: for seeds and batch size.
+        objective: what is trained.
+        num_images: size of the data set.
+        start: steps taken before.
+        length: number of steps.
+        used: devices, where not all.
+
+    Returns:
+        int32 [devices, R, length, b].
+    """
+    num_devices, places = devices.places(used)
+    # On the host's own processor: the devices are busy with the steps before.
+    with jax.default_device(_host_device()):
+        drawn = _draw_indices(
+            objective,
+            num_images,
+            (config.num_pairs, num_devices),
+            jnp.asarray(places),
+            jnp.asarray(config.seeds, jnp.uint32),
+            start + jnp.arange(length),
+        )
+        return np.asarray(drawn)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _draw_indices(
+    objective: Objective,
+    num_images: int,
+    sharing: tuple[int, int],
+    places: jax.Array,
+    seeds: jax.Array,
+    steps: jax.Array,
+) -> jax.Array:
+    def draw(place: jax.Array, seed: jax.Array, step: jax.Array) -> jax.Array:
+        key = jax.random.fold_in(state_lib.keys(seed).steps, step)
+        part = step_lib.shard(*sharing, place)
+        return step_lib.draw(key, objective, num_images, part).indices
+
+    over_steps = jax.vmap(draw, in_axes=(None, None, 0))
+    over_runs = jax.vmap(over_steps, in_axes=(None, 0, None))
+    return jax.vmap(over_runs, in_axes=(0, None, None))(places, seeds, steps)
+
+
+def _host_device() -> jax.Device:
+    """The CPU, or a device where JAX was told to leave the CPU alone."""
+    try:
+        return jax.local_devices(backend="cpu")[0]
+    except RuntimeError:
+        return jax.local_devices()[0]

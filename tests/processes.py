@@ -1,0 +1,59 @@
+"""Worker processes (see worker.py): started, waited for, and what they leave behind."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+WORKER = Path(__file__).parent / "worker.py"
+
+
+def start(workdir, num_steps, cache, *arguments, **environment):
+    """A worker process; its programs come from the cache after the first."""
+    environment = {
+        **os.environ,
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        **environment,
+    }
+    return subprocess.Popen(
+        [sys.executable, str(WORKER), str(workdir), str(num_steps), *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def start_together(workdirs, num_steps, cache, *arguments):
+    """As many processes of one job as there are working directories."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    return [
+        start(
+            workdir,
+            num_steps,
+            cache,
+            *arguments,
+            JAX_COORDINATOR_ADDRESS=address,
+            JAX_NUM_PROCESSES=str(len(workdirs)),
+            JAX_PROCESS_ID=str(i),
+        )
+        for i, workdir in enumerate(workdirs)
+    ]
+
+
+def finish(process):
+    """Waits for a process that must succeed."""
+    output, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    return output
+
+
+def newest(workdir):
+    """Step of the newest whole checkpoint, or None."""
+    folder = workdir / "checkpoints"
+    names = folder.iterdir() if folder.exists() else []
+    return max((int(p.name) for p in names if p.name.isdigit()), default=None)

@@ -1,0 +1,168 @@
+"""Finished runs side by side, from the command line to the page."""
+
+import json
+
+import numpy as np
+import pytest
+import report_synthetic as synthetic
+from report_page_test import Outline, results_from
+
+from cfasl_jax import main
+from cfasl_jax.report import charts, comparison
+from cfasl_jax.report.arrays import LossCurves
+from cfasl_jax.report.page import write_report
+
+OTHER = results_from("tfds shapes3d 2.0.0") | {
+    "protocol": "dlib",
+    "seeds": [7],
+    "scores": {"sap": {"mean": 0.5, "interval": [0.4, 0.6], "chance": 0.02, "runs": 1}},
+}
+
+
+def finish(folder, analysis, results, config, terms):
+    """What a run leaves in its working directory."""
+    write_report([analysis], None, results, config, folder)
+    (folder / "results.json").write_text(json.dumps(results))
+    (folder / "config.json").write_text(json.dumps({"config": config}))
+    lines = [{"step": step, **terms} for step in (10, 20)]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / "metrics.jsonl").write_text(text)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Two runs: of CFASL on rendered data, and of a baseline on real ones."""
+    root = tmp_path_factory.mktemp("runs")
+    whole = synthetic.complete()
+    ours = synthetic.baseline(
+        composition=whole.composition,
+        section_steps=whole.section_steps,
+        walk=whole.walk,
+        factor_steps=whole.factor_steps,
+    )
+    config = synthetic.CONFIG | {"cfasl": False}
+    terms = {"loss": [2.0, 3.0], "parallel": [1.0, 1.0]}
+    finish(root / "a/run", ours, synthetic.RESULTS, synthetic.CONFIG, terms)
+    theirs = synthetic.baseline(walk=whole.walk)
+    finish(root / "b/run", theirs, OTHER, config, {"loss": [5.0]})
+    return root / "a/run", root / "b/run"
+
+
+def compare(*arguments):
+    return main.main(["main", "--mode=analyze", *arguments])
+
+
+@pytest.fixture(scope="module")
+def outline(folders, tmp_path_factory):
+    place = tmp_path_factory.mktemp("page")
+    assert compare(f"--compare={folders[0]},{folders[1]}", f"--workdir={place}") == 0
+    for name in ("scores", "losses"):
+        assert (place / f"comparison/{name}.png").stat().st_size > 1000
+        assert (place / f"comparison/{name}.pdf").read_bytes().startswith(b"%PDF")
+    page = (place / "comparison.html").read_text("utf-8")
+    assert len(page) < 10e6
+    return Outline(page)
+
+
+def test_scores_stand_side_by_side_with_spread_and_floor(outline):
+    words = outline.text
+    assert "metric a/run chance b/run chance" in words
+    assert "MIG 25.00 (5.00) 1.00 \N{EN DASH} \N{EN DASH}" in words
+    assert "SAP 12.50 \N{EN DASH} 50.00 [40.00, 60.00] 2.00" in words
+
+
+def test_what_forbids_a_comparison_is_said(outline):
+    words = outline.text
+    assert "Runs a/run: images drawn" in words
+    assert "The protocols differ: dlib, fast." in words
+    assert "The data sources differ: rendered, tfds shapes3d 2.0.0." in words
+    assert "The steps differ" not in words
+    assert "The data sets differ" not in words
+    assert "cfasl True False" in words
+    assert "weights.alpha" not in words
+
+
+def test_figures_stand_side_by_side(outline):
+    words = [attrs["alt"] for tag, attrs, _ in outline.tags if tag == "img"]
+    titles = [alt.partition(":")[0] for alt in words]
+    assert titles.count("Latent traversals") == 2
+    assert titles.count("Composite symmetry") == 1
+    assert titles.count("Loss curves") == 1
+    assert titles.count("Composite symmetry, section by section") == 1
+    # The baseline's walk beside it, and then those of both.
+    assert titles.count("Largest-KL walk") == 3
+    place = titles.index("Composite symmetry, section by section")
+    assert titles[place + 1] == "Largest-KL walk"
+    assert "Stepping shape" not in titles
+    assert "Composite symmetry beside the largest-KL walk" in outline.text
+
+
+def test_the_page_goes_below_runs_by_default(folders, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert compare(f"--compare={folders[0]},{folders[1]}") == 0
+    assert "comparison: runs/comparison/comparison.html" in capsys.readouterr().out
+    assert (tmp_path / "runs/comparison/comparison.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--compare={a}"], "needs two directories or more, not 1"),
+        (["--compare={a},{a}"], "is named twice"),
+        (["--compare={a},{b}", "--mode=all"], "goes with --mode=analyze"),
+        (["--compare={a},{b}", "--config={config}"], "leave out --config"),
+        (["--compare={a},gs://bucket/run"], "copy gs://bucket/run here first"),
+        (["--compare={a},{none}"], "holds no run"),
+        (["--compare={a},{unscored}"], "holds no results yet: run python -m cfasl_jax"),
+        (["--compare={a},{undrawn}"], "no figures of a report yet: run python -m"),
+    ],
+)
+def test_mistakes_end_with_one_sentence_and_code_2(
+    folders, tmp_path, capsys, arguments, message
+):
+    unscored, undrawn = tmp_path / "unscored", tmp_path / "undrawn"
+    for folder in (unscored, undrawn):
+        folder.mkdir()
+        (folder / "config.json").write_text("{}")
+    (undrawn / "results.json").write_text("{}")
+    places = {
+        "a": folders[0],
+        "b": folders[1],
+        "none": tmp_path / "none",
+        "unscored": unscored,
+        "undrawn": undrawn,
+        "config": "configs/dsprites.py",
+    }
+    assert compare(*(argument.format(**places) for argument in arguments)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_curves_and_scores_of_trainings_have_colours_of_their_own():
+    steps = np.array([1, 2])
+    curves = {
+        "a": LossCurves(steps, {"loss": np.array([[1.0, 2.0], [3.0, 6.0]])}),
+        "b": LossCurves(steps, {"loss": np.array([[5.0, 4.0]]), "kl": np.ones((1, 2))}),
+    }
+    loss, kl = charts.compared_losses(curves).axes
+    np.testing.assert_allclose(loss.lines[2].get_ydata(), [2.0, 4.0])
+    np.testing.assert_allclose(loss.lines[3].get_ydata(), [5.0, 4.0])
+    colors = [line.get_color() for line in loss.lines]
+    assert colors[0] == colors[2] != colors[3] == kl.lines[0].get_color()
+
+    scores = {"a": synthetic.RESULTS["scores"], "b": OTHER["scores"]}
+    mig, sap = charts.compared_scores(scores, ["mig", "sap"]).axes
+    drawn = [np.asarray(line.get_xdata()).tolist() for line in mig.lines]
+    assert drawn == [[20.0, 30.0], [20.0, 30.0], [25.0], [1.0, 1.0]]
+    assert {line.get_ydata()[0] for line in sap.lines[1:3]} == {1}
+
+
+def test_names_are_as_long_as_it_takes_to_tell_runs_apart(tmp_path):
+    def names(*parts):
+        return comparison.short_names([tmp_path / part for part in parts])
+
+    assert names("x/a", "y/b") == ["a", "b"]
+    assert names("x/a", "y/a", "y/b") == ["x/a", "y/a", "y/b"]
+    assert names("a", "a/a") == [f"{tmp_path.name}/a", "a/a"]
