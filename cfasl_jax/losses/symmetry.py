@@ -151,7 +151,7 @@ def sparsity(delta: jax.Array) -> jax.Array:
     # of a maximum does, two roundings of one number could leave no largest at all, and
     # a gradient of 0 / 0: seen where XLA computes the square twice.
     largest = jnp.argmax(jnp.abs(delta), axis=-1, keepdims=True)
-    others = jnp.arange(delta.shape[-1]) != largest
+    others = jax.lax.broadcasted_iota(largest.dtype, delta.shape, 3) != largest
     return jnp.square(jnp.square(delta).sum(axis=-1, where=others)).mean()
 
 
