@@ -11,6 +11,7 @@ from cfasl_jax import main
 from cfasl_jax.report import charts, comparison
 from cfasl_jax.report.arrays import LossCurves
 from cfasl_jax.report.page import write_report
+from cfasl_jax.report.plates import write_index
 
 OTHER = results_from("tfds shapes3d 2.0.0") | {
     "protocol": "dlib",
@@ -125,6 +126,8 @@ def test_mistakes_end_with_one_sentence_and_code_2(
         folder.mkdir()
         (folder / "config.json").write_text("{}")
     (undrawn / "results.json").write_text("{}")
+    (unscored / "figures").mkdir()
+    write_index([], unscored / "figures")
     places = {
         "a": folders[0],
         "b": folders[1],

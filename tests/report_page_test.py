@@ -1,6 +1,5 @@
 """The page: self-contained, well formed, honest about its data."""
 
-import dataclasses
 import re
 from html.parser import HTMLParser
 

@@ -26,9 +26,9 @@ _LOSSES = (
 )
 _BESIDE = (
     "First, from z_1, the composite symmetry that CFASL predicts, section by section; "
-    "a bar marks a section that is switched on. Then what a baseline offers: one latent "
-    "dimension after another is taken from z_2, the largest KL first. The pairs are "
-    "the same where the data set is."
+    "a bar marks a section that is switched on. Then what a baseline offers: one "
+    "latent dimension after another is taken from z_2, the largest KL first. The pairs "
+    "are the same where the data set is."
 )
 
 
