@@ -12,7 +12,7 @@ from cfasl_jax.fidelity import Fidelity
 from configs import default
 
 FILES = sorted(Path(default.__file__).parent.glob("[a-z]*.py"))
-DATA_FILES = [path for path in FILES if path.stem != "default"]
+DATA_FILES = [path for path in FILES if path.stem not in ("default", "paper")]
 
 
 def fields(**changes):

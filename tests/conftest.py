@@ -23,6 +23,7 @@ def cache(tmp_path_factory):
     """Compiled programs, shared by the worker processes that tests start."""
     return tmp_path_factory.mktemp("xla")
 
+
 # Hundreds of programs come and go in this one process; writing some of them to a cache
 # of compiled programs has crashed it. Worker processes of the tests do use a cache.
 jax.config.update("jax_enable_compilation_cache", False)
