@@ -165,7 +165,7 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--codes", required=True, help=".npy, numbers [N, D]")
     parser.add_argument("--factors", required=True, help=".npy, integers [N, K]")
-    parser.add_argument("--protocol", default="dlib", help="official, dlib or fast")
+    parser.add_argument("--protocol", default="dlib", help=", ".join(metrics.PROTOCOLS))
     parser.add_argument("--metrics", default=None, help="names with commas between")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="write the full record as JSON")

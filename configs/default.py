@@ -109,7 +109,7 @@ def get_config() -> ConfigDict:
 
     # After training.
     config.eval = ConfigDict()
-    config.eval.protocol = "official"  # official, dlib, fast
+    config.eval.protocol = "official"  # official, official_histogram_dci, dlib, fast
     config.eval.metrics = ()  # names such as ("mig", "fvm"); empty: all
 
     return config
