@@ -42,6 +42,15 @@ def test_a_run_may_be_prolonged(trained):
     assert provenance.stored_config(trained).num_steps == 1000
 
 
+def test_a_run_whose_schedule_spans_it_all_may_not(trained):
+    before = tiny.config(objective="control_vae")
+    (trained / "config.json").unlink()
+    provenance.claim(trained, before, "rendered")
+    longer = tiny.config(objective="control_vae", num_steps=1000)
+    with pytest.raises(ConfigError, match="num_steps is 12 there and 1000 here"):
+        provenance.claim(trained, longer, "rendered")
+
+
 def test_a_call_that_failed_at_once_leaves_the_way_free(tmp_path):
     provenance.claim(tmp_path, tiny.config(batch_size=6), "rendered")
     provenance.claim(tmp_path, tiny.config(), "rendered")
