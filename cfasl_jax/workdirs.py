@@ -241,5 +241,6 @@ def _state(path: Path) -> tuple[int, int]:
 
 
 def _brief(error: Exception) -> str:
-    """An error in one line."""
-    return (str(error).splitlines() or [""])[0].strip() or type(error).__name__
+    """An error in one line; some are a bare name of what was not found."""
+    lines = str(error).splitlines() or [""]
+    return f"{lines[0].strip()} ({type(error).__name__})"

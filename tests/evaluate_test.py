@@ -11,6 +11,8 @@ import tiny
 from cfasl_jax import evaluate, metrics, objectives
 from cfasl_jax.data.dataset import Labels
 from cfasl_jax.encoding import Codes
+from cfasl_jax.metrics import suite
+from cfasl_jax.metrics.points import UnavailableError
 from cfasl_jax.model import Model, section_generators
 from cfasl_jax.training import loop
 from cfasl_jax.training.checkpoints import Checkpoints
@@ -171,6 +173,16 @@ def test_what_holes_and_repeats_do_not_allow_is_named(score, capsys):
     alone = score(labelled(factors), "fvm")
     assert "scores" not in alone
     assert "no metric can be computed" in alone["left_out"][-1]
+
+
+def test_a_score_without_a_chance_floor_is_still_a_score(score, monkeypatch):
+    def unlucky(*_):
+        raise UnavailableError("drew one value only")
+
+    monkeypatch.setattr(suite, "chance_floor", unlucky)
+    mig = score(tiny.dataset())["scores"]["mig"]
+    assert mig["chance"] is None
+    assert None not in mig["values"]
 
 
 def test_without_factors_the_model_is_described_all_the_same(score, capsys):

@@ -12,9 +12,9 @@ from cfasl_jax.data.grid import FactorGrid
 from cfasl_jax.factor_source import NoScoresError
 from cfasl_jax.metrics.points import UnavailableError
 
-# Six images of a 2 x 3 x 1 world: (0, 2) is missing, (1, 0) occurs twice.
+# Six images of a 2 x 1 x 3 world: (0, 0, 2) is missing, (1, 0, 0) occurs twice.
 FACTORS = np.array(
-    [[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 2, 0], [1, 1, 0], [1, 0, 0]], np.int32
+    [[0, 0, 0], [1, 0, 0], [0, 0, 1], [1, 0, 2], [1, 0, 1], [1, 0, 0]], np.int32
 )
 
 
@@ -24,7 +24,7 @@ def read(indices):
 
 
 def labelled(factors, sizes):
-    labels = Labels(("object", "angle", "light"), sizes, factors)
+    labels = Labels(("object", "light", "angle"), sizes, factors)
     return dataclasses.replace(
         tiny.dataset(), grid=None, labels=labels, num_images=len(factors)
     )
@@ -43,13 +43,14 @@ def test_a_constant_factor_of_a_grid_is_left_out():
 
 def test_a_table_draws_among_the_images_there_are():
     source, left_out = factor_source.factor_source(
-        read, labelled(FACTORS, sizes=(2, 3, 4))
+        read, labelled(FACTORS, sizes=(2, 4, 3))
     )
     assert source.sizes.tolist() == [2, 3]
     assert len(left_out) == 2
     assert "5 of the 6 combinations" in left_out[0]
     assert "in 6 images" in left_out[0]
     assert left_out[1].startswith("light has one value only")
+    np.testing.assert_array_equal(source.factors(np.arange(6)), FACTORS[:, [0, 2]])
     rng, anchors = np.random.default_rng(0), np.arange(6)
     fixed = np.tile([True, False], (6, 1))
     ids = source.draw(rng, anchors, fixed, count=50, min_distinct=2)
@@ -83,6 +84,6 @@ def test_without_two_factors_that_vary_there_are_no_scores():
     bare = dataclasses.replace(tiny.dataset(), grid=None)
     with pytest.raises(NoScoresError, match="tiny has no ground-truth factors"):
         factor_source.factor_source(read, bare)
-    one = labelled(FACTORS * np.array([1, 0, 0], np.int32), sizes=(2, 3, 4))
+    one = labelled(FACTORS * np.array([1, 0, 0], np.int32), sizes=(2, 4, 3))
     with pytest.raises(NoScoresError, match="has 1 factors that vary"):
         factor_source.factor_source(read, one)

@@ -213,7 +213,7 @@ def fail(error):
     [
         ("missing", "needs one more package: Please install gcsfs"),
         ("unknown", "cannot be used: Protocol not known: nowhere"),
-        ("refused", "cannot be used: no permission"),
+        ("refused", "cannot be used: no permission (PermissionError)"),
     ],
 )
 def test_what_stands_in_the_way_of_a_url_is_one_sentence(
