@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from cfasl_jax import codebook, data, objectives, provenance, workdirs
 from cfasl_jax.config import Config, ConfigError
-from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.data.dataset import Dataset, as_pixels
 from cfasl_jax.objectives import Objective
 from cfasl_jax.training import loop
 from cfasl_jax.types import Params, Posterior
@@ -110,7 +110,7 @@ def _symmetry(
 def _as_float(images: chex.Array) -> jax.Array:
     chex.assert_rank(images, 4)
     if images.dtype == jnp.uint8:
-        return images.astype(jnp.float32) / 255.0
+        return as_pixels(images)
     return images
 
 

@@ -10,20 +10,12 @@ import tiny
 from cfasl_jax.config import OBJECTIVES
 from cfasl_jax.fidelity import FIDELITIES
 from cfasl_jax.losses import control
-from cfasl_jax.objectives import Noise, Progress, start
+from cfasl_jax.objectives import Progress, start
 
 B, D, L = 8, 3, 2
 P = B // 2
 IMAGE = (tiny.SIDE, tiny.SIDE, 1)
-RNG = np.random.default_rng(0)
-IMAGES = RNG.uniform(size=(B, *IMAGE)).astype(np.float32)
-NOISE = Noise(
-    eps=RNG.normal(size=(B, D)).astype(np.float32),
-    gumbel=RNG.gumbel(size=(P, D, 2)).astype(np.float32),
-    element=np.array([1, 0, 1]),
-    coin=np.float32(0.9),
-    permutation=RNG.permuted(np.repeat(np.arange(B)[:, None], D, axis=1), axis=0),
-)
+IMAGES, NOISE = tiny.batch(B, D)
 # Switches of the published code that a base objective reads.
 PUBLISHED = {
     "beta_tcvae": "tc_weights_per_dimension",

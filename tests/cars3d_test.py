@@ -4,6 +4,7 @@ import dataclasses
 import io
 import tarfile
 
+import data_files
 import h5py
 import numpy as np
 import pytest
@@ -65,18 +66,8 @@ def write_archive(path, files):
     return path
 
 
-def write_folder(path, files):
-    for name, content in files.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_bytes(content)
-    return path
-
-
 def error(path, layout=LAYOUT):
-    with pytest.raises(DataFileError) as caught:
-        read(cars3d.recipe(path, layout))
-    message = str(caught.value)
-    assert "\n" not in message
+    message = data_files.error(cars3d.recipe, path, layout)
     assert path.name in message
     return message
 
@@ -106,7 +97,7 @@ def test_images_are_resized_and_in_grid_order(tmp_path, write):
 
 def test_an_unpacked_folder_gives_the_same(tmp_path):
     archive = write_archive(tmp_path / "cars.tar.gz", contents())
-    folder = write_folder(tmp_path / "unpacked", contents())
+    folder = data_files.write_folder(tmp_path / "unpacked", contents())
     of_archive, of_folder = (
         read(cars3d.recipe(path, LAYOUT)) for path in (archive, folder)
     )
@@ -119,7 +110,9 @@ def test_a_missing_car_is_an_error(tmp_path):
     message = error(write_archive(tmp_path / "cars.tar.gz", files))
     assert "holds 2 files car_*_mesh.mat where 3D Cars has 3" in message
     assert cars3d.PAGE in message
-    assert "holds 2 files" in error(write_folder(tmp_path / "unpacked", files))
+    assert "holds 2 files" in error(
+        data_files.write_folder(tmp_path / "unpacked", files)
+    )
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.98])
@@ -146,7 +139,7 @@ def test_a_damaged_car_is_named(tmp_path, content, message):
     files = contents() | {"data/cars/car_002_mesh.mat": content}
     for path in (
         write_archive(tmp_path / "cars.tar.gz", files),
-        write_folder(tmp_path / "unpacked", files) / "data" / "cars",
+        data_files.write_folder(tmp_path / "unpacked", files) / "data" / "cars",
     ):
         with pytest.raises(DataFileError) as caught:
             read(cars3d.recipe(path, LAYOUT))

@@ -4,13 +4,14 @@ import dataclasses
 import io
 import zipfile
 
+import data_files
 import numpy as np
 import pytest
 import resampling_reference
 from PIL import Image
 
 from cfasl_jax.data import celeba
-from cfasl_jax.data.recipe import DataFileError, read
+from cfasl_jax.data.recipe import read
 
 COUNT = 5
 LAYOUT = dataclasses.replace(celeba.LAYOUT, count=COUNT)
@@ -42,19 +43,10 @@ def write_zip(path, files):
     return path
 
 
-def write_folder(path, files):
-    for name, content in files.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_bytes(content)
-    return path
-
-
 def error(path):
-    with pytest.raises(DataFileError) as caught:
-        read(celeba.recipe(path, LAYOUT))
-    assert "\n" not in str(caught.value)
-    assert path.name in str(caught.value)
-    return str(caught.value)
+    message = data_files.error(celeba.recipe, path, LAYOUT)
+    assert path.name in message
+    return message
 
 
 def test_the_published_layout():
@@ -78,7 +70,7 @@ def test_pictures_are_cropped_resized_and_in_order(tmp_path):
 
 def test_a_folder_gives_the_same(tmp_path):
     archive = write_zip(tmp_path / "faces.zip", contents())
-    folder = write_folder(tmp_path / "faces", contents())
+    folder = data_files.write_folder(tmp_path / "faces", contents())
     of_archive, of_folder = (
         read(celeba.recipe(path, LAYOUT)) for path in (archive, folder)
     )
@@ -90,7 +82,7 @@ def test_another_number_of_pictures_is_an_error(tmp_path):
     files.popitem()
     for path in (
         write_zip(tmp_path / "faces.zip", files),
-        write_folder(tmp_path / "faces", files),
+        data_files.write_folder(tmp_path / "faces", files),
     ):
         message = error(path)
         assert "holds 4 pictures (.jpg) where CelebA has 5" in message
@@ -110,7 +102,7 @@ def test_a_damaged_picture_is_named(tmp_path, content, message):
     files = contents() | {"img_align_celeba/000004.jpg": content}
     for path in (
         write_zip(tmp_path / "faces.zip", files),
-        write_folder(tmp_path / "faces", files),
+        data_files.write_folder(tmp_path / "faces", files),
     ):
         found = error(path)
         assert "000004.jpg" in found

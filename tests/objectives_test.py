@@ -9,20 +9,12 @@ import reference
 import tiny
 
 from cfasl_jax.fidelity import FIDELITIES
-from cfasl_jax.objectives import Noise
 
 B, D, L = 8, 3, 2
 S, P = D, B // 2
 IMAGE = (tiny.SIDE, tiny.SIDE, 1)
-RNG = np.random.default_rng(0)
-IMAGES = RNG.uniform(size=(B, *IMAGE)).astype(np.float32)
-NOISE = Noise(
-    eps=RNG.normal(size=(B, D)).astype(np.float32),
-    gumbel=RNG.gumbel(size=(P, S, 2)).astype(np.float32),
-    element=np.array([1, 0, 1]),
-    coin=np.float32(0.9),
-    permutation=RNG.permuted(np.repeat(np.arange(B)[:, None], D, axis=1), axis=0),
-)
+RNG = np.random.default_rng(1)
+IMAGES, NOISE = tiny.batch(B, D)
 
 
 def evaluate(objective, hyper=None, seed=0):

@@ -6,11 +6,6 @@ import pytest
 TRAIN = ["--config=configs/shapes3d.py:quick", "--workdir=gs://bucket/first"]
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    return launch_world.make_project(tmp_path_factory.mktemp("project"))
-
-
 @pytest.fixture
 def world(tmp_path, project):
     world = launch_world.World(tmp_path, project)

@@ -5,6 +5,7 @@ import gzip
 import itertools
 import struct
 
+import data_files
 import numpy as np
 import pytest
 import resampling_reference
@@ -80,10 +81,7 @@ def paper(tmp_path):
 
 
 def error(folder, name="paper"):
-    with pytest.raises(DataFileError) as caught:
-        read(smallnorb.recipe(folder, small(name)))
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    return data_files.error(smallnorb.recipe, folder, small(name))
 
 
 def test_the_published_sizes():

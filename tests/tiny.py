@@ -17,7 +17,7 @@ from cfasl_jax.fidelity import FIDELITIES, Fidelity
 from cfasl_jax.lie_group import group_element
 from cfasl_jax.losses.control import Gains
 from cfasl_jax.models.discriminator import Discriminator
-from cfasl_jax.objectives import Hyper, Objective, bases
+from cfasl_jax.objectives import Hyper, Noise, Objective, bases
 from configs import default
 
 SIDE = 6
@@ -35,6 +35,9 @@ class Encoder(nn.Module):
         flat = images.reshape(len(images), -1)
         return nn.Dense(self.latent_dim)(flat), 0.1 * nn.Dense(self.latent_dim)(flat)
 
+    def with_features(self, images):
+        return *self(images), None
+
 
 class Decoder(nn.Module):
     """A linear decoder with the interface of the real one."""
@@ -44,6 +47,12 @@ class Decoder(nn.Module):
     @nn.compact
     def __call__(self, z):
         return nn.Dense(self.side**2)(z).reshape(-1, self.side, self.side, 1)
+
+    def code(self, z):
+        return z
+
+    def read(self, code):
+        return self(code)
 
 
 class LieEncoder(nn.Module):
@@ -153,6 +162,21 @@ def hyper(**changes):
         codebook_learning_rate=1e-3,
     )
     return jax.tree.map(np.float32, values._replace(**changes))
+
+
+def batch(B, D):
+    """Images of B samples, and the noise of one step on them."""
+    rng = np.random.default_rng(0)
+    images = rng.uniform(size=(B, SIDE, SIDE, 1)).astype(np.float32)
+    places = np.repeat(np.arange(B)[:, None], D, axis=1)
+    noise = Noise(
+        eps=rng.normal(size=(B, D)).astype(np.float32),
+        gumbel=rng.gumbel(size=(B // 2, D, 2)).astype(np.float32),
+        element=np.arange(1, D + 1) % 2,
+        coin=np.float32(0.9),
+        permutation=rng.permuted(places, axis=0),
+    )
+    return images, noise
 
 
 def lookup(store, indices):

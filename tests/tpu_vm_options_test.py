@@ -2,25 +2,8 @@
 
 import subprocess
 
-import launch_world
 import pytest
 from launch_world import OFFER, SLICE, TRAIN, calls, has_one_sentence, tpu_vm
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    return launch_world.make_project(tmp_path_factory.mktemp("project"))
-
-
-@pytest.fixture
-def world(tmp_path, project):
-    world = launch_world.World(tmp_path, project)
-    world.stand_in("gcloud", "fake_gcloud.py")
-    yield world
-    # Detached runs end with the slice.
-    if world["queued"]:
-        delete = "compute tpus queued-resources delete first --zone=us-east5-a --force"
-        world.run("gcloud", *delete.split())
 
 
 @pytest.mark.parametrize(

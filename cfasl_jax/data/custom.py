@@ -14,18 +14,23 @@ are grey.
 import dataclasses
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from PIL import Image
 
 from cfasl_jax.data import pictures
 from cfasl_jax.data.dataset import Labels
 from cfasl_jax.data.grid import FactorGrid
-from cfasl_jax.data.recipe import SIDE, Block, DataFileError, Recipe, reading
+from cfasl_jax.data.recipe import (
+    SIDE,
+    Block,
+    DataFileError,
+    Recipe,
+    open_arrays,
+    reading,
+)
 
 _FORMATS = ".npz, .h5 or .hdf5"
 _AT_A_TIME = 1024
@@ -79,20 +84,8 @@ def _of_folder(path: Path) -> Recipe:
     return Recipe("custom", len(files), channels, None, tuple(files), blocks)
 
 
-@contextmanager
-def _arrays(path: Path) -> Iterator[Any]:
-    """The arrays of a file by name, open."""
-    with reading(path):
-        if path.suffix.lower() == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                yield arrays
-        else:
-            with h5py.File(path) as arrays:
-                yield arrays
-
-
 def _of_arrays(path: Path) -> Recipe:
-    with _arrays(path) as arrays:
+    with open_arrays(path) as arrays:
         if "images" not in arrays:
             raise DataFileError(f"{path} has no array 'images'")
         # Of an .npz this reads the array; it is dropped again, and read in `blocks`.
@@ -107,7 +100,7 @@ def _of_arrays(path: Path) -> Recipe:
             order = _order(path, factors, names, len(images))
 
     def blocks() -> Iterator[Block]:
-        with _arrays(path) as arrays:
+        with open_arrays(path) as arrays:
             images = arrays["images"]
             for start in range(0, shape[0], _AT_A_TIME):
                 block = np.asarray(images[start : start + _AT_A_TIME], np.float32)

@@ -115,7 +115,7 @@ class Dataset:
 
     def pixels(self, indices: chex.Array) -> jax.Array:
         """Images at int32 [n] as a network sees them: float32 in [0, 1]."""
-        return self.images(indices).astype(jnp.float32) / 255.0
+        return as_pixels(self.images(indices))
 
     def host_images(self, indices: np.ndarray) -> np.ndarray:
         """Images at int [...] -> uint8 [..., 64, 64, C], on the host.
@@ -133,3 +133,8 @@ class Dataset:
 @jax.jit
 def _look_up(dataset: Dataset, indices: jax.Array) -> jax.Array:
     return dataset.images(indices)
+
+
+def as_pixels(images: chex.Array) -> jax.Array:
+    """uint8 images as a network sees them: float32 in [0, 1]."""
+    return images.astype(jnp.float32) / 255.0

@@ -2,15 +2,12 @@
 
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 
 from cfasl_jax.data.layouts import LAYOUTS, Layout
-from cfasl_jax.data.recipe import SIDE, Block, DataFileError, Recipe, reading
+from cfasl_jax.data.recipe import SIDE, Block, DataFileError, Recipe, open_arrays
 
 FILES = {
     "dsprites": (
@@ -53,7 +50,9 @@ def recipe(name: str, path: Path) -> Recipe:
         )
     images_name, factors_name, skipped = _ARRAYS[name, path.suffix]
     grid = layout.grid
-    with _arrays(path) as arrays:
+    if path.suffix == ".npz" and path.is_file() and not zipfile.is_zipfile(path):
+        raise DataFileError(f"{path} is damaged, or no .npz file")
+    with open_arrays(path) as arrays:
         for array in (images_name, factors_name):
             if array not in arrays:
                 raise DataFileError(f"{path} has no array {array!r}")
@@ -61,7 +60,7 @@ def recipe(name: str, path: Path) -> Recipe:
         indices = _indices(path, factors, layout)
 
     def blocks() -> Iterator[Block]:
-        with _arrays(path) as arrays:
+        with open_arrays(path) as arrays:
             images = arrays[images_name]
             expected = (grid.num_points, SIDE, SIDE, layout.channels)
             shape = (*images.shape, 1) if images.ndim == 3 else images.shape
@@ -89,19 +88,6 @@ def recipe(name: str, path: Path) -> Recipe:
         blocks=blocks,
         grid=grid,
     )
-
-
-@contextmanager
-def _arrays(path: Path) -> Iterator[Any]:
-    with reading(path):
-        if path.suffix == ".npz":
-            if not zipfile.is_zipfile(path):
-                raise DataFileError(f"{path} is damaged, or no .npz file")
-            with np.load(path, allow_pickle=False) as arrays:
-                yield arrays
-        else:
-            with h5py.File(path) as arrays:
-                yield arrays
 
 
 def _indices(path: Path, factors: np.ndarray, layout: Layout) -> np.ndarray:

@@ -13,7 +13,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 from tqdm import tqdm
 
@@ -131,3 +133,15 @@ def reading(path: Path | str) -> Iterator[None]:
     ) as error:
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise DataFileError(f"{path} cannot be read: {reason}") from error
+
+
+@contextmanager
+def open_arrays(path: Path) -> Iterator[Any]:
+    """The arrays of an .npz or HDF5 file by name, open; errors name the file."""
+    with reading(path):
+        if path.suffix.lower() == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                yield arrays
+        else:
+            with h5py.File(path) as arrays:
+                yield arrays

@@ -15,7 +15,7 @@ from cfasl_jax.losses import elbo, symmetry
 from cfasl_jax.models import lie_vae, vae
 from cfasl_jax.objectives import arguments
 from cfasl_jax.objectives.arguments import Hyper, Noise, Progress
-from cfasl_jax.objectives.bases import CLGVAE, Base, Seen, Weighted
+from cfasl_jax.objectives.bases import Base, Seen, Weighted
 from cfasl_jax.types import Likelihood, Params, Posterior, Terms
 
 _PUBLISHED_TEMPERATURE = 1e-4
@@ -39,8 +39,9 @@ class Objective:
     """Networks and loss of one run; hashable, so that it can be a static argument.
 
     Attributes:
-        encoder: images [B, H, W, C] -> (mu, logvar), each [B, D].
-        decoder: z [B, D] -> logits [B, H, W, C].
+        encoder: images [B, H, W, C] -> (mu, logvar), each [B, D]; its `with_features`
+            adds what the decoder could read instead of z's code, or None.
+        decoder: z [B, D] -> logits [B, H, W, C], by `read` of `code` of z.
         codebook: the symmetry codebook, or None for a baseline.
         likelihood: of the pixels, see `elbo.reconstruction`.
         fidelity: which departures of the published code are reproduced.
@@ -148,7 +149,10 @@ class Objective:
         """
         chex.assert_rank(images, 4)
         progress = progress or arguments.start()
-        posterior, features = self._encode(params, images)
+        mu, logvar, features = _apply(
+            self.encoder, params["encoder"], images, method="with_features"
+        )
+        posterior = Posterior(mu, logvar)
         z = posterior.sample(noise.eps)
         code = self._code(params, z)
         seen = Seen(
@@ -165,32 +169,10 @@ class Objective:
         weighted = [weight * terms[name] for name, weight in weights.items()]
         return sum(weighted, start=jnp.zeros(())), terms
 
-    @property
-    def _is_lie(self) -> bool:
-        return isinstance(self.base, CLGVAE)
-
-    def _encode(
-        self, params: Params, images: jax.Array
-    ) -> tuple[Posterior, jax.Array | None]:
-        """The posterior, and CLG-VAE's features."""
-        if not self._is_lie:
-            return self.encode(params, images), None
-        mu, logvar, features = _apply(
-            self.encoder, params["encoder"], images, method="with_features"
-        )
-        return Posterior(mu, logvar), features
-
     def _code(self, params: Params, z: jax.Array) -> jax.Array:
-        """What the decoder's first layer reads for z."""
-        if not self._is_lie:
-            return z
-        return _apply(self.decoder, params["decoder"], z, method="code")
-
-    def _logits(self, params: Params, code: jax.Array) -> jax.Array:
-        """Logits [B, H, W, C] of what `_code` gives."""
-        if not self._is_lie:
-            return self.decode(params, code)
-        return _apply(self.decoder, params["decoder"], code, method="read")
+        """What the decoder reads for z."""
+        code: jax.Array = _apply(self.decoder, params["decoder"], z, method="code")
+        return code
 
     def _reconstructions(
         self, seen: Seen, images: jax.Array, carried: Carried | None
@@ -200,12 +182,13 @@ class Objective:
         if seen.features is not None:
             instead = seen.noise.coin < seen.hyper.feature_probability
             read = jnp.where(instead, seen.features, seen.code)
-        again = self._is_lie and self.fidelity.lie_decoder_not_equivariant
+        has_features = seen.features is not None
+        again = has_features and self.fidelity.lie_decoder_not_equivariant
         B = len(images)
         if carried is not None and not again:
             # One call of the decoder for both: larger products.
             read = jnp.concatenate([read, self._code(params, carried.z)])
-        logits = self._logits(params, read)
+        logits = _apply(self.decoder, params["decoder"], read, method="read")
         terms = {"reconstruction": self._reconstruction(logits[:B], images)}
         weights: dict[str, chex.Numeric] = {"reconstruction": 1.0}
         if carried is not None:

@@ -1,7 +1,6 @@
 """Checkpoints of a run: written in the background, whole or not at all, kept few."""
 
 from pathlib import Path
-from types import TracebackType
 
 import jax
 import numpy as np
@@ -69,12 +68,7 @@ class Checkpoints:
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.data.dataset import Dataset, as_pixels
 from cfasl_jax.objectives import Hyper, Noise, Objective, Progress
 from cfasl_jax.training import state as state_lib
 from cfasl_jax.training.state import TrainState
@@ -145,12 +145,15 @@ def train_steps(
         draws = draw(
             jax.random.fold_in(key, state.step), objective, dataset.num_images, part
         )
-        if found is None:
-            pixels = dataset.pixels(draws.indices)
-        else:
-            pixels = found.astype(jnp.float32) / 255.0
+        images = dataset.images(draws.indices) if found is None else found
         return train_step(
-            objective, optimizer, state, pixels, draws.noise, hyper, axis_name
+            objective,
+            optimizer,
+            state,
+            as_pixels(images),
+            draws.noise,
+            hyper,
+            axis_name,
         )
 
     return jax.lax.scan(body, state, images, length=num_steps)

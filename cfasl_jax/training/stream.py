@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from types import TracebackType
 
 import jax
 import jax.numpy as jnp
@@ -103,12 +102,7 @@ class Images:
     def __enter__(self) -> "Images":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Drop what was read ahead; at most one block is still read to its end."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
