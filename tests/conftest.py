@@ -18,9 +18,15 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # Several devices on the CPU, to compare parallel training with plain training.
 jax.config.update("jax_num_cpu_devices", 4)
 
-# Hundreds of programs come and go in this one process; writing some of them to a cache
-# of compiled programs has crashed it. Worker processes of the tests do use a cache.
-jax.config.update("jax_enable_compilation_cache", False)
+
+@pytest.fixture(scope="module", autouse=True)
+def programs_end_with_their_module():
+    """Drop compiled programs: a process may map only so much memory (65,530 pieces).
+
+    Beyond that the compiler crashes, and the whole suite holds more than that.
+    """
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="session")
