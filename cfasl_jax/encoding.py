@@ -5,7 +5,7 @@ from functools import cached_property, partial
 import jax
 import numpy as np
 
-from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.data.dataset import Dataset, as_pixels
 from cfasl_jax.model import Model
 from cfasl_jax.objectives import Objective
 from cfasl_jax.types import Params, Posterior
@@ -77,7 +77,10 @@ def _encode_tiles(
 ) -> Posterior:
     """Posteriors of images at int32 [tiles, n], each [tiles, n, D]."""
 
-    def encode(tile: jax.Array) -> Posterior:
-        return objective.encode(params, dataset.pixels(tile))
+    def encode(images: jax.Array) -> Posterior:
+        return objective.encode(params, as_pixels(images))
 
-    return jax.lax.map(encode, indices)
+    # In a loop of their own, since XLA would otherwise merge the making of the images
+    # into the encoder, which reads each pixel four times, and so make each four times.
+    images = jax.lax.map(dataset.images, indices)
+    return jax.lax.map(encode, images)

@@ -10,9 +10,11 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -23,12 +25,16 @@ from cfasl_jax.encoding import Codes
 from cfasl_jax.factor_source import NoScoresError, factor_source
 from cfasl_jax.losses import elbo
 from cfasl_jax.model import Model, models
+from cfasl_jax.objectives import Objective
 from cfasl_jax.training import record
+from cfasl_jax.types import Params, Posterior
 
 RESULTS_FILE = "results.json"
 
-# Images on which reconstruction, KL and active dimensions are measured.
+# Images on which KL and active dimensions are measured.
 _SAMPLE = 2_048
+# How many of them are reconstructed, which costs as much as a step of training.
+_RECONSTRUCTED = 256
 
 # A latent is active where its mean KL from the prior exceeds this, in nats.
 ACTIVE_KL = 0.01
@@ -99,18 +105,38 @@ def sample_indices(dataset: Dataset, count: int, seed: int = 0) -> np.ndarray:
 def describe_codes(model: Model, dataset: Dataset, codes: Codes) -> dict[str, Any]:
     """Reconstruction loss, KL by dimension and active dimensions, on random images."""
     indices = sample_indices(dataset, _SAMPLE)
-    mu, logvar = codes.posterior(indices)
-    kl = np.asarray(elbo.kl_per_dimension(jnp.asarray(mu), jnp.asarray(logvar))).mean(0)
-    few = indices[:256]
-    images = dataset.pixels(jnp.asarray(few, jnp.int32))
-    logits = model.objective.decode(model.params, jnp.asarray(codes.mean(few)))
-    loss = elbo.reconstruction(logits, images, model.objective.likelihood)
+    few = jnp.asarray(indices[:_RECONSTRUCTED], jnp.int32)
+    posterior = jax.tree.map(jnp.asarray, codes.posterior(indices))
+    loss, kl = _losses(model.objective, model.params, dataset, few, posterior)
     return {
-        "reconstruction": float(loss.mean()),
+        "reconstruction": float(loss),
         "kl": float(kl.sum()),
         "kl_per_dimension": kl.tolist(),
         "active_dimensions": int((kl > ACTIVE_KL).sum()),
     }
+
+
+# One program: dispatched one by one, these operations take seconds to compile.
+@partial(jax.jit, static_argnums=0)
+def _losses(
+    objective: Objective,
+    params: Params,
+    dataset: Dataset,
+    indices: jax.Array,
+    posterior: Posterior,
+) -> tuple[jax.Array, jax.Array]:
+    """Mean reconstruction loss and mean KL by dimension, [D].
+
+    Args:
+        objective: what was trained.
+        params: of one run.
+        dataset: of the images.
+        indices: int32 [n], the images to reconstruct.
+        posterior: [m, D] each, of images of which the first n are those at indices.
+    """
+    logits = objective.decode(params, posterior.mu[: len(indices)])
+    loss = elbo.reconstruction(logits, dataset.pixels(indices), objective.likelihood)
+    return loss.mean(), elbo.kl_per_dimension(*posterior).mean(0)
 
 
 def _score(
