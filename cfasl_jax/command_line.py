@@ -2,10 +2,12 @@
 
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from absl import flags
+from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
 from cfasl_jax import config as config_lib
@@ -25,6 +27,7 @@ class Command(NamedTuple):
         distributed: whether the cluster tells which processes belong together.
         compare: directories of finished runs to show side by side, instead of a run's
             own report; else empty.
+        overrides: of the working directory's own configuration, see `overridden`.
     """
 
     config: Config | None
@@ -32,6 +35,7 @@ class Command(NamedTuple):
     mode: str
     distributed: bool
     compare: tuple[Path, ...] = ()
+    overrides: tuple[str, ...] = ()
 
 
 def parse(argv: list[str]) -> Command | None:
@@ -41,6 +45,10 @@ def parse(argv: list[str]) -> Command | None:
         ConfigError: one sentence on what is wrong and what would be right.
     """
     arguments = [_expand_fidelity(argument) for argument in argv]
+    overrides: list[str] = []
+    if _config_argument(arguments) is None:
+        overrides = [a for a in arguments[1:] if _OVERRIDE.match(a)]
+        arguments = [a for a in arguments if a not in overrides]
     _check_overrides(arguments)
     values = _read(arguments)
     if values.help:
@@ -48,7 +56,7 @@ def parse(argv: list[str]) -> Command | None:
         return None
     require_choice("mode", values.mode, MODES)
     if values.compare:
-        return _comparison(values)
+        return _comparison(values, overrides)
     if values.config is None and not values.workdir:
         raise ConfigError(
             "say what to train with --config=configs/shapes3d.py:quick, or name the "
@@ -58,16 +66,37 @@ def parse(argv: list[str]) -> Command | None:
     config = None
     if values.config is not None:
         config = config_lib.from_dict(values.config.to_dict())
-    return Command(config, workdir, values.mode, values.distributed)
+    return Command(
+        config, workdir, values.mode, values.distributed, overrides=tuple(overrides)
+    )
 
 
-def _comparison(values: flags.FlagValues) -> Command:
+def overridden(config: Config, overrides: Sequence[str]) -> Config:
+    """A stored configuration with fields changed by --config.FIELD=VALUE arguments.
+
+    Raises:
+        ConfigError: for an unknown field or a value that does not fit.
+    """
+    if not overrides:
+        return config
+    arguments = ["", *overrides]
+    fields = config_lib.to_dict(config)
+    _require_fields(arguments, fields)
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_dict(
+        "config", ConfigDict(fields), flag_values=values, sys_argv=arguments
+    )
+    _parse_into(values, arguments)
+    return config_lib.from_dict(values.config.to_dict())
+
+
+def _comparison(values: flags.FlagValues, overrides: Sequence[str]) -> Command:
     """A command that shows several finished runs side by side."""
     if values.mode != "analyze":
         raise ConfigError(
             f"--compare goes with --mode=analyze, not with --mode={values.mode}"
         )
-    if values.config is not None:
+    if values.config is not None or overrides:
         raise ConfigError(
             "--compare shows finished runs by their own configurations: leave out "
             "--config"
@@ -136,13 +165,18 @@ def _flags(arguments: list[str]) -> flags.FlagValues:
 def _read(arguments: list[str]) -> flags.FlagValues:
     _make_importable(_config_argument(arguments))
     values = _flags(arguments)
+    _parse_into(values, arguments)
+    return values
+
+
+def _parse_into(values: flags.FlagValues, arguments: list[str]) -> None:
+    """Set flags from the command line, or raise a ConfigError."""
     try:
         rest = values(arguments)
     except flags.Error as error:
         raise ConfigError(_last_cause(str(error))) from error
     if len(rest) > 1:
         raise ConfigError(f"unexpected argument {rest[1]!r}: every option has a name")
-    return values
 
 
 def _expand_fidelity(argument: str) -> str:
@@ -174,17 +208,17 @@ def _make_importable(config: str | None) -> None:
 
 
 def _check_overrides(arguments: list[str]) -> None:
-    """Every --config.FIELD must exist, or the nearest one is suggested."""
-    given = _config_argument(arguments)
-    overrides = [m[1] for a in arguments[1:] if (m := _OVERRIDE.match(a))]
-    if not overrides:
-        return
-    if given is None:
-        raise ConfigError(f"--config.{overrides[0]} needs a --config=FILE to override")
-    values = _read([arguments[0], f"--config={given}"])
-    known = config_lib.flatten(values.config.to_dict())
-    for name in overrides:
-        require_choice("field", name, known)
+    """Every --config.FIELD must exist in the file, or the nearest one is suggested."""
+    if any(_OVERRIDE.match(argument) for argument in arguments[1:]):
+        values = _read([arguments[0], f"--config={_config_argument(arguments)}"])
+        _require_fields(arguments, values.config.to_dict())
+
+
+def _require_fields(arguments: Sequence[str], fields: Mapping[str, Any]) -> None:
+    known = config_lib.flatten(fields)
+    for argument in arguments[1:]:
+        if match := _OVERRIDE.match(argument):
+            require_choice("field", match[1], known)
 
 
 def _default_workdir(arguments: list[str]) -> str:

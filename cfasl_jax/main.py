@@ -59,7 +59,9 @@ def _run_in(workdir: Path, command: command_line.Command) -> None:
         page = analyze.compare(command.compare, workdir)
         print(f"comparison: {command.workdir}/{page.relative_to(workdir)}")
         return
-    config = command.config or provenance.stored_config(workdir)
+    config = command.config or command_line.overridden(
+        provenance.stored_config(workdir), command.overrides
+    )
     devices.use_compilation_cache()
     dataset = data.load(config.dataset, config.data)
     if devices.is_first_process():

@@ -57,6 +57,39 @@ def test_workdir_alone_is_enough():
     assert command.config is None
 
 
+def test_fields_of_a_stored_configuration_can_be_overridden():
+    stored = parse(f"--config={CONFIG}", "--config.seeds=(1,2)").config
+    command = parse(
+        "--workdir=runs/old",
+        "--mode=evaluate",
+        "--config.eval.protocol=official",
+        "--config.eval.metrics=('mig','sap')",
+        "--config.num_steps=7",
+    )
+    assert command.config is None
+    config = command_line.overridden(stored, command.overrides)
+    assert config.eval.protocol == "official"
+    assert config.eval.metrics == ("mig", "sap")
+    assert config.num_steps == 7
+    assert config.seeds == (1, 2)
+    assert command_line.overridden(stored, ()) == stored
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("--config.eval.protocoll=fast", "'eval.protocoll'.*'eval.protocol'"),
+        ("--config.eval.protocol=fist", "'fist'.*'fast'"),
+        ("--config.num_steps=many", "num_steps.*many"),
+    ],
+)
+def test_mistakes_in_overriding_a_stored_configuration(override, message):
+    stored = parse(f"--config={CONFIG}").config
+    with pytest.raises(ConfigError, match=message) as caught:
+        command_line.overridden(stored, parse("--workdir=old", override).overrides)
+    assert "\n" not in str(caught.value)
+
+
 def test_config_is_found_from_any_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert parse(f"--config={CONFIG}").config.dataset == "dsprites"
@@ -85,7 +118,8 @@ def test_help_is_printed(capsys):
         ([f"--config={CONFIG[:-4]}.py"], "unknown config file.*dsprites.py"),
         ([f"--config={CONFIG}", "--worckdir=x"], "worckdir"),
         ([f"--config={CONFIG}", "x"], "unexpected argument 'x'"),
-        (["--config.beta=4"], "--config.beta needs a --config=FILE"),
+        (["--config.beta=4"], "say what to train with --config="),
+        (["--compare=a,b", "--mode=analyze", "--config.beta=4"], "leave out --config"),
         (["--config=/none/such.py"], "unknown config file '/none/such.py'"),
     ],
 )
