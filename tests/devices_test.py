@@ -81,6 +81,16 @@ def test_replicated_trees_come_back_as_they_were():
     assert devices.replicate(()) == ()
 
 
+def test_parts_are_placed_in_the_order_of_the_axis():
+    used = jax.devices()[1:3]
+    part = jax.pmap(lambda x: x + jax.lax.axis_index("data"), "data", devices=used)
+    placed = devices.place(np.array([[10], [20]]), used)
+    assert [shard.device for shard in placed.addressable_shards] == used
+    np.testing.assert_array_equal(part(placed), [[10], [21]])
+    count, places = devices.places()
+    assert (count, places.tolist()) == (4, [0, 1, 2, 3])
+
+
 def test_batch_must_be_divided_by_the_devices():
     devices.require_divisible(8)
     with pytest.raises(ConfigError, match=r"4 devices do not divide.*multiple of 8"):

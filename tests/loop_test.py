@@ -88,7 +88,7 @@ def test_sigterm_saves_and_the_next_call_goes_on(tmp_path, cache):
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=100)
+    errors = processes.ending(process, timeout=100)
     assert process.returncode == 143, errors
     stopped = processes.newest(workdir)
     assert f"stopped at step {stopped}" in errors

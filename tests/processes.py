@@ -45,11 +45,18 @@ def start_together(workdirs, num_steps, cache, *arguments):
     ]
 
 
+def ending(process, timeout):
+    """What a process wrote to standard error; it is killed where it does not end."""
+    try:
+        return process.communicate(timeout=timeout)[1]
+    finally:
+        process.kill()
+
+
 def finish(process):
     """Waits for a process that must succeed."""
-    output, errors = process.communicate(timeout=200)
+    errors = ending(process, timeout=200)
     assert process.returncode == 0, errors
-    return output
 
 
 def newest(workdir):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import chex
 import pytest
 import tiny
-from processes import finish, newest, start_together
+from processes import ending, finish, newest, start_together
 
 from cfasl_jax import objectives
 from cfasl_jax.training import loop, record
@@ -41,7 +41,7 @@ def killed(request, tmp_path_factory, cache):
     victim.communicate()
     # The others are not left waiting: well below the time for missing heartbeats. That
     # bounds it where gloo notices nothing, as in the first of four if the last dies.
-    errors = [process.communicate(timeout=60)[1] for process in left]
+    errors = [ending(process, timeout=60) for process in left]
     assert all(process.returncode != 0 for process in left)
     # Of several, one may be ended by another's end before it has said why.
     assert "lost another one: start all of them again" in "".join(errors)
@@ -79,7 +79,7 @@ def test_processes_train_what_one_trains(killed, tmp_path):
 def test_processes_that_see_different_directories_stop(killed, tmp_path, cache):
     workdirs = [killed.workdir] * (killed.processes - 1) + [tmp_path]
     processes = start_together(workdirs, killed.length + 2, cache)
-    messages = [process.communicate(timeout=100)[1] for process in processes]
+    messages = [ending(process, timeout=100) for process in processes]
     # One of them may be ended by the other's end before it has said why.
     assert all(process.returncode != 0 for process in processes)
     assert "all of them must see the same directory" in "".join(messages)
