@@ -88,9 +88,14 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
 def _losses_at(workdir: Path, step: int) -> dict[str, list[float]]:
     """Each term's logged value of every run at the checkpoint's step.
 
-    A run that was killed has logged steps past its newest checkpoint.
+    A run that was killed has logged steps past its newest checkpoint. Where the log
+    does not reach it, or was lost, there are none.
     """
+    if not (workdir / record.METRICS_FILE).exists():
+        return {}
     steps, terms = record.read(workdir)
+    if step not in steps:
+        return {}
     column = int(np.flatnonzero(steps == step)[-1])
     return {name: values[:, column].tolist() for name, values in terms.items()}
 
@@ -202,14 +207,20 @@ def main(argv: Sequence[str]) -> int:
             metrics.load_array(options.factors, "factors"),
             options.protocol,
             options.seed,
-            metrics=options.metrics.split(",") if options.metrics else None,
+            metrics=[name.strip() for name in options.metrics.split(",")]
+            if options.metrics
+            else None,
         )
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(metrics.format_scores(results))
-    if options.output:
-        provenance.write_json(options.output, results)
+    try:
+        if options.output:
+            provenance.write_json(options.output, results)
+    except OSError as error:
+        print(f"error: cannot write {options.output}: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -62,11 +62,12 @@ def _revision() -> str:
         return "unknown"
 
 
-def claim(workdir: Path, config: Config, source: str) -> None:
+def claim(workdir: Path, config: Config, source: str, trains: bool = True) -> None:
     """Make a working directory this configuration's, or check that it is.
 
     Until its first checkpoint a run holds nothing that another could spoil: a call that
-    failed at once must not stand in the way of its mended successor.
+    failed at once must not stand in the way of its mended successor. A call that does
+    not train leaves the record of what did.
 
     Raises:
         ConfigError: where it belongs to a run with another configuration, naming the
@@ -76,6 +77,8 @@ def claim(workdir: Path, config: Config, source: str) -> None:
     if path.exists() and any((workdir / "checkpoints").glob("[0-9]*")):
         written = json.loads(path.read_text(encoding="utf-8"))
         _require_same(workdir, written, config, source)
+        if not trains:
+            return
     record = {"config": config_lib.to_dict(config), "provenance": describe(source)}
     write_json(path, record)
 

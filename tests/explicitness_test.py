@@ -7,6 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from cfasl_jax.metrics import explicitness
 from cfasl_jax.metrics.explicitness import roc_area
+from cfasl_jax.metrics.points import UnavailableError
 
 FACTORS = reference.grid((4, 4, 4, 4))
 BINARY = np.tile(reference.grid((2, 2, 2)), (40, 1))
@@ -60,3 +61,19 @@ def test_area_with_ties_and_weights_agrees_with_scikit_learn():
     expected = [roc_auc_score(positive, scores, sample_weight=row) for row in weights]
     np.testing.assert_allclose(roc_area(scores, positive, weights), expected)
     assert np.isnan(roc_area(scores, np.zeros(80, bool), weights)).all()
+
+
+def test_a_rare_value_gives_a_finite_score_or_none():
+    rng, outcomes = np.random.default_rng(0), set()
+    for rare in (4, 8, 12, 16, 40):
+        factors = np.stack([np.arange(900) < rare, rng.permutation(900) % 3], axis=1)
+        codes = factors + rng.normal(size=(900, 2))
+        try:
+            got = explicitness(codes, factors.astype(int), TINY, rng, jobs=1)
+        except UnavailableError as error:
+            outcomes.add(str(error).split(" ")[-2])
+            continue
+        ends = got["intervals"]["explicitness"]
+        outcomes.add(bool(np.isfinite([got["explicitness"], *ends]).all()))
+    assert True in outcomes
+    assert False not in outcomes

@@ -70,3 +70,8 @@ def test_neighbor_estimate_of_a_code_that_tells_all_is_the_entropy():
     assert neighbor_terms(code, factor, 3).mean() == pytest.approx(np.log(4), abs=0.02)
     assert abs(neighbor_terms(random.normal(size=400), factor, 3).mean()) < 0.1
     assert neighbor_terms(code[:3], np.arange(3), 3).tolist() == [0.0] * 3
+
+
+def test_a_constant_up_to_rounding_falls_into_one_bin():
+    codes = np.where(np.arange(8) % 2, 0.3, np.nextafter(0.3, 1))[:, None]
+    assert not bin_codes(codes, 20).any()

@@ -42,6 +42,14 @@ def test_a_run_may_be_prolonged(trained):
     assert provenance.stored_config(trained).num_steps == 1000
 
 
+def test_a_call_that_does_not_train_leaves_the_record(trained):
+    before = (trained / "config.json").read_bytes()
+    provenance.claim(trained, tiny.config(num_steps=1000), "rendered", trains=False)
+    assert (trained / "config.json").read_bytes() == before
+    with pytest.raises(ConfigError, match="beta"):
+        provenance.claim(trained, tiny.config(beta=4.0), "rendered", trains=False)
+
+
 def test_a_run_whose_schedule_spans_it_all_may_not(trained):
     before = tiny.config(objective="control_vae")
     (trained / "config.json").unlink()

@@ -176,3 +176,30 @@ def test_tables_name_every_score(results):
     assert "protocol fast (modified), codes mean, seed 3, 4 of 5 dimensions" in text
     summary = format_summary(aggregate([results, results]))
     assert all(f"\n{name} " in summary for name in results["scores"])
+
+
+def test_arrays_in_fortran_order_score_as_in_c_order():
+    options = {"metrics": ["mig"], "chance": False}
+    expected = score_arrays(CODES, FACTORS, PROTOCOL, **options)
+    columns = (np.asfortranarray(CODES), np.asfortranarray(FACTORS))
+    assert score_arrays(*columns, PROTOCOL, **options)["scores"] == expected["scores"]
+
+
+def test_floor_of_elections_is_that_of_as_many_dimensions_of_noise(tmp_path):
+    options = {"metrics": ["m_fvm", "mig"], "cache_dir": tmp_path}
+    collapsed = np.concatenate([CODES[:, :2], np.zeros((len(CODES), 3))], axis=1)
+    got = score_arrays(collapsed, FACTORS, PROTOCOL, **options)
+    # Of two active dimensions there is one pair, which any vote elects.
+    assert got["scores"]["m_fvm_2"]["value"] == 1.0
+    assert got["scores"]["m_fvm_2"]["chance"] == 1.0
+    assert got["scores"]["m_fvm_3"]["chance"] == 0.0
+    assert "note: exactly 2 active dimensions" in format_scores(got)
+    nothing = score_arrays(0 * CODES, FACTORS, PROTOCOL, **options)
+    assert nothing["scores"]["m_fvm_2"]["chance"] is None
+
+
+@pytest.mark.parametrize("field", ["protocol_fields", "sizes"])
+def test_runs_of_other_protocols_or_grids_are_not_averaged(results, field):
+    other = {**results, field: None}
+    with pytest.raises(ValueError, match=field):
+        aggregate([results, other])

@@ -41,7 +41,7 @@ def chance_floor(
     Args:
         name: the metric.
         source: the images whose factors count; their codes do not.
-        dims: D.
+        dims: D; for a metric that elects among active dimensions, their number.
         protocol: the protocol; chance_repeats draws are averaged.
         cache_dir: where floors are kept; None means `default_cache_dir()`.
         jobs: factors in parallel.

@@ -8,6 +8,7 @@ import numpy as np
 from cfasl_jax.metrics.estimators import logistic_regression, one_vs_rest
 from cfasl_jax.metrics.intervals import interval, resamples
 from cfasl_jax.metrics.points import (
+    UnavailableError,
     draw_points,
     num_active,
     over_factors,
@@ -61,8 +62,14 @@ def explicitness(
         return _areas(x_train, x_test, *labels, weights)
 
     score, *replicates = np.mean(over_factors(areas, train.sizes, jobs), axis=0)
-    estimate = float(score)
-    ends = interval(estimate, np.array(replicates), protocol.confidence)
+    estimate, drawn = float(score), np.array(replicates)
+    if np.isnan(estimate):
+        raise UnavailableError(
+            f"explicitness drew one value only of some factor in "
+            f"{protocol.explicitness_test} test points: the factor is too unbalanced"
+        )
+    # A replicate without both values of a factor has no area to tell.
+    ends = interval(estimate, drawn[~np.isnan(drawn)], protocol.confidence)
     return record(
         protocol,
         rng,
@@ -89,7 +96,10 @@ def _areas(
         roc_area(scores[:, i], y_test == value, weights)
         for i, value in enumerate(model.classes_)
     ]
-    return np.nanmean(each, axis=0)
+    known = ~np.isnan(each)
+    total = np.where(known, each, 0.0).sum(axis=0)
+    count = known.sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def roc_area(

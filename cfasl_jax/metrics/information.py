@@ -13,11 +13,13 @@ def bin_codes(codes: np.ndarray, bins: int) -> np.ndarray:
     """Equal-width bin of each code: [n, D] -> int64 [n, D] in 0 ... bins - 1.
 
     A dimension's bins span its smallest to its largest value; a bin holds its left
-    edge, the last both (as in numpy.histogram). A constant falls into one bin.
+    edge, the last both (as in numpy.histogram). What is constant, up to a rounding
+    that leaves no room for so many bins, falls into one.
     """
     chex.assert_rank(codes, 2)
-    binned = np.empty(codes.shape, np.int64)
-    for d in range(codes.shape[1]):
+    binned = np.zeros(codes.shape, np.int64)
+    room = bins * np.spacing(np.abs(codes).max(axis=0).astype(codes.dtype))
+    for d in np.flatnonzero(np.ptp(codes, axis=0) > room):
         edges = np.histogram_bin_edges(codes[:, d], bins)
         binned[:, d] = np.searchsorted(edges[1:-1], codes[:, d], side="right")
     return binned

@@ -64,6 +64,11 @@ def aggregate(
             "runs to summarise must share one protocol, got "
             f"{', '.join(protocols) or 'no runs'}"
         )
+    for field in ("protocol_fields", "sizes"):
+        if any(result.get(field) != results[0].get(field) for result in results):
+            raise ValueError(
+                f"runs to summarise must share one protocol: {field} differ"
+            )
     names = dict.fromkeys(name for result in results for name in result["scores"])
     summary = {}
     for name in names:

@@ -185,7 +185,7 @@ def load_array(path: str, what: str) -> np.ndarray:
         raise ValueError(f"there is no file of {what} at {path}")
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # A damaged file fails in many ways: zip, tokens, size.
         raise ValueError(f"{path} is not a .npy file of plain numbers") from error
     if not isinstance(array, np.ndarray):
         raise ValueError(f"{path} must hold one array (.npy), not several (.npz)")

@@ -33,11 +33,13 @@ class Metric:
             taking arrays of points.
         classifiers: whether it takes `jobs`, the number of factors in parallel.
         counts: the fields of a Protocol that add up to the distinct images it needs.
+        elects: whether it elects among the active dimensions, and sees no other.
         limit: the field of a Protocol that may confine its votes to so many images.
     """
 
     compute: Callable[..., Result]
     votes: bool = False
+    elects: bool = False
     classifiers: bool = False
     counts: tuple[str, ...] = ()
     limit: str | None = None
@@ -48,12 +50,12 @@ class Metric:
 
 
 METRICS: dict[str, Metric] = {
-    "fvm": Metric(fvm, votes=True),
+    "fvm": Metric(fvm, votes=True, elects=True),
     "z_diff": Metric(z_diff, votes=True, limit="z_diff_images"),
     "mig": Metric(mig, counts=("mig_samples",)),
     "sap": Metric(sap, classifiers=True, counts=("sap_train", "sap_test")),
     "dci": Metric(dci, classifiers=True, counts=("dci_train", "dci_test")),
-    "m_fvm": Metric(m_fvm, votes=True),
+    "m_fvm": Metric(m_fvm, votes=True, elects=True),
     "modularity": Metric(modularity, counts=("modularity_samples",)),
     "explicitness": Metric(
         explicitness,

@@ -74,19 +74,25 @@ def score(
         except UnavailableError as error:
             results["unavailable"][name] = str(error)
             continue
-        seconds, dims = time.perf_counter() - begun, results["dims"]
-        where = (name, source, dims, protocol, cache_dir, jobs)
-        floor = _floor(*where) if chance else {}
+        seconds = time.perf_counter() - begun
+        floor: dict[str, float] = {}
+        if chance:
+            # What elects among active dimensions has the chance of as many of noise.
+            key = "active_dims" if METRICS[name].elects else "dims"
+            dims = {**results, **result}[key]
+            floor = _floor(name, source, dims, protocol, cache_dir, jobs)
         _add(results, name, {**result, "seconds": seconds}, floor)
     _require_any(results)
     results["seconds"] = time.perf_counter() - start
     return results
 
 
-def _floor(*where: Any) -> dict[str, float]:
+def _floor(name: str, source: Source, dims: int, *where: Any) -> dict[str, float]:
     """The chance floor; none where these images allow it by luck alone."""
+    if not dims:  # No dimension is active, and noise has none to elect either.
+        return {}
     try:
-        return chance_floor(*where)
+        return chance_floor(name, source, dims, *where)
     except UnavailableError:
         return {}
 
@@ -191,8 +197,9 @@ def score_arrays(
 
 def _num_repeats(codes: np.ndarray, factors: np.ndarray) -> int:
     """How many rows of codes [N, D] and factors [N, K] are a copy of an earlier row."""
-    rows = np.concatenate(
-        [codes.astype(np.float64), factors.astype(np.float64)], axis=1
+    # In C order, whatever that of the arrays: a row is read as one key.
+    rows = np.ascontiguousarray(
+        np.concatenate([codes.astype(np.float64), factors.astype(np.float64)], axis=1)
     )
     keys = rows.view(np.dtype((np.void, rows.shape[1] * 8)))[:, 0]
     return len(rows) - len(np.unique(keys))
