@@ -75,12 +75,15 @@ def claim(workdir: Path, config: Config, source: str, trains: bool = True) -> No
     """
     path = workdir / CONFIG_FILE
     if path.exists() and any((workdir / "checkpoints").glob("[0-9]*")):
-        written = json.loads(path.read_text(encoding="utf-8"))
+        written = _read(path)
         _require_same(workdir, written, config, source)
         if not trains:
             return
     record = {"config": config_lib.to_dict(config), "provenance": describe(source)}
-    write_json(path, record)
+    try:
+        write_json(path, record)
+    except OSError as error:
+        raise ConfigError(f"cannot write into {workdir}: {error}") from error
 
 
 def stored_config(workdir: Path) -> Config:
@@ -92,7 +95,18 @@ def stored_config(workdir: Path) -> Config:
     path = workdir / CONFIG_FILE
     if not path.exists():
         raise ConfigError(f"{workdir} holds no run: there is no {CONFIG_FILE} in it")
-    return config_lib.from_dict(json.loads(path.read_text(encoding="utf-8"))["config"])
+    return config_lib.from_dict(_read(path)["config"])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What `claim` has written, or a ConfigError where that is damaged."""
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))
+        return {key: written[key] for key in ("config", "provenance")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{path} cannot be read ({error}): restore it, or choose another --workdir"
+        ) from error
 
 
 def write_json(path: Path, value: Any) -> None:

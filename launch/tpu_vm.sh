@@ -100,8 +100,8 @@ choose_workdir() {
   workdir=${bucket:+gs://${bucket%/}/$name}
   for argument in ${arguments[@]+"${arguments[@]}"}; do
     case $argument in
-      --workdir=gs://*) workdir=${argument#*=} ;;
-      --workdir*)
+      --workdir=gs://* | -workdir=gs://*) workdir=${argument#*=} ;;
+      --workdir* | -workdir*)
         fail "'$argument' would be lost with the slice; give" \
           "--workdir=gs://BUCKET/PATH, or --bucket=BUCKET alone" ;;
     esac

@@ -65,6 +65,21 @@ def test_a_call_that_failed_at_once_leaves_the_way_free(tmp_path):
     assert provenance.stored_config(tmp_path) == tiny.config()
 
 
+@pytest.mark.parametrize("text", ['{"config": {', "{}", "[]"])
+def test_a_damaged_record_gets_one_sentence(trained, text):
+    (trained / "config.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"config\.json cannot be read"):
+        provenance.stored_config(trained)
+    with pytest.raises(ConfigError, match=r"config\.json cannot be read"):
+        provenance.claim(trained, tiny.config(), "rendered")
+
+
+def test_a_place_that_cannot_be_written_gets_one_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="cannot write into"):
+        provenance.claim(tmp_path / "file" / "run", tiny.config(), "rendered")
+
+
 def test_json_is_written_whole(tmp_path):
     path = tmp_path / "deep" / "file.json"
     provenance.write_json(path, {"a": [1, 2]})

@@ -46,6 +46,7 @@ def test_a_missing_gcloud_is_told(world):
         ("create", SLICE, ["--type=''"]),
         ("run", OFFER[:-1], ["--bucket=BUCKET is needed"]),
         ("run", [*OFFER, "--", "--workdir=runs/x"], ["runs/x", "lost"]),
+        ("run", [*OFFER, "--", "-workdir=runs/x"], ["runs/x", "lost"]),
         ("run", [*OFFER, "--config=x.py"], ["'--config=x.py'", "follows a '--'"]),
     ],
 )

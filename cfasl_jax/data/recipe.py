@@ -17,6 +17,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 from cfasl_jax.data.dataset import Labels
@@ -126,6 +127,7 @@ def reading(path: Path | str) -> Iterator[None]:
         TypeError,
         EOFError,
         RuntimeError,
+        Image.DecompressionBombError,
         lzma.LZMAError,
         tarfile.TarError,
         zipfile.BadZipFile,
