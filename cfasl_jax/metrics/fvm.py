@@ -29,6 +29,10 @@ def fvm(
     dimension twice; a constant has no active dimension and scores 0; of a rotation,
     often no dimension is still while a factor is fixed, and the score falls.
 
+    The interval is over the votes, for the global variance as drawn. Under `official`,
+    which takes that from 100 images, another draw moves the score by more than the
+    interval says: compare seeds.
+
     Args:
         encode: int factors [n, K] -> codes [n, D] on the complete grid, or a source of
             `cfasl_jax.metrics.sampling`, such as Table(codes, factors).

@@ -33,6 +33,10 @@ def m_fvm(
     dimensions, a constant included, the score is 0. Each dimension twice makes ties
     between copies and scores as their order decides; a rotation scores less.
 
+    The interval is over the votes, for the global variance as drawn. Under `official`,
+    which takes that from 100 images, another draw moves the score by more than the
+    interval says: compare seeds.
+
     Args:
         encode: int factors [n, K] -> codes [n, D] on the complete grid, or a source of
             `cfasl_jax.metrics.sampling`, such as Table(codes, factors).
