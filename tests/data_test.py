@@ -61,7 +61,7 @@ def test_rendered_twins_are_what_auto_falls_back_to():
     np.testing.assert_array_equal(images[0, 2], images[1, 1])
 
 
-@pytest.mark.parametrize("name", ["cars3d", "smallnorb", "celeba"])
+@pytest.mark.parametrize("name", sets.PAGES)
 @pytest.mark.parametrize("source", ["auto", "files"])
 def test_what_is_not_there_says_what_to_do(name, source, tmp_path):
     with pytest.raises(ConfigError) as caught:

@@ -21,8 +21,8 @@ def load(name: str, options: Data) -> Dataset:
         name: an entry of `config.DATASETS`.
         options: the fields data.* of a configuration. Source "auto" takes the files
             that data.path names, else a prepared copy, else one of TensorFlow
-            Datasets, else the rendered twin; "files", "tfds" and "rendered" are
-            strict.
+            Datasets, else, unless data.dir is given, the rendered twin; "files",
+            "tfds" and "rendered" are strict.
 
     Raises:
         ConfigError: where the name is unknown, or the data cannot be had; one sentence
@@ -59,7 +59,8 @@ def _best(name: str, options: Data) -> str:
         return "files"
     if name in tfds_source.BUILDERS and tfds_source.is_prepared(name, options.dir):
         return "tfds"
-    return "rendered" if name in twins.NAMES else "files"
+    # Whoever names a place for real data must not get rendered ones for a wrong path.
+    return "rendered" if name in twins.NAMES and not options.dir else "files"
 
 
 def _copy(name: str, options: Data) -> Copy:
