@@ -91,8 +91,6 @@ def _losses_at(workdir: Path, step: int) -> dict[str, list[float]]:
     A run that was killed has logged steps past its newest checkpoint. Where the log
     does not reach it, or was lost, there are none.
     """
-    if not (workdir / record.METRICS_FILE).exists():
-        return {}
     steps, terms = record.read(workdir)
     if step not in steps:
         return {}

@@ -70,8 +70,7 @@ def test_a_rare_value_gives_a_finite_score_or_none():
         codes = factors + rng.normal(size=(900, 2))
         try:
             got = explicitness(codes, factors.astype(int), TINY, rng, jobs=1)
-        except UnavailableError as error:
-            outcomes.add(str(error).split(" ")[-2])
+        except UnavailableError:
             continue
         ends = got["intervals"]["explicitness"]
         outcomes.add(bool(np.isfinite([got["explicitness"], *ends]).all()))

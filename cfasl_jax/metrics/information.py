@@ -18,7 +18,7 @@ def bin_codes(codes: np.ndarray, bins: int) -> np.ndarray:
     """
     chex.assert_rank(codes, 2)
     binned = np.zeros(codes.shape, np.int64)
-    room = bins * np.spacing(np.abs(codes).max(axis=0).astype(codes.dtype))
+    room = bins * np.spacing(np.abs(codes).max(axis=0))
     for d in np.flatnonzero(np.ptp(codes, axis=0) > room):
         edges = np.histogram_bin_edges(codes[:, d], bins)
         binned[:, d] = np.searchsorted(edges[1:-1], codes[:, d], side="right")

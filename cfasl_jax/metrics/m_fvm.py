@@ -63,18 +63,31 @@ def m_fvm(
     scale = global_scale(source, protocol, rng)
     scores: dict[str, float] = {}
     intervals: dict[str, list[float] | None] = {}
-    notes = ["m_fvm_k is the share among its own votes, as published"]
-    notes += ["no held-out vote repeats a training vote"]
+    warnings = []
     for k in ks:
         if scale.num_active == k:
-            notes += [
+            warnings += [
                 f"exactly {k} active dimensions: m_fvm_{k} is 1 whatever they hold"
             ]
         names = (f"m_fvm_{k}", f"m_fvm_{k}_held_out")
         both = _shares(source, k, scale, protocol, rng)
         for name, (value, ends) in zip(names, both, strict=True):
             scores[name], intervals[name] = value, ends
-    return record(protocol, rng, scale.num_active, scores, intervals, tuple(notes))
+    return record(
+        protocol,
+        rng,
+        scale.num_active,
+        scores,
+        intervals,
+        _NOTES,
+        tuple(warnings),
+    )
+
+
+_NOTES = (
+    "m_fvm_k is the share among its own votes, as published",
+    "no held-out vote repeats a training vote",
+)
 
 
 def _shares(

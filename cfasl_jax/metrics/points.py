@@ -161,8 +161,12 @@ def record(
     scores: Mapping[str, float],
     intervals: Mapping[str, list[float] | None],
     notes: tuple[str, ...] = (),
+    warnings: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """The result of a metric: its scores by name, and what they depend on."""
+    """The result of a metric: its scores by name, and what they depend on.
+
+    Warnings are the notes that hold for these codes, not for all under the protocol.
+    """
     sequence: Any = rng.bit_generator.seed_seq
     return {
         **{name: float(value) for name, value in scores.items()},
@@ -171,7 +175,8 @@ def record(
         "protocol": protocol.label,
         "seed": getattr(sequence, "entropy", None),
         "active_dims": active_dims,
-        "notes": list(notes),
+        "notes": [*notes, *warnings],
+        "warnings": list(warnings),
     }
 
 

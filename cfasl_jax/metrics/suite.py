@@ -56,7 +56,7 @@ def score(
         "metrics": metric name -> {"active_dims", "notes", "seconds"; for DCI also
         "importance"}; "unavailable": metric name -> the reason; "protocol",
         "protocol_fields", "codes", "seed", "sizes", "dims", "active_dims", "notes",
-        "seconds".
+        "warnings" (of all notes, those that hold for these codes only), "seconds".
 
     Raises:
         ValueError: for an unknown name, a bad source, or if no metric can be computed.
@@ -78,8 +78,8 @@ def score(
         floor: dict[str, float] = {}
         if chance:
             # What elects among active dimensions has the chance of as many of noise.
-            key = "active_dims" if METRICS[name].elects else "dims"
-            dims = {**results, **result}[key]
+            elects = METRICS[name].elects
+            dims = result["active_dims"] if elects else results["dims"]
             floor = _floor(name, source, dims, protocol, cache_dir, jobs)
         _add(results, name, {**result, "seconds": seconds}, floor)
     _require_any(results)
@@ -124,6 +124,7 @@ def _empty(
             codes if mean_codes is None else mean_codes, protocol.prune_std
         ),
         "notes": notes,
+        "warnings": [],
     }
 
 
@@ -133,6 +134,7 @@ def _add(
     """Enters the result of one metric into the record."""
     details = ("active_dims", "notes", "seconds", "importance")
     results["metrics"][name] = {key: result[key] for key in details if key in result}
+    results["warnings"] += result["warnings"]
     for key in result["scores"]:
         results["scores"][key] = {
             "value": result[key],
@@ -188,10 +190,12 @@ def score_arrays(
     results["codes"] = "as given"
     repeats = _num_repeats(np.asarray(codes), np.asarray(factors))
     if repeats:
-        results["notes"].append(
+        warning = (
             f"{repeats} rows repeat another row exactly: "
             "training and test points may hold the same values"
         )
+        results["notes"].append(warning)
+        results["warnings"].append(warning)
     return results
 
 

@@ -18,7 +18,7 @@ def format_scores(results: Mapping[str, Any]) -> str:
         )
     for name, reason in results["unavailable"].items():
         lines.append(f"{name}: not computed, {reason}")
-    lines += [f"note: {note}" for note in _warnings(results)]
+    lines += [f"note: {note}" for note in results["warnings"]]
     lines.append(
         f"protocol {results['protocol']}, codes {results['codes']}, "
         f"seed {results['seed']}, {results['active_dims']} of {results['dims']} "
@@ -37,13 +37,6 @@ def format_summary(summary: Mapping[str, Mapping[str, Any]]) -> str:
             f"{entry['runs']:4}  {_number(entry['chance']):>7}"
         )
     return "\n".join(lines)
-
-
-def _warnings(results: Mapping[str, Any]) -> list[str]:
-    """The notes on these codes, without those that hold for all under the protocol."""
-    notes = [*results["notes"]]
-    notes += [note for entry in results["metrics"].values() for note in entry["notes"]]
-    return [n for n in notes if n.startswith("exactly ") or "rows repeat" in n]
 
 
 def _number(value: float | None) -> str:
