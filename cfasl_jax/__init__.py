@@ -3,6 +3,6 @@
 `load(workdir)` gives a trained model as plain functions.
 """
 
-from cfasl_jax.model import Model, load
+from cfasl_jax.run.model import Model, load
 
 __all__ = ["Model", "load"]

@@ -12,7 +12,8 @@ from ml_collections.config_flags import config_flags
 
 from cfasl_jax import config as config_lib
 from cfasl_jax import workdirs
-from cfasl_jax.config import MODES, Config, ConfigError, require_choice
+from cfasl_jax.config import MODES, Config
+from cfasl_jax.errors import ConfigError, require_choice
 
 _OVERRIDE = re.compile(r"--?config\.([\w.]+)(=|$)")
 

@@ -7,8 +7,9 @@ import sys
 import traceback
 from pathlib import Path
 
-from cfasl_jax import analyze, command_line, data, evaluate, provenance, workdirs
-from cfasl_jax.config import ConfigError
+from cfasl_jax import command_line, data, workdirs
+from cfasl_jax.errors import ConfigError
+from cfasl_jax.run import analyze, evaluate, provenance
 from cfasl_jax.training import devices, loop
 
 # What the shell reports after a process ended on SIGTERM: 128 + 15.

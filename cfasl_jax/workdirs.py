@@ -23,7 +23,7 @@ from pathlib import Path
 
 import fsspec
 
-from cfasl_jax.config import ConfigError
+from cfasl_jax.errors import ConfigError
 
 # A process that is killed loses what it wrote since the last copy.
 INTERVAL_SECONDS = 30.0

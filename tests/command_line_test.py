@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cfasl_jax import command_line
-from cfasl_jax.config import ConfigError
+from cfasl_jax.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent
 CONFIG = str(ROOT / "configs" / "dsprites.py")

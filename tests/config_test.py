@@ -7,7 +7,7 @@ import pytest
 
 from cfasl_jax import config as config_lib
 from cfasl_jax import data, metrics
-from cfasl_jax.config import ConfigError
+from cfasl_jax.errors import ConfigError
 from cfasl_jax.fidelity import Fidelity
 from configs import default
 

@@ -8,18 +8,16 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "cfasl_jax"
 
 LEVELS = [
-    {"types", "fidelity"},
+    {"types", "errors", "fidelity"},
     {"settings"},
     {"config", "lie_group"},
     {"data", "models", "metrics", "report"},
     {"codebook"},
     {"losses"},
     {"objectives"},
-    {"training", "provenance", "workdirs"},
-    {"model"},
-    {"encoding", "factor_source"},
-    {"evaluate", "probes", "export"},
-    {"analyze", "benchmark", "command_line"},
+    {"training", "workdirs"},
+    {"run"},
+    {"evaluate", "benchmark", "command_line"},
     {"main"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}

@@ -12,9 +12,10 @@ import pytest
 import tiny
 from fsspec.implementations.memory import MemoryFileSystem
 
-from cfasl_jax import data, main, objectives, provenance, workdirs
+from cfasl_jax import data, main, objectives, workdirs
 from cfasl_jax.command_line import Command
-from cfasl_jax.config import ConfigError
+from cfasl_jax.errors import ConfigError
+from cfasl_jax.run import provenance
 from cfasl_jax.training import loop
 
 MARK = "_CHECKPOINT_METADATA"

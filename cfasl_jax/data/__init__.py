@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cfasl_jax.config import ConfigError, require_choice
 from cfasl_jax.data import custom, folders, prepared, sets, tfds_source, twins
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.data.prepared import Copy
 from cfasl_jax.data.recipe import DataFileError, Recipe, likelihood_of, read
 from cfasl_jax.data.residency import hold
+from cfasl_jax.errors import ConfigError, require_choice
 from cfasl_jax.settings import Data
 from cfasl_jax.types import Likelihood
 

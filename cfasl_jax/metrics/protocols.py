@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Literal
 
-from cfasl_jax.config import near_miss
+from cfasl_jax.errors import near_miss
 
 
 @dataclasses.dataclass(frozen=True)

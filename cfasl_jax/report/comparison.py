@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from cfasl_jax.config import ConfigError, flatten
+from cfasl_jax.config import flatten
+from cfasl_jax.errors import ConfigError
 from cfasl_jax.report import charts, names, tables
 from cfasl_jax.report.arrays import LossCurves
 from cfasl_jax.report.html import details, document, figure, symbols, table, text

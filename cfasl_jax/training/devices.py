@@ -19,8 +19,8 @@ import optax
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from cfasl_jax.config import ConfigError
 from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.errors import ConfigError
 from cfasl_jax.objectives import Hyper, Objective
 from cfasl_jax.training import step as step_lib
 from cfasl_jax.training.state import TrainState

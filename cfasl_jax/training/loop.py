@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from cfasl_jax import objectives
-from cfasl_jax.config import Config, ConfigError
+from cfasl_jax.config import Config
 from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.errors import ConfigError
 from cfasl_jax.objectives import Objective
 from cfasl_jax.training import devices, stream
 from cfasl_jax.training import state as state_lib

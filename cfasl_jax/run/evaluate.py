@@ -1,0 +1,180 @@
+"""Scores of a run: its images are encoded once each, and all metrics read the codes."""
+
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cfasl_jax import metrics
+from cfasl_jax.config import Config
+from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.losses import elbo
+from cfasl_jax.objectives import Objective
+from cfasl_jax.run import provenance
+from cfasl_jax.run.codes import Codes
+from cfasl_jax.run.factors import NoScoresError, factor_source
+from cfasl_jax.run.model import Model, models
+from cfasl_jax.training import record
+from cfasl_jax.types import Params, Posterior
+
+RESULTS_FILE = "results.json"
+
+# Images on which KL and active dimensions are measured.
+_SAMPLE = 2_048
+# How many of them are reconstructed, which costs as much as a step of training.
+_RECONSTRUCTED = 256
+
+# A latent is active where its mean KL from the prior exceeds this, in nats.
+ACTIVE_KL = 0.01
+
+
+def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
+    """Score all runs of a working directory and write its results.json.
+
+    Args:
+        config: of the run; config.eval.protocol names the protocol.
+        dataset: that the run was trained on.
+        workdir: holds a checkpoint.
+
+    Returns:
+        What is written: provenance, step, losses, reconstruction and KL of each run,
+        "left_out", sentences on what the data do not allow, and, where they have
+        factors, "scores" by name with their mean, standard deviation, interval, chance
+        floor and values by run, and "runs" with each run's full record.
+    """
+    start = time.perf_counter()
+    trained = models(config, dataset, workdir)
+    step = trained[0].step
+    results: dict[str, Any] = {
+        "provenance": provenance.describe(dataset.source),
+        "dataset": dataset.name,
+        "seeds": list(config.seeds),
+        "step": step,
+        "losses": _losses_at(workdir, step),
+        "model": [],
+    }
+    runs, left_out = [], []
+    for model in trained:
+        codes = Codes(model, dataset)
+        results["model"].append(describe_codes(model, dataset, codes))
+        try:
+            scores, sentences = _score(codes, dataset, config, model.seed)
+        except NoScoresError as error:
+            scores, sentences = None, [str(error)]
+        runs += [scores] if scores else []
+        left_out += [text for text in sentences if text not in left_out]
+    if runs:
+        results |= summarise(runs)
+    results["left_out"] = left_out
+    for sentence in left_out:
+        print(sentence)
+    results["durations"] = {"evaluation": time.perf_counter() - start}
+    provenance.write_json(workdir / RESULTS_FILE, results)
+    return results
+
+
+def _losses_at(workdir: Path, step: int) -> dict[str, list[float]]:
+    """Each term's logged value of every run at the checkpoint's step.
+
+    A run that was killed has logged steps past its newest checkpoint. Where the log
+    does not reach it, or was lost, there are none.
+    """
+    steps, terms = record.read(workdir)
+    if step not in steps:
+        return {}
+    column = int(np.flatnonzero(steps == step)[-1])
+    return {name: values[:, column].tolist() for name, values in terms.items()}
+
+
+def sample_indices(dataset: Dataset, count: int, seed: int = 0) -> np.ndarray:
+    """Distinct random images, int64 [n]; fewer where the data set is smaller."""
+    rng = np.random.default_rng(seed)
+    count = min(count, dataset.num_images)
+    return rng.choice(dataset.num_images, count, replace=False)
+
+
+def describe_codes(model: Model, dataset: Dataset, codes: Codes) -> dict[str, Any]:
+    """Reconstruction loss, KL by dimension and active dimensions, on random images."""
+    indices = sample_indices(dataset, _SAMPLE)
+    few = jnp.asarray(indices[:_RECONSTRUCTED], jnp.int32)
+    posterior = jax.tree.map(jnp.asarray, codes.posterior(indices))
+    loss, kl = _losses(model.objective, model.params, dataset, few, posterior)
+    return {
+        "reconstruction": float(loss),
+        "kl": float(kl.sum()),
+        "kl_per_dimension": kl.tolist(),
+        "active_dimensions": int((kl > ACTIVE_KL).sum()),
+    }
+
+
+# One program: dispatched one by one, these operations take seconds to compile.
+@partial(jax.jit, static_argnums=0)
+def _losses(
+    objective: Objective,
+    params: Params,
+    dataset: Dataset,
+    indices: jax.Array,
+    posterior: Posterior,
+) -> tuple[jax.Array, jax.Array]:
+    """Mean reconstruction loss and mean KL by dimension, [D].
+
+    Args:
+        objective: what was trained.
+        params: of one run.
+        dataset: of the images.
+        indices: int32 [n], the images to reconstruct.
+        posterior: [m, D] each, of images of which the first n are those at indices.
+    """
+    logits = objective.decode(params, posterior.mu[: len(indices)])
+    loss = elbo.reconstruction(logits, dataset.pixels(indices), objective.likelihood)
+    return loss.mean(), elbo.kl_per_dimension(*posterior).mean(0)
+
+
+def _score(
+    codes: Codes, dataset: Dataset, config: Config, seed: int
+) -> tuple[dict[str, Any], list[str]]:
+    """One run's scores by the configured protocol, and what is left out of them.
+
+    Raises:
+        NoScoresError: where the data set's factors allow no metric.
+    """
+    protocol = metrics.get_protocol(config.eval.protocol)
+    read = codes.mean if protocol.codes == "mean" else codes.sample
+    source, left_out = factor_source(read, dataset)
+    indices = np.random.default_rng(0).integers(0, dataset.num_images, 10_000)
+    print(f"scoring seed {seed} by the protocol {protocol.name}", file=sys.stderr)
+    try:
+        scores = metrics.score(
+            source,
+            source.sizes,
+            protocol,
+            seed=seed,
+            metrics=config.eval.metrics or None,
+            mean_codes=codes.mean(indices),
+        )
+    except ValueError as error:
+        raise NoScoresError(f"no disentanglement scores: {error}") from error
+    print(metrics.format_scores(scores))
+    for name, reason in scores["unavailable"].items():
+        left_out.append(f"{name} is not computed: {reason}")
+    return scores, left_out
+
+
+def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Scores of several runs as one: mean, spread, interval, floor and each value."""
+    summary = metrics.aggregate(runs)
+    for name, entry in summary.items():
+        entries = [run["scores"].get(name) for run in runs]
+        entry["values"] = [e and e["value"] for e in entries]
+        # Of a single run, the bootstrap says how far its score can be trusted.
+        if len(runs) == 1:
+            entry["interval"] = entries[0]["interval"]
+    if len(runs) > 1:
+        print(metrics.format_summary(summary))
+    return {"protocol": runs[0]["protocol"], "scores": summary, "runs": list(runs)}

@@ -1,0 +1,258 @@
+"""`data.load`: which source is taken, and how images are held."""
+
+import dataclasses
+
+import cars3d_test
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import smallnorb_test
+
+from cfasl_jax import config as config_lib
+from cfasl_jax import data
+from cfasl_jax.data import cars3d, prepared, residency, sets, smallnorb, tfds_source
+from cfasl_jax.data.dataset import Labels
+from cfasl_jax.errors import ConfigError
+from cfasl_jax.settings import Data
+from configs import default
+
+OPTIONS = Data(
+    source="auto",
+    dir="",
+    path="",
+    convention="paper",
+    likelihood="auto",
+    residency="auto",
+)
+
+
+def options(**changes):
+    return dataclasses.replace(OPTIONS, **{k: str(v) for k, v in changes.items()})
+
+
+@pytest.fixture(autouse=True)
+def empty_default(monkeypatch, tmp_path):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "default"))
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """A user's file, black and white, with a table of factors: (path, images)."""
+    images = np.random.default_rng(0).integers(0, 2, (9, 64, 64), np.uint8)
+    factors = np.array([[k % 4, k // 5] for k in range(9)])
+    np.savez(tmp_path / "mine.npz", images=images, factors=factors)
+    return tmp_path / "mine.npz", 255 * images[..., None]
+
+
+@pytest.fixture
+def copy(mine, tmp_path):
+    """The same as a prepared copy: its folder."""
+    return sets.prepare("custom", str(tmp_path / "sets"), "paper", mine[0]).folder
+
+
+def test_rendered_twins_are_what_auto_falls_back_to():
+    dataset = data.load("dsprites", OPTIONS)
+    assert (dataset.source, dataset.streamed) == ("rendered", False)
+    assert dataset.factor_names == dataset.grid.names
+    assert dataset.labels is None
+    images = dataset.host_images(np.array([[0, 0, 2], [9, 2, 7]]))
+    assert images.shape == (2, 3, 64, 64, 1)
+    np.testing.assert_array_equal(images[0, 2], images[1, 1])
+
+
+@pytest.mark.parametrize("name", sets.PAGES)
+@pytest.mark.parametrize("source", ["auto", "files"])
+def test_what_is_not_there_says_what_to_do(name, source, tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        data.load(name, options(source=source, dir=tmp_path))
+    message = str(caught.value)
+    assert f"python -m cfasl_jax.data prepare {name}" in message
+    assert f"--dir={tmp_path}" in message
+    assert sets.PAGES[name] in message
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "message"),
+    [
+        ("cars3d", "rendered", "only dsprites and shapes3d can"),
+        ("cars3d", "tfds", "TensorFlow Datasets has no 'cars3d'"),
+        ("smallnorb", "tfds", "prepare smallnorb' and set data.source=files"),
+        ("celeba", "tfds", "tfds build celeb_a"),
+        ("dsprites", "files", "prepare dsprites"),
+        ("custom", "auto", "needs data.path"),
+        ("custom", "tfds", "TensorFlow Datasets has no 'custom'"),
+        ("custm", "auto", "did you mean 'custom'"),
+    ],
+)
+def test_sources_are_strict(name, source, message):
+    with pytest.raises(ConfigError, match=message):
+        data.load(name, options(source=source))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"source": "fils"}, r"unknown data\.source 'fils'.*'files'"),
+        ({"convention": "papr"}, r"unknown data\.convention 'papr'.*'paper'"),
+        ({"likelihood": "gauss"}, r"unknown data\.likelihood 'gauss'"),
+        ({"residency": "stream"}, r"unknown data\.residency 'stream'.*'streamed'"),
+        ({"source": "rendered", "path": "a.npz"}, r"data\.path=a\.npz needs"),
+    ],
+)
+def test_wrong_options_are_named(changes, message):
+    fields = default.get_config().to_dict()
+    fields["data"] |= changes
+    with pytest.raises(ConfigError, match=message):
+        config_lib.from_dict(fields)
+
+
+def test_auto_prefers_a_prepared_copy_then_tfds(monkeypatch, copy, tmp_path):
+    monkeypatch.setattr(tfds_source, "is_prepared", lambda name, data_dir: True)
+    assert data._best("dsprites", OPTIONS) == "tfds"
+    copy.rename(tmp_path / "sets" / "dsprites")
+    assert data._best("dsprites", options(dir=tmp_path / "sets")) == "files"
+
+
+@pytest.mark.parametrize("kind", ["file", "copy", "dir"])
+def test_a_users_images(mine, copy, kind, tmp_path):
+    path, images = mine
+    where = {
+        "file": {"path": path},
+        "copy": {"path": copy},
+        "dir": {"dir": copy.parent},
+    }
+    dataset = data.load("custom", options(**where[kind]))
+    assert dataset.source == "files"
+    assert dataset.likelihood == "bernoulli"
+    assert dataset.grid is None
+    assert dataset.factor_names == ("factor_0", "factor_1")
+    assert dataset.labels.factors.shape == (9, 2)
+    assert dataset.image_shape == (64, 64, 1)
+    indices = np.array([3, 0, 8])
+    np.testing.assert_array_equal(dataset.images(jnp.asarray(indices)), images[indices])
+    np.testing.assert_array_equal(dataset.host_images(indices), images[indices])
+
+
+def test_the_likelihood_can_be_chosen(mine, copy):
+    for path in (mine[0], copy):
+        chosen = options(path=path, likelihood="gaussian")
+        assert data.load("custom", chosen).likelihood == "gaussian"
+
+
+def test_a_copy_of_another_data_set_is_refused(copy):
+    with pytest.raises(ConfigError, match="holds a copy of custom, not of dsprites"):
+        data.load("dsprites", options(path=copy))
+
+
+def test_a_damaged_copy_is_one_sentence(copy):
+    (copy / prepared.IMAGES).write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"images\.npy is missing or damaged"):
+        data.load("custom", options(path=copy))
+
+
+def test_streamed_and_resident_images_are_the_same(mine, copy):
+    _, images = mine
+    resident, streamed = (
+        data.load("custom", options(path=copy, residency=kind))
+        for kind in ("resident", "streamed")
+    )
+    assert (resident.streamed, streamed.streamed) == (False, True)
+    assert jax.tree.leaves(streamed) == []
+    assert streamed.image_shape == (64, 64, 1)
+    indices = jnp.asarray([[4, 4, 1], [0, 7, 8]])
+    look_up = jax.jit(jax.vmap(lambda dataset, i: dataset.pixels(i), in_axes=(None, 0)))
+    in_steps = jax.jit(
+        lambda dataset, i: jax.lax.map(lambda row: dataset.images(row), i)
+    )
+    for dataset in (resident, streamed):
+        expected = images[np.asarray(indices)]
+        np.testing.assert_allclose(look_up(dataset, indices), expected / 255.0)
+        np.testing.assert_array_equal(in_steps(dataset, indices), expected)
+        np.testing.assert_array_equal(dataset.host_images(indices), expected)
+
+
+def test_streamed_images_reach_several_devices(mine, copy):
+    streamed = data.load("custom", options(path=copy, residency="streamed"))
+    indices = np.arange(8).reshape(4, 2)
+    images = jax.pmap(lambda i: streamed.images(i))(indices)
+    np.testing.assert_array_equal(images, mine[1][indices])
+
+
+def test_equal_streamed_sets_share_a_program(copy):
+    traces = []
+
+    @jax.jit
+    def look_up(dataset):
+        traces.append(0)
+        return dataset.images(jnp.arange(2))
+
+    for _ in range(2):
+        dataset = data.load("custom", options(path=copy, residency="streamed"))
+        look_up(dataclasses.replace(dataset, labels=None))
+    assert len(traces) == 1
+
+
+def test_what_does_not_fit_is_streamed(monkeypatch, mine, copy):
+    size = mine[1].nbytes
+    for budget, streamed in ((size + 1, False), (size, True)):
+        monkeypatch.setattr(residency, "budget", lambda budget=budget: budget)
+        assert data.load("custom", options(path=copy)).streamed == streamed
+    assert not data.load("custom", options(path=copy, residency="resident")).streamed
+    with pytest.raises(ConfigError, match=r"too large for the device .* prepare"):
+        data.load("custom", options(path=mine[0]))
+
+
+def test_streaming_needs_a_copy(mine):
+    with pytest.raises(ConfigError, match=r"data\.residency=streamed .* prepare"):
+        data.load("custom", options(path=mine[0], residency="streamed"))
+
+
+def test_the_budget_is_a_share_of_the_devices_memory(monkeypatch):
+    class Device:
+        def memory_stats(self):
+            return {"bytes_limit": 1000}
+
+    monkeypatch.setattr(jax, "local_devices", lambda: [Device()])
+    assert residency.budget() == 500
+    monkeypatch.setattr(Device, "memory_stats", lambda self: None)
+    assert 0 < residency.budget() < 2**50
+
+
+def test_cars3d_is_prepared_once_from_the_archive_in_the_folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(cars3d.recipe, "__defaults__", (cars3d_test.LAYOUT,))
+    monkeypatch.setattr(cars3d, "LAYOUT", cars3d_test.LAYOUT)
+    (tmp_path / "cars3d").mkdir()
+    archive = tmp_path / "cars3d" / cars3d.ARCHIVE.name
+    cars3d_test.write_archive(archive, cars3d_test.contents())
+    dataset = data.load("cars3d", options(dir=tmp_path))
+    assert dataset.grid is not None
+    assert dataset.factor_names == ("elevation", "azimuth", "object")
+    archive.unlink()
+    again = data.load("cars3d", options(dir=tmp_path, source="files"))
+    np.testing.assert_array_equal(again.store, dataset.store)
+
+
+def test_both_conventions_of_smallnorb_lie_side_by_side(monkeypatch, tmp_path):
+    for name in ("paper", "full"):
+        convention = smallnorb_test.small(name)
+        monkeypatch.setitem(smallnorb.CONVENTIONS, name, convention)
+    smallnorb_test.write(tmp_path / "smallnorb", "full")
+    paper, full = (
+        data.load("smallnorb", options(dir=tmp_path, convention=name))
+        for name in ("paper", "full")
+    )
+    assert prepared.exists(tmp_path / "smallnorb-full")
+    assert paper.grid is None
+    assert paper.factor_names == ("instance", "elevation", "azimuth", "lighting")
+    assert full.labels is None
+    assert full.grid.names[-1] == "camera"
+    assert paper.num_images * 4 == full.num_images
+
+
+def test_labels_must_fit_their_names():
+    factors = np.zeros((3, 2), np.int32)
+    with pytest.raises(ValueError, match="1 names need 1 sizes"):
+        Labels(("a",), (2,), factors)
+    with pytest.raises(ValueError, match="outside the sizes"):
+        Labels(("a", "b"), (2, 2), factors + 2)

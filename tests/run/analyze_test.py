@@ -1,0 +1,249 @@
+"""What the report is drawn from: the right arrays, with whatever factors there are."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+import scipy.linalg
+import tiny
+
+from cfasl_jax.data.dataset import Labels
+from cfasl_jax.report.figures import left_out
+from cfasl_jax.run import analyze, probes
+from cfasl_jax.run.codes import Codes
+from cfasl_jax.run.model import Model, Symmetry
+
+RESULTS = {"protocol": "fast", "runs": [{"metrics": {"dci": {"importance": [[1.0]]}}}]}
+DATA = tiny.dataset()
+LABELS = Labels(
+    ("shape", "one", "hue"),
+    (3, 1, 2),
+    np.stack([np.arange(20) % 3, np.zeros(20, int), np.arange(20) // 10], axis=1),
+)
+
+
+def model_of(cfasl=True):
+    objective = tiny.objective(cfasl=cfasl)
+    params = objective.init(jax.random.key(0), DATA.image_shape)
+    return Model(objective, params, seed=4, step=0)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return model_of()
+
+
+@pytest.fixture(scope="module")
+def whole(model):
+    results = {"protocol": "fast"}
+    return analyze.analysis(model, DATA, results, run=0)
+
+
+def pixels(model, z):
+    """decode, without the tiles and the rounding that the report goes through."""
+    return 255 * np.asarray(model.decode(np.asarray(z, np.float32)))
+
+
+def images(indices):
+    return np.asarray(DATA.images(np.asarray(indices, np.int32)))
+
+
+def test_everything_is_there_where_the_factors_are_a_grid(whole):
+    assert whole.label == "seed 4"
+    assert whole.lacking == {}
+    assert [step.factor for step in whole.factor_steps] == ["x", "y"]
+    assert whole.codes.factors.shape == (20, 2)
+    assert whole.factor_maps.importance is None
+    assert left_out(whole) == {}
+
+
+def test_labels_give_scatter_and_maps_but_nothing_that_needs_a_grid(model):
+    dataset = dataclasses.replace(DATA, grid=None, labels=LABELS)
+    # As scored: a factor of one value alone is left out.
+    importance = np.eye(3)[:, :2].tolist()
+    results = RESULTS | {"runs": [{"metrics": {"dci": {"importance": importance}}}]}
+    part = analyze.analysis(model, dataset, results, run=0)
+    assert part.factor_steps == ()
+    assert part.equivariance is None
+    assert part.codebook is not None
+    assert list(part.codes.factor_names) == ["shape", "hue"]
+    np.testing.assert_array_equal(part.factor_maps.importance, importance)
+    assert part.factor_maps.factor_names == ("shape", "hue")
+    assert list(part.lacking) == ["grid"]
+    assert "no full grid" in part.lacking["grid"]
+    # Codes and factors belong to the same images.
+    order = np.argsort(part.codes.latents[:, 0])
+    mu = np.asarray(model.encode(images(np.arange(20))).mu)
+    known = np.argsort(mu[:, 0])
+    np.testing.assert_array_equal(
+        part.codes.factors[order], LABELS.factors[known][:, [0, 2]]
+    )
+
+
+def test_without_factors_or_codebook_figures_are_left_out_for_a_reason():
+    dataset = dataclasses.replace(DATA, grid=None)
+    part = analyze.analysis(model_of(cfasl=False), dataset, {}, run=0)
+    assert part.codes is None
+    assert part.factor_maps is None
+    assert part.composition is None
+    reasons = left_out(part)
+    assert set(reasons) == {
+        "A baseline has no symmetry codebook.",
+        "The data set has no ground-truth factors.",
+    }
+    assert "Composite symmetry" in reasons["A baseline has no symmetry codebook."]
+    assert reasons["The data set has no ground-truth factors."] == [
+        "Latent space",
+        "Code against factor",
+    ]
+
+
+def test_all_runs_are_drawn_the_best_first():
+    seeds = {"seeds": [1, 2, 3, 4]}
+    scores = {"scores": {"mig": {"values": [0.1, 0.4, 0.3, 0.2]}}}
+    assert analyze.drawn_runs(seeds | scores) == [1, 3, 0, 2]
+    assert analyze.drawn_runs(seeds) == [0, 1, 2, 3]
+    many = {"seeds": list(range(40)), "scores": {"mig": {"values": [0.0] * 39 + [1]}}}
+    assert analyze.drawn_runs(many)[0] == 39
+    assert len(analyze.drawn_runs(many)) == 12
+
+
+def test_tiles_do_not_change_what_is_looked_up_or_decoded(model):
+    indices = np.arange(150) % 20
+    np.testing.assert_array_equal(probes.lookup(DATA, indices), images(indices))
+    z = np.random.default_rng(0).normal(size=(2, 75, 3))
+    shown = probes.decode(model, z)
+    assert shown.shape == (2, 75, tiny.SIDE, tiny.SIDE, 1)
+    expected = pixels(model, z.reshape(150, 3)).reshape(shown.shape)
+    np.testing.assert_allclose(shown, expected, atol=0.51)
+
+
+def test_a_traversal_sets_one_dimension(model):
+    z = np.array([0.5, -1.0, 0.2], np.float32)
+    part = probes.traversals(model, z, np.ones(3), np.ones(3, bool))
+    moved = z.copy()
+    moved[1] = part.values[2]
+    np.testing.assert_allclose(
+        part.frames[1, 2], pixels(model, moved[None])[0], atol=0.51
+    )
+    np.testing.assert_allclose(part.values[[0, 4, 8]], [-2, 0, 2])
+
+
+def test_a_walk_exchanges_the_largest_kl_first(model):
+    x1, x2 = images([0, 1]), images([2, 3])
+    kl, active = np.array([1.0, 3.0, 2.0]), np.ones(3, bool)
+    part = probes.walk(model, x1, x2, kl, active)
+    z1, z2 = np.asarray(model.encode(x1).mu), np.asarray(model.encode(x2).mu)
+    mixed = np.stack([z1[:, 0], z2[:, 1], z2[:, 2]], axis=1)
+    assert part.dimensions.tolist() == [1, 2, 0]
+    np.testing.assert_allclose(part.frames[:, 2], pixels(model, mixed), atol=0.51)
+    np.testing.assert_allclose(part.frames[:, 3], pixels(model, z2), atol=0.51)
+
+
+def moved_by(z, generators):
+    """z expm(M), pair by pair, in float64."""
+    pairs = zip(np.asarray(z, float), np.asarray(generators, float), strict=True)
+    return np.stack([row @ scipy.linalg.expm(matrix) for row, matrix in pairs])
+
+
+def test_a_composition_ends_with_the_whole_symmetry(model):
+    x1, x2 = images([0, 1]), images([2, 3])
+    part = probes.composition(model, x1, x2)
+    M = np.asarray(model.symmetry(x1, x2).generator)
+    z1 = model.encode(x1).mu
+    end = pixels(model, moved_by(z1, M))
+    np.testing.assert_allclose(part.composed, end, atol=0.52)
+    np.testing.assert_allclose(
+        part.path[:, 4], pixels(model, moved_by(z1, M / 2)), atol=0.52
+    )
+
+
+def test_sections_are_added_one_by_one(model):
+    x1, x2 = images([0, 1]), images([2, 3])
+    part = probes.section_steps(model, x1, x2)
+    _, switch, attention = map(np.asarray, model.symmetry(x1, x2))
+    M = np.einsum(
+        "ps,psl,slij->pij",
+        switch[:, :2],
+        attention[:, :2],
+        np.asarray(model.generators())[:2],
+    )
+    expected = pixels(model, moved_by(model.encode(x1).mu, M))
+    np.testing.assert_allclose(part.frames[:, 2], expected, atol=0.52)
+
+
+def test_stepping_applies_each_symmetry_once_or_all_in_a_chain(model):
+    step = probes.factor_steps(model, DATA, DATA.grid, np.array([2, 1]))[1]
+    assert step.values.tolist() == [0, 1, 2, 3, 4]
+    indices = DATA.grid.indices(np.stack([np.full(5, 2), np.arange(5)], axis=1))
+    x = images(indices)
+    np.testing.assert_array_equal(step.originals, x)
+    z = np.asarray(model.encode(x).mu)
+    M = np.asarray(model.symmetry(x[:-1], x[1:]).generator)
+    np.testing.assert_allclose(
+        step.one_shot[1:], pixels(model, moved_by(z[:-1], M)), atol=0.52
+    )
+    chain = z[:1]
+    for generator in M[:3]:
+        chain = moved_by(chain, generator[None])
+    np.testing.assert_allclose(step.chained[3], pixels(model, chain)[0], atol=0.52)
+
+
+def test_long_factors_are_stepped_over_their_whole_range(model):
+    grid = dataclasses.replace(DATA.grid, names=("t",), sizes=(20,))
+    (step,) = probes.factor_steps(model, DATA, grid, np.array([0]))
+    assert step.values[0] == 0
+    assert step.values[-1] == 19
+    assert len(step.values) == 10
+
+
+def test_sections_are_compared_element_by_element(model):
+    A = np.asarray(model.generators(), float)
+    S, L = A.shape[:2]
+    z = np.asarray(Codes(model, DATA).mean(np.arange(6)), float)
+    delta = np.array(
+        [[z - z @ scipy.linalg.expm(A[s, k]) for k in range(L)] for s in range(S)]
+    )
+    for s in range(S):
+        for t in range(S):
+            norms, cosines = [], []
+            for k in range(L):
+                for m in range(L):
+                    difference = A[s, k] @ A[t, m] - A[t, m] @ A[s, k]
+                    norms.append(np.sqrt((difference**2).sum()))
+                    for b in range(6):
+                        u, v = delta[s, k, b], delta[t, m, b]
+                        cos = u @ v / np.sqrt((u @ u) * (v @ v))
+                        cosines.append(abs(cos))
+            got = probes.commutator_norms(model.generators())[s, t]
+            np.testing.assert_allclose(got, np.mean(norms), rtol=1e-4, atol=1e-6)
+            got = probes.section_cosines(model.generators(), z.astype(np.float32))
+            np.testing.assert_allclose(got[s, t], np.mean(cosines), rtol=1e-3)
+
+
+@dataclasses.dataclass(frozen=True)
+class Doubling:
+    """A model that takes every symmetry for z -> 2 z."""
+
+    model: Model
+
+    def encode(self, x):
+        return self.model.encode(x)
+
+    def symmetry(self, x1, x2):
+        del x2
+        M = np.tile(np.log(2) * np.eye(3, dtype=np.float32), (len(x1), 1, 1))
+        return Symmetry(M, np.ones((len(x1), 3)), np.ones((len(x1), 3, 2)) / 2)
+
+
+def test_equivariance_compares_with_doing_nothing(model):
+    part = probes.equivariance(Doubling(model), DATA, DATA.grid, pairs=2000)
+    assert part.factor_names == ("x", "y")
+    z = np.asarray(model.encode(images(np.arange(20))).mu).reshape(4, 5, 3)
+    # All pairs that differ in y alone, which the drawn ones are a sample of.
+    first, second = np.nonzero(~np.eye(5, dtype=bool))
+    misses = 2 * z[:, first] - z[:, second]
+    apart = z[:, first] - z[:, second]
+    np.testing.assert_allclose(part.errors[1], np.mean(misses**2), rtol=0.05)
+    np.testing.assert_allclose(part.distances[1], np.mean(apart**2), rtol=0.05)

@@ -1,0 +1,206 @@
+"""Scores of arrays from elsewhere, and codes that are encoded once each."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from cfasl_jax import evaluate, metrics, objectives
+from cfasl_jax.data.dataset import Labels
+from cfasl_jax.metrics import suite
+from cfasl_jax.metrics.points import UnavailableError
+from cfasl_jax.run.codes import Codes
+from cfasl_jax.run.model import Model, section_generators
+from cfasl_jax.training import loop
+from cfasl_jax.training.checkpoints import Checkpoints
+
+
+@pytest.fixture
+def arrays(tmp_path):
+    """Codes equal to the factors of a small full grid, as files."""
+    sizes = (4, 5, 3)
+    factors = np.indices(sizes).reshape(3, -1).T
+    factors = np.tile(factors, (60, 1))
+    rng = np.random.default_rng(0)
+    codes = factors + 0.01 * rng.normal(size=factors.shape)
+    np.save(tmp_path / "codes.npy", codes)
+    np.save(tmp_path / "factors.npy", factors)
+    return tmp_path
+
+
+def run(folder, *arguments):
+    return evaluate.main(
+        [
+            "evaluate",
+            f"--codes={folder / 'codes.npy'}",
+            f"--factors={folder / 'factors.npy'}",
+            *arguments,
+        ]
+    )
+
+
+def test_foreign_codes_are_scored(arrays, capsys, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(arrays / "cache"))
+    output = arrays / "scores.json"
+    code = run(arrays, "--protocol=fast", "--metrics=mig,sap", f"--output={output}")
+    assert code == 0
+    assert "mig" in capsys.readouterr().out
+    scores = json.loads(output.read_text())["scores"]
+    assert set(scores) == {"mig", "sap"}
+    assert scores["mig"]["value"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("codes", np.full((3600, 3), np.nan), "NaN"),
+        ("codes", np.zeros((10, 3)), "10"),
+        ("factors", np.zeros((3600, 3)), "integers"),
+        ("factors", np.zeros((3600, 3), int), "value"),
+    ],
+)
+def test_bad_arrays_get_one_sentence_and_code_2(arrays, capsys, name, array, message):
+    np.save(arrays / f"{name}.npy", array)
+    assert run(arrays, "--protocol=fast", "--metrics=mig") == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_missing_file_and_unknown_protocol(arrays, capsys):
+    assert run(arrays, "--protocol=dlb") == 2
+    assert "did you mean 'dlib'" in capsys.readouterr().err
+    (arrays / "codes.npy").unlink()
+    assert run(arrays) == 2
+    assert "no file of codes" in capsys.readouterr().err
+
+
+def test_codes_are_those_of_the_encoder_whatever_the_order():
+    dataset, objective = tiny.dataset(), tiny.objective()
+    params = objective.init(jax.random.key(0), dataset.image_shape)
+    model = Model(objective, params, seed=4, step=0)
+    indices = np.array([7, 3, 7, 19])
+    expected = model.encode(dataset.images(indices))
+    codes = Codes(model, dataset)
+    np.testing.assert_allclose(codes.mean(indices), expected.mu, atol=1e-6)
+    np.testing.assert_allclose(
+        codes.posterior(indices).logvar, expected.logvar, atol=1e-6
+    )
+    z = codes.sample(indices)
+    np.testing.assert_array_equal(z[0], z[2])
+    again = Codes(model, dataset)
+    np.testing.assert_array_equal(again.sample(indices[::-1]), z[::-1])
+    eps = (z - expected.mu) / np.exp(expected.logvar / 2)
+    assert np.abs(eps).max() < 5
+    assert np.abs(eps).min() > 1e-4
+
+
+def test_section_generator_is_what_elements_share_with_either_sign():
+    rng = np.random.default_rng(0)
+    common = rng.normal(size=(2, 4, 4)).astype(np.float32)
+    signs = np.array([[1, 1, -1], [-1, -1, -1]], np.float32)
+    elements = signs[:, :, None, None] * common[:, None]
+    got = section_generators(elements)
+    np.testing.assert_allclose(np.abs(got), np.abs(common), rtol=1e-4)
+    np.testing.assert_allclose(got[0], common[0], rtol=1e-4)
+    np.testing.assert_allclose(got[1], -common[1], rtol=1e-4)
+
+
+def test_losses_are_those_of_the_checkpoint_not_of_the_last_line(tmp_path):
+    lines = [{"step": s, "loss": [s / 2, s / 4]} for s in (2, 4, 6)]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "metrics.jsonl").write_text(text)
+    assert evaluate._losses_at(tmp_path, 4) == {"loss": [2.0, 1.0]}
+
+
+CONFIG = tiny.config(seeds=(1, 2), cfasl=False)
+FEW = dataclasses.replace(
+    metrics.get_protocol("fast"), mig_samples=20, mig_bins=4, bootstrap=10
+)
+
+
+@pytest.fixture
+def score(tmp_path, monkeypatch):
+    """Evaluates two untrained runs on a data set -> what results.json holds."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(objectives, "build", lambda *_: tiny.objective(cfasl=False))
+    monkeypatch.setattr(metrics, "get_protocol", lambda _: FEW)
+    state = loop.initial_state(CONFIG, tiny.objective(cfasl=False), tiny.dataset())
+    with Checkpoints(tmp_path, keep=1) as checkpoints:
+        checkpoints.save(2, state.replace(step=state.step + 2))
+    (tmp_path / "metrics.jsonl").write_text('{"step": 2, "loss": [5.0, 6.0]}\n')
+
+    def run(dataset, *names):
+        chosen = dataclasses.replace(CONFIG.eval, metrics=names or ("mig",))
+        config = dataclasses.replace(CONFIG, eval=chosen)
+        results = evaluate.evaluate(config, dataset, tmp_path)
+        written = json.loads((tmp_path / "results.json").read_text())
+        assert json.loads(json.dumps(results)) == written
+        return written
+
+    return run
+
+
+def labelled(factors):
+    factors = np.asarray(factors, np.int32)
+    labels = Labels(tiny.GRID.names, tiny.GRID.sizes, factors)
+    return dataclasses.replace(tiny.dataset(), grid=None, labels=labels)
+
+
+def test_a_table_of_the_whole_grid_scores_as_the_grid(score):
+    grid = score(tiny.dataset())
+    factors = np.stack(np.unravel_index(np.arange(20), tiny.GRID.sizes), axis=1)
+    table = score(labelled(factors))
+    assert grid["left_out"] == []
+    assert "20 of the 20 combinations" in table["left_out"][0]
+    assert table["scores"]["mig"]["values"] == grid["scores"]["mig"]["values"]
+    assert len(table["runs"]) == 2
+    assert table["model"] == grid["model"]
+
+
+def test_what_holes_and_repeats_do_not_allow_is_named(score, capsys):
+    # Of images that share a value there are 5 or 10, and FVM wants more to draw from.
+    factors = np.stack([np.arange(20) % 4, np.arange(20) // 4 % 2], axis=1)
+    results = score(labelled(factors), "mig", "fvm")
+    assert set(results["scores"]) == {"mig"}
+    assert "8 of the 8 combinations" in results["left_out"][0]
+    assert results["left_out"][1].startswith("fvm is not computed: ")
+    assert len(results["left_out"]) == 2  # once, not once a run
+    assert results["left_out"][1] in capsys.readouterr().out
+    alone = score(labelled(factors), "fvm")
+    assert "scores" not in alone
+    assert "no metric can be computed" in alone["left_out"][-1]
+
+
+def test_a_score_without_a_chance_floor_is_still_a_score(score, monkeypatch):
+    def unlucky(*_):
+        raise UnavailableError("drew one value only")
+
+    monkeypatch.setattr(suite, "chance_floor", unlucky)
+    mig = score(tiny.dataset())["scores"]["mig"]
+    assert mig["chance"] is None
+    assert None not in mig["values"]
+
+
+def test_without_factors_the_model_is_described_all_the_same(score, capsys):
+    results = score(dataclasses.replace(tiny.dataset(), grid=None))
+    assert "scores" not in results
+    assert results["left_out"] == [
+        "tiny has no ground-truth factors: no disentanglement scores, only "
+        "reconstruction, KL and active dimensions"
+    ]
+    assert results["left_out"][0] in capsys.readouterr().out
+    assert [model["active_dimensions"] for model in results["model"]] == [3, 3]
+    assert results["losses"] == {"loss": [5.0, 6.0]}
+
+
+def test_a_streamed_data_set_is_scored_as_a_resident_one(score, tmp_path):
+    streamed = tiny.streamed(tmp_path / "images.npy")
+    expected, got = score(tiny.dataset()), score(streamed)
+    assert got["scores"]["mig"]["values"] == expected["scores"]["mig"]["values"]
+    np.testing.assert_allclose(
+        got["model"][0]["kl"], expected["model"][0]["kl"], rtol=1e-6
+    )

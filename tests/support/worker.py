@@ -1,0 +1,39 @@
+"""Trains the tests' small networks in a process of its own, to be killed or joined.
+
+    python tests/support/worker.py WORKDIR NUM_STEPS [IMAGES]
+
+The command line's own code runs, on a small data set; with IMAGES, a .npy file, that is
+streamed from there. With JAX_COORDINATOR_ADDRESS and its companions set, this is one of
+several processes.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
+
+import jax  # noqa: E402
+import tiny  # noqa: E402
+
+from cfasl_jax import command_line, data, main, objectives  # noqa: E402
+from cfasl_jax.training import devices  # noqa: E402
+
+
+def run(workdir, num_steps, images=None):
+    """The command with its arguments already read; its exit code."""
+    command_line.parse = lambda _: command_line.Command(
+        config=tiny.config(num_steps=int(num_steps)),
+        workdir=Path(workdir),
+        mode="train",
+        distributed=False,
+    )
+    # Made when asked for: processes join before anything else of JAX.
+    data.load = lambda *_: tiny.streamed(images) if images else tiny.dataset()
+    objectives.build = lambda *_: tiny.objective()
+    devices.use_compilation_cache = lambda: None  # the tests have chosen one
+    return main.main([])
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_num_cpu_devices", 1)
+    sys.exit(run(*sys.argv[1:]))

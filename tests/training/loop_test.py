@@ -1,0 +1,148 @@
+"""Whole runs: resumed, killed, stopped, gone wrong."""
+
+import signal
+import time
+
+import chex
+import jax
+import numpy as np
+import processes
+import pytest
+import tiny
+
+from cfasl_jax import objectives
+from cfasl_jax.errors import ConfigError
+from cfasl_jax.training import loop, record
+from cfasl_jax.training.checkpoints import Checkpoints
+
+
+@pytest.fixture(autouse=True)
+def tiny_networks(monkeypatch):
+    monkeypatch.setattr(objectives, "build", lambda *_: tiny.objective())
+
+
+def final_state(workdir, num_steps):
+    config = tiny.config(num_steps=num_steps)
+    return loop.restore(config, tiny.objective(), tiny.dataset(), workdir)
+
+
+def metrics(workdir):
+    return (workdir / record.METRICS_FILE).read_text()
+
+
+def test_train_writes_every_logged_step_and_keeps_few_checkpoints(tmp_path):
+    config = tiny.config(seeds=(1, 2), num_steps=13)
+    state = loop.train(config, tiny.dataset(), tmp_path)
+    np.testing.assert_array_equal(state.step, [13, 13])
+    steps, terms = record.read(tmp_path)
+    assert steps.tolist() == [2, 4, 6, 8, 10, 12, 13]
+    assert terms["loss"].shape == (2, 7)
+    assert terms["reconstruction"][:, -1].mean() < terms["reconstruction"][:, 0].mean()
+    kept = sorted(int(p.name) for p in (tmp_path / "checkpoints").iterdir())
+    assert kept == [12, 13]
+    assert sum(1 for _ in (tmp_path / "tensorboard").rglob("events*")) == 2
+    again = loop.train(config, tiny.dataset(), tmp_path)  # nothing left to do
+    chex.assert_trees_all_equal(again, state)
+
+
+def test_a_run_in_two_parts_is_the_run_in_one_bit_by_bit(tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    expected = loop.train(tiny.config(num_steps=12), tiny.dataset(), whole)
+    for num_steps in (4, 8, 12):
+        got = loop.train(tiny.config(num_steps=num_steps), tiny.dataset(), parts)
+    chex.assert_trees_all_equal(got, expected)
+    assert metrics(parts) == metrics(whole)
+
+
+def test_killed_at_random_moments_a_run_ends_bitwise_the_same(tmp_path, cache):
+    num_steps = 400
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    processes.finish(processes.start(whole, num_steps, cache))
+    rng = np.random.default_rng(0)
+    kills = 0
+    while kills < 3:
+        process = processes.start(killed, num_steps, cache)
+        before = processes.newest(killed)
+        while processes.newest(killed) == before and process.poll() is None:
+            time.sleep(0.01)
+        # Checkpoints are now being written every few milliseconds.
+        time.sleep(rng.uniform(0, 0.3))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.communicate()
+        if process.returncode == 0:
+            break
+    assert kills > 0
+    processes.finish(processes.start(killed, num_steps, cache))
+    chex.assert_trees_all_equal(
+        final_state(killed, num_steps), final_state(whole, num_steps)
+    )
+    assert metrics(killed) == metrics(whole)
+
+
+def test_sigterm_saves_and_the_next_call_goes_on(tmp_path, cache):
+    workdir = tmp_path / "run"
+    process = processes.start(workdir, 100_000, cache)
+    while not (workdir / record.METRICS_FILE).exists() or not metrics(workdir):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    errors = processes.ending(process, timeout=100)
+    assert process.returncode == 143, errors
+    stopped = processes.newest(workdir)
+    assert f"stopped at step {stopped}" in errors
+    assert int(metrics(workdir).splitlines()[-1].split(",")[0].split(":")[1]) == stopped
+
+
+def test_checkpoints_restore_onto_another_number_of_devices(tmp_path):
+    assert jax.device_count() == 4
+    state = loop.train(tiny.config(num_steps=4), tiny.dataset(), tmp_path)
+    with Checkpoints(tmp_path, keep=2) as checkpoints:
+        restored = checkpoints.restore(state)
+    for leaf, expected in zip(
+        jax.tree.leaves(restored), jax.tree.leaves(state), strict=True
+    ):
+        assert isinstance(leaf, np.ndarray)  # no device is named in it
+        np.testing.assert_array_equal(leaf, expected)
+
+
+def test_non_finite_loss_stops_and_keeps_the_last_checkpoint(tmp_path):
+    config = tiny.config(num_steps=40)
+    loop.train(tiny.config(num_steps=4), tiny.dataset(), tmp_path)
+    with Checkpoints(tmp_path, keep=2) as checkpoints:
+        state = checkpoints.restore(
+            loop.initial_state(config, tiny.objective(), tiny.dataset())
+        )
+        broken = jax.tree.map(lambda x: x.copy(), state)
+        broken.params["codebook"]["generators"][:] = np.nan
+        checkpoints.save(6, broken.replace(step=broken.step + 2))
+    with pytest.raises(loop.NonFiniteLossError, match=r"commutator.*step 7 \(seed 1\)"):
+        loop.train(config, tiny.dataset(), tmp_path)
+    assert processes.newest(tmp_path) == 6
+
+
+def test_the_first_bad_step_and_run_are_named():
+    terms = {"loss": np.ones((2, 4)), "kl": np.ones((2, 4))}
+    loop.require_finite(terms, 10, (7, 8))
+    terms["kl"][1, 2:] = np.inf
+    terms["loss"][1, 2:] = np.nan
+    with pytest.raises(
+        loop.NonFiniteLossError, match=r"^kl not finite at step 13 \(seed 8\).*11 to 14"
+    ):
+        loop.require_finite(terms, 10, (7, 8))
+
+
+def test_restoring_nothing_is_said_clearly(tmp_path):
+    with pytest.raises(ConfigError, match="holds no checkpoint yet: train first"):
+        final_state(tmp_path, 4)
+
+
+def test_half_a_line_of_metrics_is_forgotten(tmp_path):
+    path = tmp_path / record.METRICS_FILE
+    path.write_text('{"step": 2, "loss": [1.0]}\n{"step": 4, "loss": [2.0]}\n{"st')
+    with record.Record(tmp_path, (1,), first_step=2, num_steps=6) as log:
+        log.write(4, {"loss": np.array([3.0])})
+    steps, terms = record.read(tmp_path)
+    assert steps.tolist() == [2, 4]
+    assert terms["loss"].tolist() == [[1.0, 3.0]]
