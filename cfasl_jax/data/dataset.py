@@ -46,6 +46,36 @@ class Labels:
             raise ValueError(f"factor values outside the sizes {self.sizes}")
 
 
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """What a trained model needs to know of its data set; it is stored with the run.
+
+    Attributes:
+        name: "dsprites", "shapes3d", ...
+        source: where the images came from: "rendered", "files", "tfds".
+        num_images: N.
+        image_shape: (H, W, C).
+        likelihood: of a pixel, see `elbo.reconstruction`.
+        factor_names: of the ground-truth factors; empty where there are none.
+        factor_sizes: number of values of each factor.
+        full_grid: whether every combination of factor values occurs just once.
+    """
+
+    name: str
+    source: str
+    num_images: int
+    image_shape: tuple[int, int, int]
+    likelihood: Likelihood
+    factor_names: tuple[str, ...]
+    factor_sizes: tuple[int, ...]
+    full_grid: bool
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return self.image_shape[2]
+
+
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["store"],
@@ -96,6 +126,21 @@ class Dataset:
         """Names of the ground-truth factors; empty where there are none."""
         factors = self.grid or self.labels
         return factors.names if factors else ()
+
+    @property
+    def spec(self) -> Spec:
+        """What a model trained on this data set needs to know of it."""
+        factors = self.grid or self.labels
+        return Spec(
+            name=self.name,
+            source=self.source,
+            num_images=self.num_images,
+            image_shape=self.image_shape,
+            likelihood=self.likelihood,
+            factor_names=self.factor_names,
+            factor_sizes=tuple(int(size) for size in factors.sizes) if factors else (),
+            full_grid=self.grid is not None,
+        )
 
     @property
     def streamed(self) -> bool:
