@@ -117,7 +117,8 @@ def _validate_runs(config: Config) -> None:
 def _traced_fields(config: Config) -> list[str]:
     """Dotted names of the hyperparameters that may differ between runs."""
     paths, _ = jax.tree_util.tree_flatten_with_path(config.hyper)
-    return [".".join(key.name for key in path) for path, _ in paths]
+    names = [".".join(key.name for key in path) for path, _ in paths]
+    return [name for name in names if name != "num_steps"]  # of the whole program
 
 
 def _validate_data(config: Config) -> None:

@@ -258,10 +258,10 @@ def replaced(group: Any, name: str, value: Any) -> Any:
         AttributeError: where there is no such field.
     """
     first, _, rest = name.partition(".")
+    if first not in {field.name for field in dataclasses.fields(group)}:
+        raise AttributeError(first)
     if rest:
         value = replaced(getattr(group, first), rest, value)
-    elif first not in {field.name for field in dataclasses.fields(group)}:
-        raise AttributeError(first)
     return dataclasses.replace(group, **{first: value})
 
 

@@ -89,9 +89,10 @@ def test_whole_numbers_are_fine_where_numbers_are_wanted():
         ({"seeds": (1, 1)}, "none twice"),
         (
             {"seeds": (1, 1), "per_run": (("beta", (1.0, 1.0)),)},
-            "same seed and the same",
+            "have the same seed",
         ),
         ({"per_run": (("beta", (1.0, 2.0)),)}, "2 values of beta for 1 seeds"),
+        ({"per_run": (("num_steps", (1.0,)),)}, "unknown field in per_run 'num_steps'"),
         ({"per_run": (("hidden", (1.0,)),)}, "unknown field in per_run 'hidden'"),
         ({"per_run": (("weights.alpha", (-1.0,)),)}, "run 0: weights.alpha must be at"),
         ({"per_run": (("beta",),)}, r"per_run\[0\] must have 2 parts"),
