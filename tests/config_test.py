@@ -139,8 +139,11 @@ def test_default_names_every_switch():
 def test_names_agree_with_those_who_serve_them():
     assert set(config_lib.PROTOCOLS) == set(metrics.PROTOCOLS)
     assert tuple(metrics.METRICS) == config_lib.METRICS
-    assert set(config_lib.DATASETS) == set(data.sets.NAMES)
-    assert set(config_lib.CONVENTIONS) == set(data.smallnorb.CONVENTIONS)
+    assert config_lib.DATASETS == data.NAMES
+    assert config_lib.SOURCES == data.SOURCES
+    assert config_lib.CONVENTIONS == data.CONVENTIONS
+    assert config_lib.LIKELIHOODS == data.LIKELIHOODS
+    assert config_lib.RESIDENCIES == data.RESIDENCIES
     options = config_lib.from_dict(fields(data__source="rendered")).data
-    for name in data.twins.NAMES:
+    for name in ("dsprites", "shapes3d"):
         assert data.load(name, options).name == name

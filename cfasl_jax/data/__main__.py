@@ -11,8 +11,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from cfasl_jax.config import CONVENTIONS
-from cfasl_jax.data import folders, load, prepared, sets, tfds_source, twins
+from cfasl_jax.data import (
+    CONVENTIONS,
+    DATASETS,
+    NAMES,
+    entry_of,
+    load,
+    prepared,
+    preparing,
+    tfds,
+)
+from cfasl_jax.data.entry import Entry
 from cfasl_jax.data.inspection import describe, picture
 from cfasl_jax.errors import ConfigError, require_choice
 from cfasl_jax.settings import Data
@@ -47,15 +56,13 @@ def _run(arguments: list[str]) -> None:
     if options.command == "list":
         _list(options.dir)
         return
-    require_choice("data set", options.name, sets.NAMES)
+    entry = entry_of(options.name)
     require_choice("convention", options.convention, CONVENTIONS)
     if options.command == "prepare":
-        copy = sets.prepare(
-            options.name, options.dir, options.convention, options.source
-        )
+        copy = preparing.prepare(entry, options.dir, options.convention, options.source)
         print(f"{copy.folder}: {len(copy.images):,} images, whole and checked")
         return
-    _describe(options)
+    _describe(entry, options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,10 +78,8 @@ def _parser() -> argparse.ArgumentParser:
         "describe", help="what a data set holds; checks a prepared copy"
     )
     for command in (prepare, describe):
-        command.add_argument("name", metavar="NAME", help=", ".join(sets.NAMES))
-        command.add_argument(
-            "--convention", default="paper", help="of smallnorb: paper or full"
-        )
+        command.add_argument("name", metavar="NAME", help=", ".join(NAMES))
+        command.add_argument("--convention", default="paper", help=_convention_help())
     prepare.add_argument(
         "--from",
         dest="source",
@@ -94,42 +99,48 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _convention_help() -> str:
+    """Which data sets come in several versions, and their names."""
+    several = (entry for entry in DATASETS.values() if len(entry.versions) > 1)
+    return "; ".join(f"of {e.name}: {' or '.join(e.versions)}" for e in several)
+
+
 def _list(data_dir: str) -> None:
-    print(f"in {folders.root(data_dir)}:")
-    for name in sets.NAMES:
-        conventions = CONVENTIONS if name == "smallnorb" else ("paper",)
-        for convention in conventions:
-            shown = f"{name} ({convention})" if len(conventions) > 1 else name
-            print(f"{shown:<18} {_state(name, data_dir, convention)}")
+    print(f"in {prepared.root(data_dir)}:")
+    for entry in DATASETS.values():
+        several = len(entry.versions) > 1
+        for convention in entry.versions:
+            shown = f"{entry.name} ({convention})" if several else entry.name
+            print(f"{shown:<18} {_state(entry, data_dir, convention)}")
 
 
-def _state(name: str, data_dir: str, convention: str) -> str:
+def _state(entry: Entry, data_dir: str, convention: str) -> str:
     """What there is of a data set, in words."""
-    folder = folders.prepared(name, data_dir, convention)
+    folder = preparing.copy_folder(entry, data_dir, convention)
     if prepared.exists(folder):
         try:
             copy = prepared.open_copy(folder)
         except ValueError as error:
             return f"of no use: {error}"
         return f"prepared, {len(copy.images):,} images"
-    if name in tfds_source.BUILDERS and tfds_source.is_prepared(name, data_dir):
+    if entry.tfds and tfds.find(entry.tfds, data_dir):
         return "prepared by TensorFlow Datasets"
-    if name in twins.NAMES:
+    found = preparing.find(entry, data_dir, convention)
+    if found:
+        return f"files found: {found}"
+    if entry.twin:
         return "rendered on the device"
-    if name == "custom":
-        return "your own images"
-    found = sets.find(name, data_dir, convention)
-    return f"files found: {found}" if found else f"not here; from {sets.PAGES[name]}"
+    return f"not here; from {entry.page}" if entry.published else "your own images"
 
 
-def _describe(options: argparse.Namespace) -> None:
-    folder = folders.prepared(options.name, options.dir, options.convention)
+def _describe(entry: Entry, options: argparse.Namespace) -> None:
+    folder = preparing.copy_folder(entry, options.dir, options.convention)
     if prepared.exists(folder):
         copy = prepared.open_copy(folder)
         prepared.verify(copy)
         print(f"{folder}: whole and checked")
-        for entry in copy.manifest["files"]:
-            print(f"made of {entry['name']}, {entry['bytes']:,} bytes")
+        for file in copy.manifest["files"]:
+            print(f"made of {file['name']}, {file['bytes']:,} bytes")
     dataset = load(
         options.name,
         Data(

@@ -21,10 +21,10 @@ import numpy as np
 from PIL import Image
 
 from cfasl_jax.data import pictures
-from cfasl_jax.data.dataset import Labels
+from cfasl_jax.data.dataset import SIDE, Contents, Labels
+from cfasl_jax.data.entry import Entry, Version
 from cfasl_jax.data.grid import FactorGrid
 from cfasl_jax.data.recipe import (
-    SIDE,
     Block,
     DataFileError,
     Recipe,
@@ -81,7 +81,8 @@ def _of_folder(path: Path) -> Recipe:
             yield np.arange(start, start + len(images)), images
             start += len(images)
 
-    return Recipe("custom", len(files), channels, None, tuple(files), blocks)
+    contents = Contents("custom", len(files), channels, likelihood=None)
+    return Recipe(contents, tuple(files), blocks)
 
 
 def _of_arrays(path: Path) -> Recipe:
@@ -109,16 +110,8 @@ def _of_arrays(path: Path) -> Recipe:
                 yield places, scaled.reshape(len(block), SIDE, SIDE, -1)
 
     channels = 1 if len(shape) == 3 else shape[3]
-    return Recipe(
-        name="custom",
-        num_images=shape[0],
-        channels=channels,
-        likelihood=None,
-        files=(path,),
-        blocks=blocks,
-        grid=order.grid,
-        labels=order.labels,
-    )
+    contents = Contents("custom", shape[0], channels, None, order.grid, order.labels)
+    return Recipe(contents, (path,), blocks)
 
 
 def _require_images(path: Path, images: Any) -> None:
@@ -210,3 +203,7 @@ def _order(
         if len(np.unique(places)) == count:
             return _Order(grid, None, places)
     return _Order(None, Labels(kept, sizes, table), np.arange(count))
+
+
+# Only the files can tell what they hold.
+ENTRY = Entry("custom", page="", versions={"paper": Version(None, recipe)})

@@ -1,10 +1,11 @@
 """A data set in words, and as a sheet of its images."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image
 
-from cfasl_jax.data import pictures
-from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.data.dataset import SIDE, Dataset
 
 _COLUMNS = 10
 _ROWS_WITHOUT_FACTORS = 6
@@ -39,7 +40,7 @@ def picture(dataset: Dataset) -> Image.Image:
     if grid is None:
         shape = (_ROWS_WITHOUT_FACTORS, _COLUMNS)
         chosen = rng.integers(0, dataset.num_images, shape)
-        return pictures.sheet(list(dataset.host_images(chosen)))
+        return _sheet(list(dataset.host_images(chosen)))
     start = grid.sample(rng, 1)[0]
     rows = []
     for k, size in enumerate(grid.sizes):
@@ -47,4 +48,17 @@ def picture(dataset: Dataset) -> Image.Image:
         factors = np.tile(start, (len(values), 1))
         factors[:, k] = values
         rows.append(dataset.host_images(grid.indices(factors)))
-    return pictures.sheet(rows)
+    return _sheet(rows)
+
+
+def _sheet(rows: Sequence[np.ndarray]) -> Image.Image:
+    """Rows of images, each uint8 [n, 64, 64, C], as one picture with white gaps."""
+    gap = 4
+    width, height = max(map(len, rows)), len(rows)
+    step = SIDE + gap
+    canvas = Image.new("RGB", (width * step + gap, height * step + gap), "white")
+    for y, row in enumerate(rows):
+        for x, image in enumerate(row):
+            tile = Image.fromarray(np.squeeze(image)).convert("RGB")
+            canvas.paste(tile, (gap + x * step, gap + y * step))
+    return canvas

@@ -1,7 +1,7 @@
 """What every reader of a data set hands over: its contents, and blocks of its images.
 
-A recipe knows the factors and where its files lie; the images come in blocks of any
-order, so that a set larger than memory can be written straight to a mapped file.
+The images come in blocks of any order, so that a data set larger than memory can be
+written straight to a mapped file.
 """
 
 import dataclasses
@@ -20,11 +20,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from cfasl_jax.data.dataset import Labels
-from cfasl_jax.data.grid import FactorGrid
+from cfasl_jax.data.dataset import Contents
 from cfasl_jax.types import Likelihood
-
-SIDE = 64
 
 # (indices int [n], images uint8 [n, 64, 64, C])
 Block = tuple[np.ndarray, np.ndarray]
@@ -39,29 +36,14 @@ class Recipe:
     """How the files of a data set become one array.
 
     Attributes:
-        name: of the data set.
-        num_images: N.
-        channels: C.
-        likelihood: of a pixel; None: Bernoulli if all pixels are black or white.
+        contents: what the data set holds apart from its images.
         files: what is read, to be named in the manifest of a copy.
         blocks: starts a reading; together, the blocks hold every index once.
-        grid: the factors where they are a full grid; index as in `FactorGrid`.
-        labels: the factors where they are no full grid.
     """
 
-    name: str
-    num_images: int
-    channels: int
-    likelihood: Likelihood | None
+    contents: Contents
     files: tuple[Path, ...]
     blocks: Callable[[], Iterator[Block]]
-    grid: FactorGrid | None = None
-    labels: Labels | None = None
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """(N, 64, 64, C)."""
-        return (self.num_images, SIDE, SIDE, self.channels)
 
 
 def read(recipe: Recipe, out: np.ndarray | None = None) -> np.ndarray:
@@ -74,11 +56,12 @@ def read(recipe: Recipe, out: np.ndarray | None = None) -> np.ndarray:
     Raises:
         DataFileError: where an image is missing or comes twice.
     """
-    images = np.empty(recipe.shape, np.uint8) if out is None else out
-    seen = np.zeros(recipe.num_images, bool)
+    contents = recipe.contents
+    images = np.empty(contents.shape, np.uint8) if out is None else out
+    seen = np.zeros(contents.num_images, bool)
     with tqdm(
-        desc=f"reading {recipe.name}",
-        total=recipe.num_images,
+        desc=f"reading {contents.name}",
+        total=contents.num_images,
         unit="image",
         unit_scale=True,
         disable=not sys.stderr.isatty(),
@@ -88,10 +71,10 @@ def read(recipe: Recipe, out: np.ndarray | None = None) -> np.ndarray:
             seen[indices] = True
             progress.update(len(indices))
     if not seen.all():
-        kind = "images" if recipe.grid is None else "combinations"
+        kind = "images" if contents.grid is None else "combinations of factors"
         raise DataFileError(
-            f"{np.sum(~seen)} of {recipe.num_images} {kind} missing in "
-            f"{described(recipe.files)}: as many come twice"
+            f"{np.sum(~seen)} of {contents.num_images} {kind} are missing in "
+            f"{described(recipe.files)}"
         )
     return images
 
@@ -101,10 +84,10 @@ def described(files: tuple[Path, ...]) -> str:
     return str(files[0] if len(files) == 1 else files[0].parent)
 
 
-def likelihood_of(recipe: Recipe, images: np.ndarray) -> Likelihood:
-    """A recipe's likelihood, by looking at the images where it does not say."""
-    if recipe.likelihood is not None:
-        return recipe.likelihood
+def likelihood_of(contents: Contents, images: np.ndarray) -> Likelihood:
+    """The likelihood of a pixel, read off the images where `contents` does not say."""
+    if contents.likelihood is not None:
+        return contents.likelihood
     step = 4096
     binary = all(
         np.isin(images[start : start + step], (0, 255)).all()

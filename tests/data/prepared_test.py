@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from cfasl_jax.data import __main__ as command
-from cfasl_jax.data import prepared, recipe, sets
+from cfasl_jax.data import prepared, preparing, recipe
 from cfasl_jax.data.recipe import DataFileError
 
 COUNT = 6
@@ -55,10 +55,10 @@ def test_a_copy_holds_all_that_was_read(copy, tmp_path):
     _, images = source(tmp_path)
     np.testing.assert_array_equal(opened.images, images)
     assert isinstance(opened.images, np.memmap)
-    assert opened.grid is None
-    assert opened.labels.sizes == (3, 2)
-    assert opened.labels.factors.tolist()[2] == [1, 1]
-    assert opened.likelihood == "gaussian"
+    assert opened.contents.grid is None
+    assert opened.contents.labels.sizes == (3, 2)
+    assert opened.contents.labels.factors.tolist()[2] == [1, 1]
+    assert opened.contents.likelihood == "gaussian"
     assert opened.manifest["files"][0]["name"] == "mine.npz"
     assert leftovers(copy.parent) == ["custom"]
 
@@ -68,13 +68,13 @@ def test_a_full_grid_needs_no_table(tmp_path):
     path, images = source(tmp_path, factors=factors)
     assert prepare(path, tmp_path) == 0
     opened = prepared.open_copy(tmp_path / "custom")
-    assert opened.grid.sizes == (3, 2)
+    assert opened.contents.grid.sizes == (3, 2)
     np.testing.assert_array_equal(opened.images[1], images[3])
     assert not (tmp_path / "custom" / prepared.FACTORS).exists()
 
 
 def test_a_second_call_keeps_a_sound_copy(copy, tmp_path, monkeypatch):
-    monkeypatch.setattr(sets, "from_files", None)  # it must not be read again
+    monkeypatch.setattr(preparing, "from_files", None)  # it must not be read again
     assert prepare(tmp_path / "mine.npz", copy.parent) == 0
 
 

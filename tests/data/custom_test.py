@@ -45,11 +45,11 @@ def error(path):
 def test_images_alone(tmp_path, suffix, channels):
     stored = images(channels=channels)
     recipe = custom.recipe(save(tmp_path, suffix, images=stored))
-    assert (recipe.grid, recipe.labels) == (None, None)
-    assert recipe.shape == (12, 64, 64, channels or 1)
+    assert (recipe.contents.grid, recipe.contents.labels) == (None, None)
+    assert recipe.contents.shape == (12, 64, 64, channels or 1)
     loaded = read(recipe)
-    np.testing.assert_array_equal(loaded, stored.reshape(recipe.shape))
-    assert likelihood_of(recipe, loaded) == "gaussian"
+    np.testing.assert_array_equal(loaded, stored.reshape(recipe.contents.shape))
+    assert likelihood_of(recipe.contents, loaded) == "gaussian"
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -66,7 +66,7 @@ def test_black_and_white_is_bernoulli(tmp_path, dtype):
     recipe = custom.recipe(save(tmp_path, ".npz", images=stored))
     loaded = read(recipe)
     np.testing.assert_array_equal(loaded, 255 * stored.astype(np.uint8))
-    assert likelihood_of(recipe, loaded) == "bernoulli"
+    assert likelihood_of(recipe.contents, loaded) == "bernoulli"
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])
@@ -84,8 +84,8 @@ def test_a_full_grid_in_any_order_is_put_in_grid_order(tmp_path, suffix):
             factor_names=np.array(["size", "nothing", "hue"]),
         )
     )
-    assert recipe.grid.names == ("size", "hue")
-    assert recipe.grid.sizes == (3, 2)
+    assert recipe.contents.grid.names == ("size", "hue")
+    assert recipe.contents.grid.sizes == (3, 2)
     loaded = read(recipe)
     for size, hue in itertools.product(range(3), range(2)):
         wanted = (sorted(values[0])[size], 5, sorted(values[2])[hue])
@@ -104,21 +104,21 @@ def test_what_is_no_full_grid_is_a_table(tmp_path, kind):
     factors = grid[rows[kind]]
     stored = images(len(factors))
     recipe = custom.recipe(save(tmp_path, ".npz", images=stored, factors=factors))
-    assert recipe.grid is None
-    assert recipe.labels.names == ("factor_0", "factor_1")
-    assert recipe.labels.sizes == (3, 2)
+    assert recipe.contents.grid is None
+    assert recipe.contents.labels.names == ("factor_0", "factor_1")
+    assert recipe.contents.labels.sizes == (3, 2)
     np.testing.assert_array_equal(read(recipe), stored)
     numbers = {1: 0, 5: 1, 6: 2}, {0: 0, 2: 1}
     expected = [[numbers[0][a], numbers[1][b]] for a, b in factors]
-    np.testing.assert_array_equal(recipe.labels.factors, expected)
-    assert recipe.labels.factors.dtype == np.int32
+    np.testing.assert_array_equal(recipe.contents.labels.factors, expected)
+    assert recipe.contents.labels.factors.dtype == np.int32
 
 
 def test_factors_without_variation_are_none(tmp_path):
     factors = np.full((12, 2), 3)
     path = save(tmp_path, ".npz", images=images(), factors=factors)
     recipe = custom.recipe(path)
-    assert (recipe.grid, recipe.labels) == (None, None)
+    assert (recipe.contents.grid, recipe.contents.labels) == (None, None)
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])
