@@ -1,5 +1,6 @@
 """Data sets by name: `DATASETS` lists them, `load` opens one."""
 
+import dataclasses
 from pathlib import Path
 from typing import get_args
 
@@ -12,6 +13,7 @@ from cfasl_jax.data import (
     dsprites,
     prepared,
     preparing,
+    remote,
     shapes3d,
     smallnorb,
     storage,
@@ -20,7 +22,14 @@ from cfasl_jax.data import (
 from cfasl_jax.data.dataset import Contents, Dataset, Spec
 from cfasl_jax.data.entry import Entry
 from cfasl_jax.data.prepared import Copy
-from cfasl_jax.data.recipe import DataFileError, Recipe, likelihood_of, read
+from cfasl_jax.data.recipe import (
+    DataFileError,
+    Recipe,
+    likelihood_of,
+    read,
+    require_plain,
+)
+from cfasl_jax.data.remote import is_url
 from cfasl_jax.data.storage import RESIDENCIES as RESIDENCIES
 from cfasl_jax.errors import ConfigError, require_choice
 from cfasl_jax.settings import Data
@@ -61,7 +70,8 @@ def load(name: str, options: Data) -> Dataset:
         options: the fields data.* of a configuration. Source "auto" takes the files
             that data.path names, else a prepared copy, else one of TensorFlow
             Datasets, else, unless data.dir is given, the rendered twin; "files",
-            "tfds" and "rendered" are strict.
+            "tfds" and "rendered" are strict. Where data.dir or data.path is a URL, the
+            prepared copy there is fetched to this host's disk first.
 
     Raises:
         ConfigError: where the name is unknown, or the data cannot be had; one sentence
@@ -70,6 +80,8 @@ def load(name: str, options: Data) -> Dataset:
     entry = entry_of(name)
     source = resolve_source(entry, options)
     try:
+        if source == "files":
+            options = _on_this_host(entry, options)
         if source == "rendered":
             return _twin(entry)
         if source == "tfds":
@@ -104,17 +116,76 @@ def spec_of(name: str, options: Data) -> Spec:
     return contents.spec(resolve_source(entry, options), likelihood)
 
 
+def require(name: str, options: Data) -> str:
+    """Make sure, without opening the images, that `load` would find a data set.
+
+    Args:
+        name: one of NAMES.
+        options: as for `load`.
+
+    Returns:
+        Where its images would come from, in words.
+
+    Raises:
+        ConfigError: as for `load`.
+    """
+    entry = entry_of(name)
+    source = resolve_source(entry, options)
+    url = url_of(entry, options) if source == "files" else ""
+    try:
+        if source == "rendered":
+            _require_twin(entry)
+            return "rendered on the device"
+        if source == "tfds":
+            return f"copy of TensorFlow Datasets in {_tfds_folder(entry, options)}"
+        if url:
+            manifest = remote.manifest(url)
+            if manifest is None:
+                raise DataFileError(_how_to_get(entry, options, url))
+            _require_copy_of(entry, manifest["name"], url)
+            return f"prepared copy at {url}"
+        if options.path and not prepared.exists(_path(options)):
+            require_plain(_path(options))
+            return f"files in {_path(options)}"
+        place = _find_copy(entry, options)
+        return f"prepared copy in {place}" if place else "files of its authors"
+    except ConfigError:
+        raise
+    except (ValueError, OSError) as error:
+        raise ConfigError(str(error)) from error
+
+
 def resolve_source(entry: Entry, options: Data) -> str:
     """data.source, with what "auto" means here; only names of files are looked at."""
     if options.source != "auto":
         return options.source
-    folder = preparing.copy_folder(entry, options.dir, options.convention)
-    if options.path or prepared.exists(folder):
+    if options.path or is_url(options.dir):
+        return "files"
+    if prepared.exists(preparing.copy_folder(entry, options.dir, options.convention)):
         return "files"
     if entry.tfds and tfds.find(entry.tfds, options.dir):
         return "tfds"
     # Whoever names a place for real data must not get rendered ones for a wrong path.
     return "rendered" if entry.twin and not options.dir else "files"
+
+
+def url_of(entry: Entry, options: Data) -> str:
+    """Of the prepared copy that the options name, where that is not on this host."""
+    if is_url(options.path):
+        return options.path
+    if is_url(options.dir) and not options.path:
+        return f"{options.dir.rstrip('/')}/{entry.folder_name(options.convention)}"
+    return ""
+
+
+def _on_this_host(entry: Entry, options: Data) -> Data:
+    """The options, with a copy at a URL replaced by what is fetched from there."""
+    url = url_of(entry, options)
+    if not url:
+        return dataclasses.replace(options, dir="") if is_url(options.dir) else options
+    if remote.manifest(url) is None:
+        raise DataFileError(_how_to_get(entry, options, url))
+    return dataclasses.replace(options, dir="", path=str(remote.fetch(url).folder))
 
 
 def _path(options: Data) -> Path:
@@ -132,20 +203,24 @@ def _own_recipe(entry: Entry, options: Data) -> Recipe:
     return entry.version(options.convention).from_files(_path(options))
 
 
-def _twin(entry: Entry) -> Dataset:
+def _require_twin(entry: Entry) -> None:
     if entry.twin is None:
         twins = " and ".join(other.name for other in DATASETS.values() if other.twin)
         raise ConfigError(
             f"{entry.name} cannot be rendered, only {twins} can: use another "
             "data.source"
         )
+
+
+def _twin(entry: Entry) -> Dataset:
+    _require_twin(entry)
+    assert entry.twin is not None
     return entry.twin()
 
 
-def _tfds_recipe(entry: Entry, options: Data) -> Recipe:
-    """The recipe of a copy of TensorFlow Datasets that is there."""
-    from_tfds = entry.version(options.convention).from_tfds
-    if entry.tfds is None or from_tfds is None:
+def _tfds_folder(entry: Entry, options: Data) -> Path:
+    """Of a copy of TensorFlow Datasets that is there."""
+    if entry.tfds is None:
         others = ", ".join(other.name for other in DATASETS.values() if other.tfds)
         raise ConfigError(
             f"data.source=tfds is for {others}, not for {entry.name}: use another "
@@ -159,40 +234,63 @@ def _tfds_recipe(entry: Entry, options: Data) -> Recipe:
             f"cfasl_jax.data prepare {entry.name}' and set data.source=files, or with "
             f"'tfds build {entry.tfds}', which needs TensorFlow"
         )
+    return folder
+
+
+def _tfds_recipe(entry: Entry, options: Data) -> Recipe:
+    folder = _tfds_folder(entry, options)
+    from_tfds = entry.version(options.convention).from_tfds
+    assert from_tfds is not None
     return from_tfds(folder)
 
 
 def _copy(entry: Entry, options: Data) -> Copy:
     """The prepared copy, made now where the files that it needs are there."""
-    folder = preparing.copy_folder(entry, options.dir, options.convention)
-    if options.path and prepared.exists(_path(options)):
-        folder = _path(options)
-    elif options.path:
+    if options.path and not prepared.exists(_path(options)):
         return preparing.prepare(entry, options.dir, options.convention, _path(options))
-    if not prepared.exists(folder):
-        if preparing.find(entry, options.dir, options.convention) is not None:
-            return preparing.prepare(entry, options.dir, options.convention)
-        raise DataFileError(_how_to_get(entry, options, folder))
+    folder = _find_copy(entry, options)
+    if folder is None:
+        return preparing.prepare(entry, options.dir, options.convention)
     copy = prepared.open_copy(folder)
-    if copy.contents.name != entry.name:
-        raise DataFileError(
-            f"{copy.folder} holds a copy of {copy.contents.name}, not of {entry.name}"
-        )
+    _require_copy_of(entry, copy.contents.name, folder)
     return copy
 
 
-def _how_to_get(entry: Entry, options: Data, folder: Path) -> str:
-    """A sentence for whoever lacks a copy."""
-    if not entry.published:
+def _find_copy(entry: Entry, options: Data) -> Path | None:
+    """The folder of the prepared copy; None where it can be made of files found there.
+
+    Raises:
+        DataFileError: where there are no such files either.
+    """
+    if options.path:
+        return _path(options)
+    folder = preparing.copy_folder(entry, options.dir, options.convention)
+    if prepared.exists(folder):
+        return folder
+    if preparing.find(entry, options.dir, options.convention) is None:
+        raise DataFileError(_how_to_get(entry, options, folder))
+    return None
+
+
+def _require_copy_of(entry: Entry, name: str, place: Path | str) -> None:
+    if name != entry.name:
+        raise DataFileError(f"{place} holds a copy of {name}, not of {entry.name}")
+
+
+def _how_to_get(entry: Entry, options: Data, place: Path | str) -> str:
+    """A sentence for whoever lacks a copy at a place, a folder or a URL."""
+    if not entry.published and not is_url(str(place)):
         return (
             f"the data set {entry.name} needs data.path: an .npz or .h5 file with "
             "'images', a folder of pictures, or a prepared copy of either"
         )
     extra = f" --convention={options.convention}" if len(entry.versions) > 1 else ""
+    extra += " --from=FILE_OR_FOLDER" if not entry.published else ""
     extra += f" --dir={options.dir}" if options.dir else ""
+    page = f"; its files are at {entry.page}" if entry.published else ""
     return (
-        f"there is no copy of {entry.name} in {folder}: make one with 'python -m "
-        f"cfasl_jax.data prepare {entry.name}{extra}'; its files are at {entry.page}"
+        f"there is no copy of {entry.name} in {place}: make one with 'python -m "
+        f"cfasl_jax.data prepare {entry.name}{extra}'{page}"
     )
 
 

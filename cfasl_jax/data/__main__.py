@@ -1,7 +1,9 @@
 """Prepare, list and describe data sets.
 
 python -m cfasl_jax.data prepare cars3d --dir=DIR
+python -m cfasl_jax.data prepare cars3d --dir=gs://BUCKET/DIR
 python -m cfasl_jax.data list
+python -m cfasl_jax.data check cars3d --dir=gs://BUCKET/DIR
 python -m cfasl_jax.data describe cars3d --picture=cars3d.png
 """
 
@@ -19,14 +21,18 @@ from cfasl_jax.data import (
     load,
     prepared,
     preparing,
+    remote,
+    require,
     tfds,
+    url_of,
 )
 from cfasl_jax.data.entry import Entry
 from cfasl_jax.data.inspection import describe, picture
+from cfasl_jax.data.remote import is_url
 from cfasl_jax.errors import ConfigError, require_choice
 from cfasl_jax.settings import Data
 
-COMMANDS = ("prepare", "list", "describe")
+COMMANDS = ("prepare", "list", "check", "describe")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -59,10 +65,11 @@ def _run(arguments: list[str]) -> None:
     entry = entry_of(options.name)
     require_choice("convention", options.convention, CONVENTIONS)
     if options.command == "prepare":
-        copy = preparing.prepare(entry, options.dir, options.convention, options.source)
-        print(f"{copy.folder}: {len(copy.images):,} images, whole and checked")
-        return
-    _describe(entry, options)
+        _prepare(entry, options)
+    elif options.command == "check":
+        _check(entry, options)
+    else:
+        _describe(entry, options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,7 +84,10 @@ def _parser() -> argparse.ArgumentParser:
     describe = commands.add_parser(
         "describe", help="what a data set holds; checks a prepared copy"
     )
-    for command in (prepare, describe):
+    check = commands.add_parser(
+        "check", help="whether training finds a data set; opens no images"
+    )
+    for command in (prepare, check, describe):
         command.add_argument("name", metavar="NAME", help=", ".join(NAMES))
         command.add_argument("--convention", default="paper", help=_convention_help())
     prepare.add_argument(
@@ -87,16 +97,45 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE_OR_FOLDER",
         help="the authors' files, or your own images for custom",
     )
+    prepare.add_argument(
+        "--replace",
+        action="store_true",
+        help="let the new copy replace one of something else",
+    )
     describe.add_argument("--picture", type=Path, help="write a sheet of images, .png")
     listing = commands.add_parser("list", help="all data sets, and what is here")
-    for command in (prepare, describe, listing):
+    for command in (prepare, check, describe, listing):
         command.add_argument(
             "--dir",
             default="",
-            help="folder of all data sets; default: TFDS_DATA_DIR or "
-            "~/tensorflow_datasets",
+            help="folder of all data sets, or its URL, such as gs://BUCKET/DIR; "
+            "default: TFDS_DATA_DIR or ~/tensorflow_datasets",
         )
     return parser
+
+
+def _prepare(entry: Entry, options: argparse.Namespace) -> None:
+    arguments = (options.convention, options.source, options.replace)
+    if is_url(options.dir):
+        count = preparing.publish(entry, options.dir, *arguments)
+        print(f"{url_of(entry, _fields(options))}: {count:,} images, whole")
+        return
+    copy = preparing.prepare(entry, options.dir, *arguments)
+    print(f"{copy.folder}: {len(copy.images):,} images, whole and checked")
+
+
+def _check(entry: Entry, options: argparse.Namespace) -> None:
+    """Fail unless a training that names this place finds its data there."""
+    print(f"{entry.name}: {require(entry.name, _fields(options))}")
+
+
+def _fields(options: argparse.Namespace) -> Data:
+    """The fields data.* that mean the same place."""
+    return _at(options.dir, options.convention)
+
+
+def _at(data_dir: str, convention: str) -> Data:
+    return Data(source="auto", dir=data_dir, convention=convention)
 
 
 def _convention_help() -> str:
@@ -106,7 +145,7 @@ def _convention_help() -> str:
 
 
 def _list(data_dir: str) -> None:
-    print(f"in {prepared.root(data_dir)}:")
+    print(f"in {data_dir if is_url(data_dir) else prepared.root(data_dir)}:")
     for entry in DATASETS.values():
         several = len(entry.versions) > 1
         for convention in entry.versions:
@@ -116,6 +155,10 @@ def _list(data_dir: str) -> None:
 
 def _state(entry: Entry, data_dir: str, convention: str) -> str:
     """What there is of a data set, in words."""
+    if is_url(data_dir):
+        url = url_of(entry, _at(data_dir, convention))
+        manifest = remote.manifest(url)
+        return f"prepared, {manifest['shape'][0]:,} images" if manifest else "not here"
     folder = preparing.copy_folder(entry, data_dir, convention)
     if prepared.exists(folder):
         try:
@@ -127,7 +170,10 @@ def _state(entry: Entry, data_dir: str, convention: str) -> str:
         return "prepared by TensorFlow Datasets"
     found = preparing.find(entry, data_dir, convention)
     if found:
-        return f"files found: {found}"
+        return f"files found, but no copy yet: {found}"
+    there, wanted = preparing.count(entry, data_dir, convention)
+    if there:
+        return f"{there} of {wanted} files found; from {entry.page}"
     if entry.twin:
         return "rendered on the device"
     return f"not here; from {entry.page}" if entry.published else "your own images"
@@ -135,23 +181,13 @@ def _state(entry: Entry, data_dir: str, convention: str) -> str:
 
 def _describe(entry: Entry, options: argparse.Namespace) -> None:
     folder = preparing.copy_folder(entry, options.dir, options.convention)
-    if prepared.exists(folder):
+    if not is_url(options.dir) and prepared.exists(folder):
         copy = prepared.open_copy(folder)
         prepared.verify(copy)
         print(f"{folder}: whole and checked")
         for file in copy.manifest["files"]:
             print(f"made of {file['name']}, {file['bytes']:,} bytes")
-    dataset = load(
-        options.name,
-        Data(
-            source="auto",
-            dir=options.dir,
-            path="",
-            convention=options.convention,
-            likelihood="auto",
-            residency="auto",
-        ),
-    )
+    dataset = load(options.name, _fields(options))
     print(describe(dataset))
     if options.picture:
         options.picture.parent.mkdir(parents=True, exist_ok=True)

@@ -77,13 +77,16 @@ def recipe(path: Path, layout: Layout = LAYOUT) -> Recipe:
     else:
         with reading(path), zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith(".jpg")]
+    # macOS adds a hidden file to each picture that it packs or copies.
+    names = [name for name in names if not Path(name).name.startswith(".")]
     names.sort(key=lambda name: Path(name).name)
     if len(names) != layout.count:
         raise DataFileError(
             f"{path} holds {len(names)} pictures (.jpg) where CelebA has "
             f"{layout.count}; {ARCHIVE.name} is at {PAGE}"
         )
-    return Recipe(layout.contents, (path,), lambda: _blocks(path, names, layout))
+    files = tuple(map(Path, names)) if path.is_dir() else (path,)
+    return Recipe(layout.contents, files, lambda: _blocks(path, names, layout))
 
 
 def recipe_of_records(folder: Path, layout: Layout = LAYOUT) -> Recipe:

@@ -15,8 +15,9 @@ _SEED = 0
 def describe(dataset: Dataset) -> str:
     """Name, source, sizes and factors, a line each."""
     height, width, channels = dataset.image_shape
+    kind = "image" if dataset.num_images == 1 else "images"
     lines = [
-        f"{dataset.name}: {dataset.num_images:,} images of {height} x {width} x "
+        f"{dataset.name}: {dataset.num_images:,} {kind} of {height} x {width} x "
         f"{channels}, {dataset.source}",
         f"likelihood of a pixel: {dataset.likelihood}",
     ]

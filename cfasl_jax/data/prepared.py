@@ -18,7 +18,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +31,7 @@ from cfasl_jax.data.grid import FactorGrid
 from cfasl_jax.data.recipe import DataFileError, Recipe, likelihood_of, read
 
 FORMAT = 1
+_FILES_LISTED = 1000
 MANIFEST, IMAGES, FACTORS = "manifest.json", "images.npy", "factors.npy"
 
 
@@ -124,6 +125,20 @@ def verify(copy: Copy) -> None:
             )
 
 
+def list_files(files: Sequence[Path]) -> list[dict[str, Any]]:
+    """Files as a manifest names them; many are summed up as one, with one checksum."""
+    listed: list[dict[str, Any]] = [
+        {"name": file.name, "bytes": file.stat().st_size, "sha256": digest(file)}
+        for file in files
+    ]
+    if len(listed) <= _FILES_LISTED:
+        return listed
+    together = hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+    size = sum(file["bytes"] for file in listed)
+    name = f"{len(listed):,} files, {listed[0]['name']} ... {listed[-1]['name']}"
+    return [{"name": name, "bytes": size, "sha256": together}]
+
+
 def digest_of(images: np.ndarray) -> str:
     """SHA-256 of the file that a copy of these images, uint8 [N, 64, 64, C], has."""
     head = io.BytesIO()
@@ -134,19 +149,36 @@ def digest_of(images: np.ndarray) -> str:
     return hasher.hexdigest()
 
 
-def write(recipe: Recipe, folder: Path) -> Copy:
+def write(recipe: Recipe, folder: Path, source: str = "") -> Copy:
     """Make a prepared copy in a folder, in place of an older one.
 
     The caller must hold the folder's lock, see `locked`.
+
+    Args:
+        recipe: what to write.
+        folder: where to.
+        source: what the copy is made of, as its manifest says.
 
     Raises:
         DataFileError: where the recipe's files are of no use, or the disk is too small.
     """
     _require_space(recipe, folder.parent)
+    return assemble(folder, lambda building: _build(recipe, building, source))
+
+
+def assemble(folder: Path, build: Callable[[Path], None]) -> Copy:
+    """Put a copy into a folder once all of its files are there.
+
+    The caller must hold the folder's lock, see `locked`.
+
+    Args:
+        folder: where to.
+        build: writes the files of a copy into an empty folder that it is given.
+    """
     building = _building(folder)
     building.mkdir()
     try:
-        _build(recipe, building)
+        build(building)
         _move_in(building, folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -181,8 +213,8 @@ def _require_space(recipe: Recipe, parent: Path) -> None:
         )
 
 
-def _build(recipe: Recipe, building: Path) -> None:
-    """Write all files of a copy, the manifest too, and wait until the disk has them."""
+def _build(recipe: Recipe, building: Path, source: str) -> None:
+    """Write all files of a copy, the manifest too."""
     contents = recipe.contents
     images = np.lib.format.open_memmap(
         building / IMAGES, mode="w+", dtype=np.uint8, shape=contents.shape
@@ -207,20 +239,17 @@ def _build(recipe: Recipe, building: Path) -> None:
         "shape": contents.shape,
         "likelihood": likelihood_of(contents, images),
         "factors": factors,
-        "files": [
-            {"name": file.name, "bytes": file.stat().st_size, "sha256": digest(file)}
-            for file in recipe.files
-            if file.is_file()
-        ],
+        "source": source,
+        "files": list_files(recipe.files),
         "sha256": {name: digest(building / name) for name in written},
     }
     (building / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-    for name in (*written, MANIFEST):
-        _sync(building / name)
 
 
 def _move_in(building: Path, folder: Path) -> None:
     """Put the files of a whole copy in their place, the manifest first out, last in."""
+    for path in building.iterdir():
+        _sync(path)
     folder.mkdir(exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
     _sync(folder)

@@ -1,13 +1,16 @@
 """From a data set's entry to its prepared copy: files found, given or downloaded."""
 
+import hashlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from cfasl_jax.data import custom, prepared, tfds
+from cfasl_jax.data import prepared, remote, tfds
 from cfasl_jax.data.download import check, fetch
 from cfasl_jax.data.entry import Entry, Version
 from cfasl_jax.data.prepared import Copy
-from cfasl_jax.data.recipe import DataFileError, Recipe
+from cfasl_jax.data.recipe import DataFileError, Recipe, require_plain
 
 
 def copy_folder(entry: Entry, data_dir: str, convention: str) -> Path:
@@ -36,6 +39,13 @@ def _find_in(folder: Path, version: Version) -> Path | None:
     return paths[0] if len(paths) == 1 else folder
 
 
+def count(entry: Entry, data_dir: str, convention: str) -> tuple[int, int]:
+    """How many of the authors' files are in DIR/NAME, and how many there should be."""
+    archives = entry.version(convention).archives
+    folder = prepared.root(data_dir) / entry.name
+    return sum(a.find(folder) is not None for a in archives), len(archives)
+
+
 def from_files(entry: Entry, path: Path, convention: str) -> Recipe:
     """A data set from files that a user has.
 
@@ -48,8 +58,7 @@ def from_files(entry: Entry, path: Path, convention: str) -> Recipe:
         DataFileError: where they are not the files of this data set.
     """
     path = path.expanduser()
-    if not path.exists():
-        raise DataFileError(f"{path} does not exist")
+    require_plain(path)
     version = entry.version(convention)
     if len(version.archives) > 1 and not path.is_dir():
         path = path.parent
@@ -61,7 +70,11 @@ def from_files(entry: Entry, path: Path, convention: str) -> Recipe:
 
 
 def prepare(
-    entry: Entry, data_dir: str, convention: str, source: Path | None = None
+    entry: Entry,
+    data_dir: str,
+    convention: str,
+    source: Path | None = None,
+    replace: bool = False,
 ) -> Copy:
     """A prepared copy in data_dir, made unless a sound one is there.
 
@@ -70,23 +83,64 @@ def prepare(
         data_dir: "" for the default, see `prepared.root`.
         convention: see `Entry.version`.
         source: the authors' or the user's files; None: found, or downloaded.
+        replace: whether a copy of something else may be replaced.
 
     Raises:
-        DataFileError: where there are no such files, or they are of no use.
+        DataFileError: where there are no such files, they are of no use, or a copy of
+            something else is in the way.
     """
     folder = copy_folder(entry, data_dir, convention)
     with prepared.locked(folder):
         present = _sound(folder)
-        if present and (source is None or _made_of(present, source.expanduser())):
+        if present and not replace:
+            _require_same_set(str(folder), present.manifest, entry, source)
+        if source is None and present and present.contents.name == entry.name:
             return present
+        source = source or find(entry, data_dir, convention)
         if source is not None:
-            return prepared.write(from_files(entry, source, convention), folder)
-        found = find(entry, data_dir, convention)
-        if found is not None:
-            return prepared.write(from_files(entry, found, convention), folder)
+            recipe = from_files(entry, source, convention)
+            files = prepared.list_files(recipe.files)
+            if present and files == present.manifest["files"]:
+                return present
+            return prepared.write(recipe, folder, source.name)
         return _from_tfds(entry, data_dir, convention, folder) or prepared.write(
             _download(entry, data_dir, convention), folder
         )
+
+
+def publish(
+    entry: Entry,
+    url: str,
+    convention: str,
+    source: Path | None = None,
+    replace: bool = False,
+) -> int:
+    """Put a prepared copy below a URL, unless one is there; the number of its images.
+
+    A published data set is prepared in the default folder of this host first.
+
+    Args:
+        entry: of the data set.
+        url: of the directory of all data sets.
+        convention: see `Entry.version`.
+        source: as for `prepare`.
+        replace: as for `prepare`.
+
+    Raises:
+        DataFileError: as `prepare` does, or where the URL cannot be used.
+    """
+    target = f"{url.rstrip('/')}/{entry.folder_name(convention)}"
+    manifest = remote.manifest(target)
+    if manifest is not None and not replace:
+        _require_same_set(target, manifest, entry, source)
+        if source is None:
+            return int(manifest["shape"][0])
+    # Another URL's images must not get in the way.
+    own = hashlib.sha256(url.encode()).hexdigest()[:16]
+    folder = "" if entry.published else str(remote.cache() / "own" / own)
+    copy = prepare(entry, folder, convention, source, replace or not entry.published)
+    remote.publish(copy, target)
+    return len(copy.images)
 
 
 def _sound(folder: Path) -> Copy | None:
@@ -102,16 +156,25 @@ def _sound(folder: Path) -> Copy | None:
     return copy
 
 
-def _made_of(copy: Copy, source: Path) -> bool:
-    """Whether a copy's files are those that a user names, by name and size."""
-    mine = copy.contents.name == "custom" and source.is_dir()
-    if source.is_file():
-        files = [source]
-    else:
-        files = custom.pictures_in(source) if mine else list(source.rglob("*"))
-    here = sorted((file.name, file.stat().st_size) for file in files)
-    written = sorted((file["name"], file["bytes"]) for file in copy.manifest["files"])
-    return here == written if mine else set(written) <= set(here)
+def _require_same_set(
+    place: str, manifest: Mapping[str, Any], entry: Entry, source: Path | None
+) -> None:
+    """Raise a DataFileError where preparing would replace a copy of something else.
+
+    All copies of one published data set are the same. Of a user's own images, those
+    from a file or folder of the same name count as an earlier state of the same set.
+    """
+    made_of = manifest["name"]
+    if made_of == entry.name:
+        files = manifest["files"]
+        known = files[0]["name"] if len(files) == 1 else ""
+        made_of = manifest.get("source") or known
+        if entry.published or source is None or made_of in ("", source.name):
+            return
+    raise DataFileError(
+        f"{place} holds a copy of {made_of}: choose another folder with --dir, or say "
+        "with --replace that it may be replaced"
+    )
 
 
 def _from_tfds(

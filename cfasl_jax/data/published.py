@@ -9,9 +9,7 @@ import numpy as np
 
 from cfasl_jax.data.dataset import Contents
 from cfasl_jax.data.grid import FactorGrid
-from cfasl_jax.data.recipe import Block, DataFileError, Recipe, open_arrays
-
-_AT_A_TIME = 1024
+from cfasl_jax.data.recipe import Block, DataFileError, Recipe, open_arrays, row_slices
 
 
 class Arrays(NamedTuple):
@@ -67,14 +65,14 @@ def recipe(
                     f"{path}: images are {images.dtype} {shape} instead of uint8 "
                     f"{contents.shape}"
                 )
-            for start in range(0, len(images), _AT_A_TIME):
-                block = images[start : start + _AT_A_TIME].reshape(-1, *shape[1:])
+            for rows in row_slices(images):
+                block = images[rows].reshape(-1, *shape[1:])
                 if block.max() > white:
                     raise DataFileError(
                         f"{path}: an image has the value {block.max()}, above {white}"
                     )
-                scaled = block * np.uint8(255 // white)
-                yield indices[start : start + len(block)], scaled
+                block *= np.uint8(255 // white)
+                yield indices[rows], block
 
     return Recipe(contents, (path,), blocks)
 

@@ -6,6 +6,8 @@ written straight to a mapped file.
 
 import dataclasses
 import lzma
+import math
+import mmap
 import sys
 import tarfile
 import zipfile
@@ -22,6 +24,9 @@ from tqdm import tqdm
 
 from cfasl_jax.data.dataset import Contents
 from cfasl_jax.types import Likelihood
+
+# A reader holds at most so many bytes of images at once, and one array made of them.
+BLOCK_BYTES = 2**28
 
 # (indices int [n], images uint8 [n, 64, 64, C])
 Block = tuple[np.ndarray, np.ndarray]
@@ -68,6 +73,7 @@ def read(recipe: Recipe, out: np.ndarray | None = None) -> np.ndarray:
     ) as progress:
         for indices, block in recipe.blocks():
             images[indices] = block
+            _release(images)
             seen[indices] = True
             progress.update(len(indices))
     if not seen.all():
@@ -77,6 +83,12 @@ def read(recipe: Recipe, out: np.ndarray | None = None) -> np.ndarray:
             f"{described(recipe.files)}"
         )
     return images
+
+
+def _release(images: np.ndarray) -> None:
+    """Let go of a mapped file's pages; they stay with the system, which writes them."""
+    if isinstance(images.base, mmap.mmap):
+        images.base.madvise(mmap.MADV_DONTNEED)
 
 
 def described(files: tuple[Path, ...]) -> str:
@@ -94,6 +106,18 @@ def likelihood_of(contents: Contents, images: np.ndarray) -> Likelihood:
         for start in range(0, len(images), step)
     )
     return "bernoulli" if binary else "gaussian"
+
+
+def require_plain(path: Path) -> None:
+    """Refuse what is neither a file nor a folder: reading a pipe would wait for ever.
+
+    Raises:
+        DataFileError: also where there is nothing.
+    """
+    if not path.exists():
+        raise DataFileError(f"{path} does not exist")
+    if not (path.is_file() or path.is_dir()):
+        raise DataFileError(f"{path} is neither a file nor a folder")
 
 
 @contextmanager
@@ -118,6 +142,22 @@ def reading(path: Path | str) -> Iterator[None]:
     ) as error:
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise DataFileError(f"{path} cannot be read: {reason}") from error
+
+
+def row_slices(array: Any) -> Iterator[slice]:
+    """Slices of an array's first axis, each of at most BLOCK_BYTES, that cover it.
+
+    HDF5 stores an array in chunks and decompresses a chunk as a whole, whatever is read
+    of it. Those of the published dSprites reach over 23,040 images and a few pixels of
+    each: read in slices of 1,024 images, every chunk would be decompressed 23 times. A
+    slice therefore holds whole chunks, unless one reaches over more than BLOCK_BYTES.
+    """
+    row_bytes = array.dtype.itemsize * math.prod(array.shape[1:])
+    most = max(1, BLOCK_BYTES // max(1, row_bytes))
+    chunk = (getattr(array, "chunks", None) or (1,))[0]
+    step = most - most % chunk or most
+    for start in range(0, len(array), step):
+        yield slice(start, min(start + step, len(array)))
 
 
 @contextmanager

@@ -278,7 +278,7 @@ def test_values_out_of_range_are_an_error(tmp_path):
 
 def test_load_reads_a_copy_and_prepare_makes_another_of_it(copies, tmp_path):
     root = str(shutil.copytree(copies["shapes3d"], tmp_path / "data"))
-    options = data.Data("tfds", root, "", "paper", "auto", "auto")
+    options = data.Data(source="tfds", dir=root)
     dataset = data.load("shapes3d", options)
     assert dataset.source == "tfds"
     expected = pictures("shapes3d")
@@ -399,9 +399,7 @@ def faces(root, files):
 def test_celeba_holds_every_picture_of_all_splits(tmp_path):
     files = [celeba_files.jpeg(celeba_files.face(k)) for k in range(5)]
     root = faces(tmp_path, files)
-    dataset = data.load(
-        "celeba", data.Data("auto", str(root), "", "paper", "auto", "auto")
-    )
+    dataset = data.load("celeba", data.Data(source="auto", dir=str(root)))
     assert (dataset.source, dataset.factor_names) == ("tfds", ())
     loaded = dataset.host_images(np.arange(5))
     # The order of the records is that of TensorFlow Datasets, a shuffled one.
