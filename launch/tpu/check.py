@@ -14,10 +14,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import fsspec
-
-from cfasl_jax import command_line
-from cfasl_jax.data import folders, prepared, twins
+from cfasl_jax import command_line, data
+from cfasl_jax.data import prepared
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.settings import Config
 
@@ -87,44 +85,26 @@ def _require_divisible(config: Config, accelerator: str) -> None:
 
 def _needed_data(config: Config) -> str:
     """The address of the prepared copy that a run reads, or "" where it reads none."""
-    name, options = config.dataset, config.data
-    rendered = options.source == "auto" and not options.dir and name in twins.NAMES
-    if options.source == "rendered" or (rendered and not options.path):
+    entry, options = data.entry_of(config.dataset), config.data
+    # What lies on this machine's disk does not count.
+    named = options.dir or options.path
+    rendered = options.source == "auto" and not named and entry.twin is not None
+    if rendered or options.source == "rendered":
         return ""
-    if options.path and "://" not in options.path:
+    url = data.url_of(entry, options) if options.source != "tfds" else ""
+    if not url:
+        where = f"in {named}" if named else "unless --data names one"
+        extra = " --convention=full" if options.convention == "full" else ""
+        extra += " --from=FILE_OR_FOLDER" if not entry.published else ""
         raise ConfigError(
-            f"data.path={options.path} is on this machine, where the slice does not "
-            f"reach it: {_advice(config)}"
+            f"the slice has no copy of {entry.name} {where}: put one into a bucket "
+            f"with 'python -m cfasl_jax.data prepare {entry.name}{extra} "
+            "--dir=gs://BUCKET/DIR', and add --data=gs://BUCKET/DIR"
         )
-    if "://" not in options.dir:
-        place = f"in {options.dir}" if options.dir else "named by --data"
-        raise ConfigError(f"the slice has no copy of {name} {place}: {_advice(config)}")
-    folder = folders.prepared(name, "", options.convention).name
-    address = f"{options.dir.rstrip('/')}/{folder}/{prepared.MANIFEST}"
-    if address.startswith("gs://"):
-        return address
-    _require_reachable(address, config)
+    if url.startswith("gs://"):
+        return f"{url}/{prepared.MANIFEST}"
+    data.require(entry.name, options)  # with this machine's own credentials
     return ""
-
-
-def _require_reachable(address: str, config: Config) -> None:
-    """For what gcloud does not know, with this machine's packages and credentials."""
-    try:
-        files, path = fsspec.url_to_fs(address)
-        found = files.exists(path)
-    # Each file system has errors of its own.
-    except Exception as error:
-        raise ConfigError(f"cannot look at {address}: {error}") from error
-    if not found:
-        raise ConfigError(f"there is no {address}: {_advice(config)}")
-
-
-def _advice(config: Config) -> str:
-    full = " --convention=full" if config.data.convention == "full" else ""
-    return (
-        f"put one into a bucket with 'python -m cfasl_jax.data prepare "
-        f"{config.dataset}{full} --dir=gs://BUCKET/DIR' and add --data=gs://BUCKET/DIR"
-    )
 
 
 if __name__ == "__main__":

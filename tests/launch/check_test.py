@@ -50,11 +50,12 @@ def test_a_sound_command_tells_what_it_needs(capsys, arguments, address):
         ([RENDERED, "--config.batch_size=24"], "a multiple of 16"),
         ([], "say what to train"),
         (["--help"], "--help starts no run"),
-        ([REAL], "the slice has no copy of cars3d named by --data: put one into"),
+        ([REAL], "the slice has no copy of cars3d unless --data names one: put one"),
         ([REAL, "--config.data.dir=/data"], "no copy of cars3d in /data"),
-        ([REAL, "--config.data.path=/my/files"], "/my/files is on this machine"),
-        ([REAL, "--config.data.dir=memory://none"], "there is no memory://none/cars3d"),
-        ([REAL, "--config.data.dir=nowhere://x"], "cannot look at nowhere://x/cars3d"),
+        ([REAL, "--config.data.path=/my/files"], "no copy of cars3d in /my/files"),
+        ([REAL, "--config.data.dir=memory://none"], "cars3d in memory://none/cars3d"),
+        ([REAL, "--config.data.dir=nowhere://x"], "nowhere://x/cars3d cannot be used"),
+        (["--config=configs/custom.py"], "no copy of custom unless --data names one"),
     ],
 )
 def test_a_mistake_is_one_sentence(capsys, arguments, words):
@@ -92,5 +93,5 @@ def test_a_file_that_is_not_committed_would_not_be_there(capsys, tmp_path, monke
 
 def test_data_that_gcloud_does_not_know_are_looked_for_here(capsys):
     with fsspec.open("memory://data/cars3d/manifest.json", "w") as file:
-        file.write("{}")
+        file.write('{"name": "cars3d", "sha256": {"images.npy": ""}}')
     assert told(capsys, REAL, "--config.data.dir=memory://data") == (0, "", "")
