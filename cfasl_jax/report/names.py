@@ -1,4 +1,4 @@
-"""Names for readers of what the files of a run call briefly."""
+"""Name for readers of what the files of a run call briefly."""
 
 import re
 from collections.abc import Iterable
@@ -27,19 +27,19 @@ _FIRST_TERMS = ("loss", "reconstruction", "kl")
 
 
 def score(name: str) -> str:
-    """Returns what the field calls a score; a name that is not known, with spaces."""
+    """What the field calls a score; a name that is not known, with spaces."""
     if match := re.fullmatch(r"m_fvm_(\d+)(_held_out)?", name):
         return f"m-FVM{match[1]}" + (" on fresh votes" if match[2] else "")
     return _SCORES.get(name, spaced(name))
 
 
 def term(name: str) -> str:
-    """Returns what the field calls a loss term or a measure of a model."""
+    """What the field calls a loss term or a measure of a model."""
     return _TERMS.get(name, spaced(name))
 
 
 def ordered_scores(names: Iterable[str]) -> list[str]:
-    """Returns scores in reading order, each once; unknown ones come last."""
+    """Scores in reading order, each once; unknown ones come last."""
     known = list(_SCORES)
     after = known.index("informativeness_test")
 
@@ -52,17 +52,17 @@ def ordered_scores(names: Iterable[str]) -> list[str]:
 
 
 def is_variant(name: str) -> bool:
-    """Tells whether a score is another reading of one that is listed anyway."""
+    """Whether a score is another reading of one that is listed anyway."""
     return name.endswith(("_train", "_held_out", "_own_votes"))
 
 
 def spaced(name: str) -> str:
-    """Returns a name with spaces between its words."""
+    """A name with spaces between its words."""
     return name.replace("_", " ")
 
 
 def ordered_terms(names: Iterable[str]) -> list[str]:
-    """Returns loss terms in reading order: the total, what every VAE has, the rest."""
+    """Loss terms in reading order: the total, what every VAE has, the rest."""
     names = list(names)
     first = [name for name in _FIRST_TERMS if name in names]
     return first + [name for name in names if name not in first]

@@ -16,13 +16,15 @@
                  unknown is absent or None
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count, zip_longest
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cfasl_jax.config import flatten
+from cfasl_jax.errors import ConfigError
 from cfasl_jax.report import names
 from cfasl_jax.report.html import details, facts, table, text
 
@@ -57,8 +59,78 @@ _DATASETS = {
 }
 
 
+# What the parts of results.json are; one that is absent or null was not measured.
+_KINDS: dict[str, type] = {
+    "provenance": dict,
+    "durations": dict,
+    "losses": dict,
+    "model": list,
+    "left_out": list,
+    "scores": dict,
+    "runs": list,
+}
+
+
+def read_results(path: Path) -> dict[str, Any] | None:
+    """The content of results.json; None where there is none.
+
+    Raises:
+        ConfigError: where it is damaged, saying what to do.
+    """
+    if not path.exists():
+        return None
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        _require_results(results)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{path} is damaged ({error}): move it away, and the run is scored again"
+        ) from error
+    return results
+
+
+def _require_results(results: Any) -> None:
+    """Check what every reader of results.json relies on.
+
+    Raises:
+        ValueError: it is something else, in a few words.
+    """
+    if not isinstance(results, dict):
+        raise ValueError("it holds no JSON object")
+    seeds = results.get("seeds")
+    if not isinstance(results.get("step"), int) or not isinstance(seeds, list):
+        raise ValueError("it names no step or no seeds")
+    for name, kind in _KINDS.items():
+        if not isinstance(results.get(name), kind | None):
+            raise ValueError(f"{name!r} is not of the kind that was written")
+    for name, entry in (results.get("scores") or {}).items():
+        if not isinstance(entry, dict) or not _are_numbers(entry):
+            raise ValueError(f"the score {name!r} is not of the kind that was written")
+    for name, values in (results.get("losses") or {}).items():
+        if not all(map(_is_number, values if isinstance(values, list) else [values])):
+            raise ValueError(f"the loss {name!r} is no number")
+    if not all(isinstance(run, dict) for run in results.get("model") or []):
+        raise ValueError("'model' is not of the kind that was written")
+
+
+def _are_numbers(entry: Mapping[str, Any]) -> bool:
+    """Whether the parts of a score that are shown are numbers, or absent."""
+    single = [entry.get(name) for name in ("mean", "std", "chance", "runs")]
+    lists = [entry.get(name) for name in ("interval", "values")]
+    if not all(isinstance(numbers, list | None) for numbers in lists):
+        return False
+    if lists[0] is not None and len(lists[0]) != 2:
+        return False
+    numbers = [*single, *(lists[0] or []), *(lists[1] or [])]
+    return all(number is None or _is_number(number) for number in numbers)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def title(config: Mapping[str, Any]) -> str:
-    """Returns what was trained on what, in the field's names."""
+    """What was trained on what, in the field's names."""
     objective = str(config.get("objective", "model"))
     dataset = str(config.get("dataset", "unnamed data"))
     model = _OBJECTIVES.get(objective, objective)
@@ -68,18 +140,18 @@ def title(config: Mapping[str, Any]) -> str:
 
 
 def is_rendered(results: Mapping[str, Any]) -> bool:
-    """Tells whether the images were drawn by the project instead of read from files."""
+    """Whether the images were drawn by the project instead of read from files."""
     source = (results.get("provenance") or {}).get("data_source", "")
     return "rendered" in str(source).lower()
 
 
 def warning(results: Mapping[str, Any]) -> str:
-    """Returns the badge of a page about rendered data; empty for files."""
+    """The badge of a page about rendered data; empty for files."""
     return _RENDERED if is_rendered(results) else ""
 
 
 def summary(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """Returns the facts that a reader needs before the first number."""
+    """The facts that a reader needs before the first number."""
     origin = results.get("provenance") or {}
     durations = results.get("durations") or {}
     fidelity = _fidelity(config.get("fidelity")) if config.get("cfasl") else None
@@ -98,7 +170,7 @@ def summary(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:
 
 
 def _fidelity(switches: Mapping[str, bool] | str | None) -> str | None:
-    """Names the preset that the switches make up, or those that are on."""
+    """Name the preset that the switches make up, or those that are on."""
     if not isinstance(switches, Mapping):
         return switches
     on = [name for name, is_on in switches.items() if is_on]
@@ -108,7 +180,7 @@ def _fidelity(switches: Mapping[str, bool] | str | None) -> str | None:
 
 
 def scores(results: Mapping[str, Any]) -> str:
-    """Returns the table of scores, times 100; empty without any."""
+    """The table of scores, times 100; empty without any."""
     known = results.get("scores") or {}
     sentences = [why[:1].upper() + why[1:] for why in results.get("left_out") or ()]
     items = "".join(f"<li>{text(sentence)}.</li>" for sentence in sentences)
@@ -131,7 +203,7 @@ def scores(results: Mapping[str, Any]) -> str:
 
 
 def _score_table(caption: str, entries: Mapping[str, Mapping[str, Any]]) -> str:
-    """Returns a table of scores; one run has neither a mean nor a spread."""
+    """A table of scores; one run has neither a mean nor a spread."""
     several = any((entry.get("runs") or 0) > 1 for entry in entries.values())
     mean = ("mean", "sd") if several else ("score",)
     runs = ("runs",) if several else ()
@@ -141,7 +213,7 @@ def _score_table(caption: str, entries: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _run_by_run(each: Mapping[str, Sequence[float]], results: Mapping[str, Any]) -> str:
-    """Returns a table of every run's scores, a row a run."""
+    """A table of every run's scores, a row a run."""
     rows = [
         (run, *(_percent(value) for value in row))
         for run, row in zip(_runs(results), zip_longest(*each.values()), strict=False)
@@ -151,13 +223,13 @@ def _run_by_run(each: Mapping[str, Sequence[float]], results: Mapping[str, Any])
 
 
 def _runs(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yields a name for each run: its seed where that is known, then its number."""
+    """Yield a name for each run: its seed where that is known, then its number."""
     yield from (f"seed {seed}" for seed in results.get("seeds") or ())
     yield from (f"run {run}" for run in count(len(results.get("seeds") or ())))
 
 
 def measures(results: Mapping[str, Any]) -> str:
-    """Returns the table of each run's measures on random images; empty without."""
+    """The table of each run's measures on random images; empty without."""
     runs = results.get("model") or []
     if not runs:
         return ""
@@ -171,18 +243,18 @@ def measures(results: Mapping[str, Any]) -> str:
 
 
 def _percent(value: float | None) -> str:
-    """Returns a number between 0 and 1 times 100, a dash for None."""
+    """A number between 0 and 1 times 100, a dash for None."""
     number = _MISSING if value is None else f"{value * 100:.2f}"
     return number.replace("-", "\N{MINUS SIGN}")
 
 
 def floor(entry: Mapping[str, Any] | None) -> str:
-    """Returns a score's chance floor times 100, a dash where it is not known."""
+    """A score's chance floor times 100, a dash where it is not known."""
     return _percent((entry or {}).get("chance"))
 
 
 def mean_and_spread(entry: Mapping[str, Any] | None) -> str:
-    """Returns a score times 100 and its spread.
+    """A score times 100 and its spread.
 
     That is the standard deviation over runs in brackets, "25.00 (5.00)", or the
     interval of a single run, "25.00 [20.00, 30.00]".
@@ -198,7 +270,7 @@ def mean_and_spread(entry: Mapping[str, Any] | None) -> str:
 
 
 def _score_row(name: str, entry: Mapping[str, Any], several: bool) -> tuple[str, ...]:
-    """Returns a metric's row; an unknown number is a dash."""
+    """A metric's row; an unknown number is a dash."""
     low, high = entry.get("interval") or (None, None)
     reach = _MISSING if low is None else f"{_percent(low)} to {_percent(high)}"
     spread = (_percent(entry.get("std")),) if several else ()
@@ -208,7 +280,7 @@ def _score_row(name: str, entry: Mapping[str, Any], several: bool) -> tuple[str,
 
 
 def losses(results: Mapping[str, Any]) -> str:
-    """Returns the table of the last losses; empty without any."""
+    """The table of the last losses; empty without any."""
     terms = results.get("losses") or {}
     if not terms:
         return ""
@@ -226,7 +298,7 @@ def losses(results: Mapping[str, Any]) -> str:
 
 
 def provenance(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """Returns the package versions and the whole configuration, folded."""
+    """The package versions and the whole configuration, folded."""
     versions = (results.get("provenance") or {}).get("packages") or {}
     parts = []
     if versions:
@@ -238,7 +310,7 @@ def provenance(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:
 
 
 def duration(seconds: Any) -> str:
-    """Returns a number of seconds in the units that suit it."""
+    """A number of seconds in the units that suit it."""
     if not isinstance(seconds, int | float):
         return str(seconds)
     if seconds < 60:
@@ -249,5 +321,16 @@ def duration(seconds: Any) -> str:
 
 
 def _grouped(step: Any) -> str | None:
-    """Returns a step count with its thousands apart, None as it is."""
+    """A step count with its thousands apart, None as it is."""
     return f"{step:,}".replace(",", " ") if isinstance(step, int) else step
+
+
+def flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested fields as one level with dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

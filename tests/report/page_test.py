@@ -1,59 +1,25 @@
 """The page: self-contained, well formed, honest about its data."""
 
+import dataclasses
 import re
-from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 import report_synthetic as synthetic
+from browser import Outline
 
+from cfasl_jax.report import figures, tables
 from cfasl_jax.report import page as page_module
-from cfasl_jax.report import tables
 from cfasl_jax.report.page import write_report
-
-VOID = {"meta", "img", "input", "br", "link"}
-
-
-class Outline(HTMLParser):
-    """Checks that tags nest, and keeps what a page refers to, its ids and its text."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.open, self.references, self.ids, self.words = [], [], [], []
-        self.tags = []
-        self.feed(page)
-        self.close()
-        assert not self.open, self.open
-
-    def handle_starttag(self, tag, attrs):
-        attrs = dict(attrs)
-        self.tags.append((tag, attrs, tuple(self.open)))
-        self.references += [attrs[k] for k in ("src", "href") if k in attrs]
-        self.ids += [attrs["id"]] if "id" in attrs else []
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] not in ("style", "script"):
-            self.words.append(data)
-
-    @property
-    def text(self):
-        return re.sub(r"\s+", " ", " ".join(self.words))
 
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     """A folder with the report of a full run and what the run itself writes."""
     folder = tmp_path_factory.mktemp("run_a")
-    analysis = synthetic.baseline(
-        explorer=synthetic.complete().explorer,
-        composition=synthetic.complete().composition,
-    )
+    run = synthetic.only(synthetic.complete(), "explorer", "composition")
     results, config = synthetic.RESULTS, synthetic.CONFIG
-    write_report([analysis], synthetic.LOSSES, results, config, folder)
+    write_report([run], synthetic.LOSSES, results, config, folder)
     return folder
 
 
@@ -144,23 +110,69 @@ def test_what_is_not_scored_is_said():
     assert said in Outline(tables.scores(results)).text
 
 
+def no_figures(monkeypatch):
+    """Write pages without their figures, which take seconds to draw."""
+    monkeypatch.setattr(page_module, "write_figures", lambda *_: ([], []))
+    monkeypatch.setattr(page_module, "write_animations", lambda *_: ([], []))
+
+
 def test_what_is_not_drawn_is_named_with_its_reason(tmp_path, monkeypatch):
-    monkeypatch.setattr(page_module, "_write_plates", lambda *_: [])
-    lacking = {"codebook": "No codebook.", "factors": "No factors.", "grid": "No grid."}
-    analysis = synthetic.baseline(lacking=lacking)
-    page = write_report([analysis], None, {}, {}, tmp_path).read_text("utf-8")
-    words = Outline(page).text
-    assert "No factors. Left out: Latent space; Code against factor." in words
-    assert "No codebook. Left out: Composite symmetry;" in words
-    assert "Stepping a factor" in words
-    analysis = synthetic.baseline(lacking={"grid": "No grid."})
-    page = write_report([analysis], None, {}, {}, tmp_path).read_text("utf-8")
-    assert (
-        "No grid. Left out: Stepping a factor; Equivariance error by factor."
-        in Outline(page).text
+    no_figures(monkeypatch)
+
+    def words(**lacking):
+        run = synthetic.baseline(lacking=lacking)
+        return Outline(write_report([run], None, {}, {}, tmp_path).read_text()).text
+
+    said = words(codebook="No codebook.", factors="No factors.", grid="No grid.")
+    assert "No factors. Left out: Latent space; Code against factor." in said
+    assert "No codebook. Left out: Composite symmetry;" in said
+    assert "Stepping a factor" in said
+    said = words(grid="No grid.", explorer="The explorer is left out: too new.")
+    left_out = "No grid. Left out: Stepping a factor; Equivariance error by factor."
+    assert left_out in said
+    assert "The explorer is left out: too new." in said
+    assert "Not drawn" not in words()
+
+
+def test_a_figure_that_fails_costs_neither_the_page_nor_the_others(
+    tmp_path, monkeypatch, capsys
+):
+    def fail(*_):
+        raise np.linalg.LinAlgError("it did not converge")
+
+    broken = [
+        dataclasses.replace(kind, draw=fail) if kind.name == "traversals" else kind
+        for kind in figures.FIGURES
+    ]
+    monkeypatch.setattr(figures, "FIGURES", broken)
+    monkeypatch.setattr(page_module, "write_losses", fail)
+    monkeypatch.setattr(page_module, "write_animations", lambda *_: ([], []))
+    page = write_report(
+        [synthetic.baseline()], synthetic.LOSSES, synthetic.RESULTS, {}, tmp_path
     )
-    page = write_report([synthetic.baseline()], None, {}, {}, tmp_path).read_text()
-    assert "Not drawn" not in Outline(page).text
+    words = Outline(page.read_text("utf-8")).text
+    reason = "drawing failed (LinAlgError: it did not converge)"
+    assert f"Latent traversals: {reason}." in words
+    assert f"Loss curves: {reason}" in words
+    assert "MIG 25.00" in words
+    assert (tmp_path / "figures/reconstructions.png").exists()
+    assert f"Latent traversals: {reason}" in capsys.readouterr().err
+
+
+def test_dci_importance_comes_from_the_scores():
+    run = synthetic.only(synthetic.complete(), "information")
+    arrays = {k: v for k, v in run.arrays.items() if k != "information/importance"}
+    run = dataclasses.replace(run, arrays=arrays)
+
+    def with_scores(importance):
+        results = {"runs": [{"metrics": {"dci": {"importance": importance}}}]}
+        return page_module.with_importance(run, results).part("information")
+
+    scored = [[1.0, 0.5], [0.0, 0.25], [0.0, 0.25]]
+    np.testing.assert_array_equal(with_scores(scored)["importance"], scored)
+    # Of other factors than those that are drawn, as when a sample lacks one.
+    assert "importance" not in with_scores([[1.0]])
+    assert "importance" not in page_module.with_importance(run, {}).part("information")
 
 
 @pytest.mark.parametrize(

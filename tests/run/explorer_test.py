@@ -9,7 +9,8 @@ from browser import drive, needs_browser
 
 from cfasl_jax.models.lie_vae import LieDecoder
 from cfasl_jax.models.vae import Decoder
-from cfasl_jax.report import arrays, explorer, html
+from cfasl_jax.report import explorer, html
+from cfasl_jax.report.analysis import Run, numbered
 from cfasl_jax.run import export
 from cfasl_jax.run.model import section_generators
 
@@ -58,16 +59,18 @@ def driven(request, tmp_path_factory):
     decoder, params = decoder_of(kind, channels)
     rng = np.random.default_rng(channels)
     generators = (0.2 * rng.normal(size=(D, L, D, D))).astype(np.float32)
-    part = arrays.Explorer(
-        decoder=export.decoder_layers(params),
-        images=synthetic.images(rng, N, channels=channels),
-        latents=rng.normal(size=(N, D)).astype(np.float32),
-        section_generators=np.asarray(section_generators(generators)),
-        generators=generators,
-        switch=(rng.random((N, N, D)) < 0.7).astype(np.float32),
-        attention=rng.dirichlet(np.ones(L), (N, N, D)).astype(np.float32),
-    )
-    shown = explorer.explorer(part, kl=np.ones(D), active=np.ones(D, bool))
+    part = {
+        "images": synthetic.images(rng, N, channels=channels),
+        "latents": rng.normal(size=(N, D)).astype(np.float32),
+        "section_generators": np.asarray(section_generators(generators)),
+        "generators": generators,
+        "switch": (rng.random((N, N, D)) < 0.7).astype(np.float32),
+        "attention": rng.dirichlet(np.ones(L), (N, N, D)).astype(np.float32),
+    }
+    layers = numbered("explorer/layers", export.decoder_layers(params))
+    arrays = {f"explorer/{name}": array for name, array in part.items()} | layers
+    kl = {"traversals/kl": np.ones(D), "traversals/active": np.ones(D, bool)}
+    shown = explorer.explorer(Run(0, "", arrays | kl))
     page = tmp_path_factory.mktemp("explorer") / "page.html"
     page.write_text(html.document("Page", "", [("explore", "Explorer", shown)]))
     return decoder, params, part, drive(page, SCRIPT)
@@ -110,7 +113,7 @@ def test_a_section_acts(driven):
     assert amounts.pop(4) == pytest.approx(0.6, abs=0.3)
     assert set(amounts.values()) == {0}
     amount = dict(seen["sections"])[4]
-    g = scipy.linalg.expm(amount * part.section_generators[4].astype(float))
+    g = scipy.linalg.expm(amount * part["section_generators"][4].astype(float))
     check(driven, "section", np.array(seen["latents"]["z"]) @ g)
 
 
@@ -119,7 +122,10 @@ def test_a_composition(driven):
     _, _, part, seen = driven
     assert seen["amount"] == pytest.approx(0.45)
     M = np.einsum(
-        "s,sl,slij->ij", part.switch[2, 3], part.attention[2, 3], part.generators
+        "s,sl,slij->ij",
+        part["switch"][2, 3],
+        part["attention"][2, 3],
+        part["generators"],
     )
-    z = part.latents[2] @ scipy.linalg.expm(seen["amount"] * M.astype(float))
+    z = part["latents"][2] @ scipy.linalg.expm(seen["amount"] * M.astype(float))
     check(driven, "composition", z)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,23 +11,34 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from cfasl_jax.report import names
-from cfasl_jax.report.arrays import LossCurves
 from cfasl_jax.report.style import INK, MUTED, PAGE_WIDTH, PALETTE, new_figure
 
 _LOG_RANGE = 30.0
 _MOST_LETTERS = 28
 
 
+class LossCurves(NamedTuple):
+    """Every logged loss term over training.
+
+    Attributes:
+        steps: [T], the logged steps.
+        terms: name -> [R, T], one row a run.
+    """
+
+    steps: np.ndarray
+    terms: Mapping[str, np.ndarray]
+
+
 def loss_curves(part: LossCurves) -> Figure:
-    """Draws a panel a term: each run as a thin line, their median as a strong one."""
+    """Draw a panel a term: each run as a thin line, their median as a strong one."""
     return compared_losses({"": part})
 
 
 def compared_losses(curves: Mapping[str, LossCurves]) -> Figure:
-    """Draws the curves of several trainings over each other, a panel a term.
+    """Draw the curves of several trainings over each other, a panel a term.
 
     Args:
-      curves: by the name of the training, which is its entry in the legend.
+        curves: by the name of the training, which is its entry in the legend.
     """
     present = [name for part in curves.values() for name in part.terms]
     terms = names.ordered_terms(dict.fromkeys(present))
@@ -46,12 +57,12 @@ def compared_losses(curves: Mapping[str, LossCurves]) -> Figure:
 
 
 def color(place: int) -> str:
-    """Returns the colour of the run at a place."""
+    """The colour of the run at a place."""
     return PALETTE[place % len(PALETTE)]
 
 
 def _panels(count: int, height: float, legend: float) -> tuple[Figure, list[Axes]]:
-    """Returns a figure with so many panels, four in a row, and room for a legend."""
+    """A figure with so many panels, four in a row, and room for a legend."""
     columns = min(4, count)
     rows = math.ceil(count / columns)
     total = height * rows + 0.15 + legend
@@ -66,12 +77,12 @@ def _panels(count: int, height: float, legend: float) -> tuple[Figure, list[Axes
 
 
 def _legend_height(count: int) -> float:
-    """Returns the inches that a legend of so many entries takes above the panels."""
+    """The inches that a legend of so many entries takes above the panels."""
     return 0.22 + 0.14 * math.ceil(count / 2) if count > 1 else 0.0
 
 
 def _write_legend(figure: Figure, labels: Sequence[str], height: float) -> None:
-    """Writes a legend of colours at the top of the figure."""
+    """Write a legend of colours at the top of the figure."""
     handles = [Line2D([], [], color=color(i), lw=2) for i in range(len(labels))]
     total = figure.get_figheight()
     figure.legend(
@@ -85,7 +96,7 @@ def _write_legend(figure: Figure, labels: Sequence[str], height: float) -> None:
 
 
 def shortened(label: str, most: int = _MOST_LETTERS) -> str:
-    """Returns a label with its middle left out where it is long."""
+    """A label with its middle left out where it is long."""
     if len(label) <= most:
         return label
     half = (most - 1) // 2
@@ -93,7 +104,7 @@ def shortened(label: str, most: int = _MOST_LETTERS) -> str:
 
 
 def _curve(axes: Axes, steps: np.ndarray, values: np.ndarray, hue: str) -> None:
-    """Draws one term [R, T] of R runs, and their median."""
+    """Draw one term [R, T] of R runs, and their median."""
     style: dict[str, Any] = {"color": hue, "marker": "." if len(steps) == 1 else None}
     if len(values) > 1:
         axes.plot(steps, values.T, lw=0.4, alpha=0.5, **style)
@@ -101,7 +112,7 @@ def _curve(axes: Axes, steps: np.ndarray, values: np.ndarray, hue: str) -> None:
 
 
 def _dress(axes: Axes, drawn: Sequence[np.ndarray]) -> None:
-    """Scales and grids a panel; positive values over decades get a log axis."""
+    """Scale and grids a panel; positive values over decades get a log axis."""
     values = np.concatenate([part.ravel() for part in drawn])
     finite = values[np.isfinite(values)]
     if finite.size and finite.min() > 0 and finite.max() > _LOG_RANGE * finite.min():
@@ -116,7 +127,7 @@ def _dress(axes: Axes, drawn: Sequence[np.ndarray]) -> None:
 
 
 def _thousands(value: float, _: float) -> str:
-    """Formats a step count: 0, 500, 20k, 1.5M."""
+    """Format a step count: 0, 500, 20k, 1.5M."""
     for size, unit in ((1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:g}{unit}"
@@ -126,11 +137,11 @@ def _thousands(value: float, _: float) -> str:
 def compared_scores(
     scores: Mapping[str, Mapping[str, Mapping[str, Any]]], metrics: Sequence[str]
 ) -> Figure:
-    """Draws a panel a metric and a row a training: seeds, mean, interval and floor.
+    """Draw a panel a metric and a row a training: seeds, mean, interval and floor.
 
     Args:
-      scores: by the name of the training, as in results.json.
-      metrics: which ones.
+        scores: by the name of the training, as in results.json.
+        metrics: which ones.
     """
     height = 0.42 + 0.16 * len(scores)
     legend = _legend_height(len(scores))
@@ -151,7 +162,7 @@ def compared_scores(
 
 
 def _score(axes: Axes, row: int, entry: Mapping[str, Any]) -> None:
-    """Draws one training's score times 100: interval, seeds, mean and chance floor."""
+    """Draw one training's score times 100: interval, seeds, mean and chance floor."""
     hue = color(row)
     if entry.get("interval"):
         low, high = (100 * end for end in entry["interval"])
