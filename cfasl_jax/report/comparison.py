@@ -13,6 +13,7 @@ from cfasl_jax.report.curves import LossCurves, compared_losses, compared_scores
 from cfasl_jax.report.figures import FIGURES, SavedFigure, has_index, read_index
 from cfasl_jax.report.html import details, document, figure, symbols, table, text
 from cfasl_jax.report.style import paper_style, save
+from cfasl_jax.settings import flatten
 
 _FIGURES = "comparison"
 _SCORES = (
@@ -235,8 +236,7 @@ def _score_table(trainings: Sequence[Training], metrics: Sequence[str]) -> str:
 def _differences(trainings: Sequence[Training]) -> str:
     """A table of the fields in which the trainings differ."""
     flat = [
-        tables.flatten(t.config)
-        | tables.flatten({"provenance": t.results.get("provenance") or {}})
+        flatten(t.config) | flatten({"provenance": t.results.get("provenance") or {}})
         for t in trainings
     ]
     fields = list(dict.fromkeys(name for fields in flat for name in fields))

@@ -27,6 +27,7 @@ import numpy as np
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.report import names
 from cfasl_jax.report.html import details, facts, table, text
+from cfasl_jax.settings import flatten
 
 _MISSING = "\N{EN DASH}"
 _RENDERED = (
@@ -323,14 +324,3 @@ def duration(seconds: Any) -> str:
 def _grouped(step: Any) -> str | None:
     """A step count with its thousands apart, None as it is."""
     return f"{step:,}".replace(",", " ") if isinstance(step, int) else step
-
-
-def flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested fields as one level with dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in fields.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat

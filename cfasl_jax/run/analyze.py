@@ -6,13 +6,13 @@ from typing import Any
 
 from cfasl_jax import config as config_lib
 from cfasl_jax import metrics
-from cfasl_jax.config import Config
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.report import analysis, comparison, page, runs, tables
 from cfasl_jax.report.curves import LossCurves
 from cfasl_jax.run import probes
 from cfasl_jax.run.evaluate import RESULTS_FILE, evaluate
 from cfasl_jax.run.model import models
+from cfasl_jax.settings import Config
 from cfasl_jax.training import record
 
 _MOST_RUNS = 12
@@ -35,7 +35,7 @@ def analyze(config: Config, dataset: Dataset, workdir: Path) -> Path:
     redrawn = redraw(config, workdir)
     if redrawn is not None:
         return redrawn
-    trained = models(config, dataset, workdir)
+    trained = models(config, dataset.spec, workdir)
     step = trained[0].step
     results = tables.read_results(workdir / RESULTS_FILE)
     if results is None or results["step"] != step:
@@ -86,9 +86,15 @@ def _belongs_to(config: Config, results: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "step": results["step"],
         "seeds": results["seeds"],
-        "bins": metrics.get_protocol(results.get("protocol", "fast")).mig_bins,
+        "bins": _bins(results),
         "config": {n: value for n, value in fields.items() if n not in _NOT_DRAWN},
     }
+
+
+def _bins(results: Mapping[str, Any]) -> int:
+    """Bins of the codes' histograms; an old run may name a protocol that is no more."""
+    protocols = metrics.PROTOCOLS
+    return protocols.get(results.get("protocol", ""), protocols["fast"]).mig_bins
 
 
 def _draw(

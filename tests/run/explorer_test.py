@@ -1,5 +1,7 @@
 """The page's explorer against the project's own decoders, whole, in a real browser."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from cfasl_jax.report import explorer, html
 from cfasl_jax.report.analysis import Run, numbered
 from cfasl_jax.run import export
 from cfasl_jax.run.model import section_generators
+from cfasl_jax.types import Posterior
 
 D, L, N = 10, 3, 4
 
@@ -89,6 +92,52 @@ def check(driven, moment, z):
     pixels = np.array(shown["pixels"]).reshape(64, 64, 4)[..., :3]
     colors = np.broadcast_to(expected, pixels.shape)
     np.testing.assert_allclose(pixels, 255 * colors, atol=0.6)
+
+
+@pytest.mark.parametrize(("kind", "channels"), [("plain", 1), ("lie", 3)])
+def test_exported_layers_decode_as_the_model_does(kind, channels):
+    decoder, params = decoder_of(kind, channels)
+    z = np.random.default_rng(0).normal(size=(2, D)).astype(np.float32)
+    expected = np.asarray(jax.nn.sigmoid(decoder.apply({"params": params}, z)))
+    images = export.decode(export.decoder_layers(params), z)
+    np.testing.assert_allclose(images, expected, atol=1e-4)
+
+
+@dataclasses.dataclass
+class Stub:
+    """A model with some decoder's parameters, which decodes as another does."""
+
+    params: dict
+    images: np.ndarray
+    has_codebook: bool = False
+
+    def encode(self, images):
+        return Posterior(np.zeros((len(images), D)), np.zeros((len(images), D)))
+
+    def decode(self, z):
+        return np.repeat(self.images, len(z), axis=0)
+
+
+def test_a_decoder_that_the_page_cannot_run_is_refused():
+    decoder, params = decoder_of("plain", 1)
+    z = np.zeros((1, D), np.float32)
+    image = np.asarray(jax.nn.sigmoid(decoder.apply({"params": params}, z)))
+    examples = synthetic.images(np.random.default_rng(0), N, channels=1)
+
+    def exported(params, image):
+        return export.explorer(Stub({"decoder": params}, image), examples)
+
+    assert "explorer/layers/5/kernel" in exported(params, image)
+    with pytest.raises(export.ExportError, match="ignore the parameters norm/scale"):
+        exported(params | {"norm": {"scale": np.ones(3)}}, image)
+    with pytest.raises(export.ExportError, match="no parameter 'start/affine/kernel'"):
+        exported({k: v for k, v in params.items() if k != "start"}, image)
+    with pytest.raises(
+        export.ExportError, match=r"would differ from .* 0\.1"
+    ):
+        exported(params, image + np.float32(0.1))
+    with pytest.raises(export.ExportError, match="images of the shape"):
+        exported(params, image[:, :32])
 
 
 @needs_browser
