@@ -10,8 +10,8 @@ PACKAGE = Path(__file__).parent.parent / "cfasl_jax"
 LEVELS = [
     {"types", "errors"},
     {"settings", "lie_group"},
-    {"data", "models", "metrics", "report"},
-    {"codebook"},
+    {"data", "models", "metrics"},
+    {"codebook", "report"},
     {"losses"},
     {"objectives"},
     {"config", "training", "workdirs"},
