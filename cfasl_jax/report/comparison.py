@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 
 from cfasl_jax.errors import ConfigError
-from cfasl_jax.report import names, tables
+from cfasl_jax.report import configuration, names, tables
 from cfasl_jax.report.curves import LossCurves, compared_losses, compared_scores
 from cfasl_jax.report.figures import FIGURES, SavedFigure, has_index, read_index
 from cfasl_jax.report.html import details, document, figure, symbols, table, text
@@ -168,7 +168,7 @@ def _head(trainings: Sequence[Training]) -> str:
     rows = [
         (
             training.name,
-            tables.title(training.config),
+            configuration.title(training.config),
             len(training.results.get("seeds") or ()) or "",
             training.results.get("step", ""),
             (training.results.get("provenance") or {}).get("data_source", ""),

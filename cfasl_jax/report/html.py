@@ -81,9 +81,11 @@ def figure(saved: SavedFigure, run: str = "") -> str:
             which takes the place of the caption.
     """
     title, caption = text(saved.title), saved.caption
+    moving = ' data-moving="true"' if saved.moving else ""
     image = (
         f'<div class="frame" tabindex="0" role="group" aria-label="{title}">'
-        f'<img style="--inches:{saved.inches:.3g}" src="{data_uri(saved.image)}" '
+        f'<img data-name="{text(saved.name)}"{moving} '
+        f'style="--inches:{saved.inches:.3g}" src="{data_uri(saved.image)}" '
         f'alt="{title}: {text(caption)}"></div>'
     )
     shown = details(f"Play: {saved.title}", image) if saved.moving else image
@@ -175,6 +177,8 @@ def document(title: str, head: str, sections: Sequence[tuple[str, str, str]]) ->
 <main id="content">
 {body}
 </main>
+<script>
+{asset("page.js")}</script>
 </body>
 </html>
 """

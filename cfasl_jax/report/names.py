@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from cfasl_jax.metrics import SCORES
+from cfasl_jax.metrics import METRICS, SCORES
 
+_METRICS = {"dci": "DCI", "m_fvm": "m-FVM", "infomec": "InfoMEC"}
 _TERMS = {"kl": "KL", "mi": "MI", "tc": "TC", "dwkl": "dimension-wise KL"}
 _FIRST_TERMS = ("loss", "reconstruction", "kl")
 
@@ -11,6 +12,12 @@ _FIRST_TERMS = ("loss", "reconstruction", "kl")
 def score(name: str) -> str:
     """What the field calls a score; a name that is not known, with spaces."""
     return SCORES[name].label if name in SCORES else spaced(name)
+
+
+def metric(name: str) -> str:
+    """What the field calls a metric: by its one main score, else by its own name."""
+    main = [one for one in METRICS[name].scores if one.variant_of is None]
+    return main[0].label if len(main) == 1 else _METRICS.get(name, spaced(name))
 
 
 def term(name: str) -> str:

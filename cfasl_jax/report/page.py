@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cfasl_jax.report import names, runs, tables
+from cfasl_jax.report import configuration, names, runs, tables
 from cfasl_jax.report.analysis import Run
 from cfasl_jax.report.animations import write_animations
 from cfasl_jax.report.curves import LossCurves
@@ -50,6 +50,7 @@ def write_report(
     results: Mapping[str, Any],
     config: Mapping[str, Any],
     workdir: Path,
+    defaults: Mapping[str, Any] | None = None,
 ) -> Path:
     """Draw every figure into WORKDIR/figures and write WORKDIR/report.html.
 
@@ -61,6 +62,8 @@ def write_report(
         results: the content of results.json (its parts: `cfasl_jax.report.tables`).
         config: the run's configuration, nested as in config.json.
         workdir: the run's folder; made if missing.
+        defaults: the configuration that the data set's file in configs/ gives; None
+            where it is not known.
 
     Returns:
         The path of the page.
@@ -84,16 +87,19 @@ def write_report(
     training = "".join(map(figure, curves)) + _listed(failed)
     training += tables.measures(results) + tables.losses(results)
 
+    provenance = configuration.section(config, defaults) + tables.provenance(results)
+
     def page(pictures: str) -> str:
         sections = [
             ("scores", "Scores", tables.scores(results)),
             ("explore", "Explorer", _explorer(drawn, results)),
             ("figures", "Figures", pictures),
             ("training", "Training", training),
-            ("provenance", "Provenance", tables.provenance(results, config)),
+            ("provenance", "Provenance", provenance),
+            ("cite", "How to cite", tables.citations(results, config)),
         ]
         head = tables.warning(results) + tables.summary(results, config)
-        return document(tables.title(config), head, sections)
+        return document(configuration.title(config), head, sections)
 
     pictures = figures(drawn[0].figures) + _not_drawn(drawn[0])
     if len(drawn) > 1:

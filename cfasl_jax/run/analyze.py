@@ -1,12 +1,18 @@
 """From a checkpoint and results.json to analysis.npz, figures/ and report.html."""
 
+import datetime
+import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.message import DecodeError
+from tensorboardX.proto import event_pb2
+
 from cfasl_jax import config as config_lib
 from cfasl_jax import metrics
 from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.errors import ConfigError
 from cfasl_jax.report import analysis, comparison, page, runs, tables
 from cfasl_jax.report.curves import LossCurves
 from cfasl_jax.run import probes
@@ -107,9 +113,63 @@ def _draw(
     by_place = {run.run: run for run in probed}
     shown = [by_place[run] for run in drawn_runs(results) if run in by_place]
     losses = LossCurves(*record.read(workdir))
-    return page.write_report(
-        shown, losses, results, config_lib.to_dict(config), workdir
-    )
+    fields = config_lib.to_dict(config)
+    known = {**results, **_training_times(workdir, results)}
+    defaults = _defaults(config.dataset)
+    return page.write_report(shown, losses, known, fields, workdir, defaults)
+
+
+def _defaults(dataset: str) -> dict[str, Any] | None:
+    """What configs/DATASET.py sets; None where that is not at hand.
+
+    The package is installed without configs/, which belongs to the repository.
+    """
+    try:
+        module = importlib.import_module(f"configs.{dataset}")
+        return config_lib.to_dict(config_lib.from_dict(module.get_config().to_dict()))
+    except (ImportError, AttributeError, ConfigError):
+        return None
+
+
+def _training_times(workdir: Path, results: Mapping[str, Any]) -> dict[str, Any]:
+    """When training ended, and how long it took, by what TensorBoard's files say.
+
+    metrics.jsonl holds no times, so that a resumed run writes the same file. Each call
+    of the training writes a file of events; the time between calls is not counted.
+    """
+    files = sorted((workdir / "tensorboard").glob("seed_*/events.out.tfevents.*"))
+    first = [path for path in files if path.parent == files[0].parent]
+    spans = [span for path in first if (span := _wall_times(path))]
+    if not spans:
+        return {}
+    seconds = sum(end - start for start, end in spans)
+    last = datetime.datetime.fromtimestamp(max(end for _, end in spans), datetime.UTC)
+    return {
+        "trained_until": f"{last:%Y-%m-%d %H:%M} UTC",
+        "durations": {"training": seconds, **(results.get("durations") or {})},
+    }
+
+
+def _wall_times(path: Path) -> tuple[float, float] | None:
+    """The wall times of the first and the last event in a file; None without any.
+
+    A file is a sequence of records: the length of the content as uint64, 4 bytes of its
+    checksum, the content, 4 bytes of a checksum.
+    """
+    times = []
+    content = path.read_bytes()
+    place = 0
+    while place + 12 <= len(content):
+        length = int.from_bytes(content[place : place + 8], "little")
+        event = content[place + 12 : place + 12 + length]
+        if len(event) < length:
+            break
+        try:
+            times.append(event_pb2.Event.FromString(event).wall_time)
+        except DecodeError:
+            break
+        place += 16 + length
+    return (times[0], times[-1]) if times else None
 
 
 def compare(folders: Sequence[Path], workdir: Path) -> Path:

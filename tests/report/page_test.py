@@ -6,9 +6,9 @@ import re
 import numpy as np
 import pytest
 import report_synthetic as synthetic
-from browser import Outline
+from browser import Outline, drive, needs_browser
 
-from cfasl_jax.report import figures, tables
+from cfasl_jax.report import configuration, figures, tables
 from cfasl_jax.report import page as page_module
 from cfasl_jax.report.page import write_report
 
@@ -52,10 +52,15 @@ def test_every_image_and_control_is_labelled(page):
 def test_page_says_where_its_numbers_come_from(page):
     words = Outline(page).text
     for expected in (
-        "CFASL (β-VAE) on 3D Shapes",
+        "CFASL (beta-VAE) on 3D Shapes",
         "12 345",
         "1 h 1 min",
-        "MIG 25.00 5.00 20.00 to 30.00 1.00 2",
+        "MIG 25.00 1.00 20.00 to 30.00 5.00 2",
+        "the gap between the two dimensions with the most mutual information",
+        "What the protocol fast means",
+        "D (latent_dim) 10 beta 4.0",
+        "TMLR 2024, arXiv:2401.08897",
+        "beta-VAE: Higgins",
         "SAP 12.50",
         "protocol fast",
         "run MIG seed 7 20.00 seed 8 30.00",
@@ -70,17 +75,14 @@ def test_page_says_where_its_numbers_come_from(page):
         assert expected in words, expected
 
 
-def results_from(source):
-    origin = synthetic.RESULTS["provenance"] | {"data_source": source}
-    return synthetic.RESULTS | {"provenance": origin}
-
-
 def test_rendered_data_carry_a_warning(page):
     assert 'class="warning"' in page
     assert "Rendered data." in Outline(page).text
-    assert tables.is_rendered(results_from("Rendered twin"))
-    assert not tables.is_rendered(results_from("tfds shapes3d 2.0.0"))
-    assert tables.warning(results_from("tfds shapes3d 2.0.0")) == ""
+    drawn = {"provenance": {"data_source": "Rendered twin"}}
+    read = {"provenance": {"data_source": "tfds shapes3d 2.0.0"}}
+    assert tables.is_rendered(drawn)
+    assert not tables.is_rendered(read)
+    assert tables.warning(read) == ""
 
 
 def test_text_from_outside_is_escaped(tmp_path):
@@ -97,14 +99,14 @@ def test_one_run_has_no_mean_and_no_spread():
     entry = {"mean": 0.5, "std": None, "interval": [0.4, 0.6], "chance": 0.1, "runs": 1}
     scores = {"m_fvm_2_held_out": entry, "fvm": entry, "m_fvm_2": entry}
     words = Outline(tables.scores({"scores": scores})).text
-    assert "metric score 95% interval chance FVM 50.00 40.00 to 60.00 10.00" in words
+    assert "metric score chance 95% interval FVM 50.00 10.00 40.00 to 60.00" in words
     assert words.index("m-FVM2 50") < words.index("Further readings of these scores")
     assert words.index("Further readings") < words.index("m-FVM2 on fresh votes")
 
 
 def test_what_is_not_scored_is_said():
     left_out = ["sap is not computed: too few images"]
-    said = "Sap is not computed: too few images."
+    said = "SAP is not computed: too few images."
     assert Outline(tables.scores({"left_out": left_out})).text.strip() == said
     results = synthetic.RESULTS | {"left_out": left_out}
     assert said in Outline(tables.scores(results)).text
@@ -182,4 +184,79 @@ def test_dci_importance_comes_from_the_scores():
 def test_fidelity_is_shown_as_its_preset_or_its_switches(on, shown):
     switches = {name: name in on for name in ("a", "b")}
     config = {"cfasl": True, "fidelity": switches}
+    assert configuration.fidelity(switches) == shown
     assert f">{shown}<" in tables.summary({}, config)
+
+
+def test_a_score_below_chance_is_marked_and_one_not_measured_is_a_dash():
+    scores = {
+        "mig": {"mean": 0.02, "interval": [0.01, 0.03], "chance": 0.05, "runs": 1},
+        "sap": {"mean": None, "interval": [0.0, 0.0], "chance": None, "runs": 0},
+    }
+    words = Outline(tables.scores({"scores": scores})).text
+    assert "MIG 2.00 \N{BLACK DOWN-POINTING TRIANGLE} 5.00 1.00 to 3.00" in words
+    dash = "\N{EN DASH}"
+    assert f"SAP {dash} {dash} {dash}" in words
+    assert tables.mean_and_spread(scores["sap"]) == dash
+    assert tables.mean_and_spread(scores["mig"]) == "2.00 [1.00, 3.00]"
+
+
+DEFAULTS = synthetic.CONFIG | {"beta": 1.0, "seeds": (1,), "weights": {"alpha": 0.5}}
+
+
+def test_what_was_changed_comes_first_with_the_command_for_it():
+    config = synthetic.CONFIG | {
+        "seeds": [1, 2],
+        "fidelity": {"double_softmax": True, "frozen_integral": False},
+    }
+    changed = configuration.changed_fields(config, DEFAULTS)
+    assert changed == {
+        "seeds": ([1, 2], (1,)),
+        "beta": (4.0, 1.0),
+        "weights.alpha": (1.0, 0.5),
+        "fidelity": ("double_softmax", "corrected"),
+    }
+    command = configuration.command(config, DEFAULTS)
+    assert "--config=configs/shapes3d.py" in command
+    assert "--config.beta=4.0" in command
+    assert "'--config.seeds=(1, 2)'" in command
+    assert "--config.fidelity.double_softmax=True" in command
+    words = Outline(configuration.section(config, DEFAULTS)).text
+    assert words.index("beta 4.0 1.0") < words.index("All fields that this run reads")
+    same = configuration.section(DEFAULTS, DEFAULTS)
+    assert "Nothing was changed from configs/shapes3d.py." in same
+
+
+def test_fields_that_the_run_never_reads_are_not_shown():
+    read = configuration.read_fields(synthetic.CONFIG)
+    assert "factor.gamma" not in read
+    assert {"beta", "weights.alpha"} <= read.keys()
+    baseline = synthetic.CONFIG | {"cfasl": False, "objective": "factor_vae"}
+    read = configuration.read_fields(baseline)
+    assert "factor.gamma" in read
+    assert "beta" not in read
+    assert "weights.alpha" not in read
+    per_run = synthetic.CONFIG | {"per_run": [["beta", [1.0, 2.0]]]}
+    assert configuration.read_fields(per_run)["beta"] == [1.0, 2.0]
+    assert configuration.hyperparameters(per_run)["beta"] == [1.0, 2.0]
+
+
+COPY = """
+seen.csv = Page.csv(document.querySelector("#scores table"));
+seen.latex = Page.latex(document.querySelector("#scores table"));
+seen.tools = [...document.querySelectorAll("#figures .tools button")].length;
+"""
+
+
+@needs_browser
+def test_tables_are_copied_and_figures_saved(workdir):
+    seen = drive(workdir / "report.html", COPY)
+    assert seen["errors"] == []
+    lines = seen["csv"].splitlines()
+    assert lines[0] == "metric,mean,chance,95% interval,sd,runs"
+    assert lines[1] == "MIG,25.00,1.00,20.00 to 30.00,5.00,2"
+    assert lines[2] == "SAP,12.50,,,,"
+    latex = seen["latex"].splitlines()
+    assert latex[2] == r"metric & mean & chance & 95\% interval & sd & runs \\"
+    assert latex[4] == r"MIG & 25.00 & 1.00 & 20.00 to 30.00 & 5.00 & 2 \\"
+    assert seen["tools"] == 5

@@ -132,9 +132,7 @@ def test_a_decoder_that_the_page_cannot_run_is_refused():
         exported(params | {"norm": {"scale": np.ones(3)}}, image)
     with pytest.raises(export.ExportError, match="no parameter 'start/affine/kernel'"):
         exported({k: v for k, v in params.items() if k != "start"}, image)
-    with pytest.raises(
-        export.ExportError, match=r"would differ from .* 0\.1"
-    ):
+    with pytest.raises(export.ExportError, match=r"would differ from .* 0\.1"):
         exported(params, image + np.float32(0.1))
     with pytest.raises(export.ExportError, match="images of the shape"):
         exported(params, image[:, :32])

@@ -1,5 +1,6 @@
 """A page as its reader has it: its outline, and what it shows in a headless browser."""
 
+import html
 import json
 import re
 import shutil
@@ -95,4 +96,5 @@ def drive(path: Path, script: str) -> dict:
         check=True,
         timeout=120,
     )
-    return json.loads(done.stdout.split('<pre id="seen">')[1].split("</pre>")[0])
+    seen = done.stdout.split('<pre id="seen">')[1].split("</pre>")[0]
+    return json.loads(html.unescape(seen))

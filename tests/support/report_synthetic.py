@@ -22,6 +22,9 @@ CONFIG = {
     "dataset": "shapes3d",
     "objective": "beta_vae",
     "cfasl": True,
+    "latent_dim": 10,
+    "beta": 4.0,
+    "factor": {"gamma": 35.0},
     "fidelity": "corrected",
     "weights": {"alpha": 1.0},
 }
