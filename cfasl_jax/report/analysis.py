@@ -232,7 +232,7 @@ def load(path: Path, belongs_to: Mapping[str, object]) -> list[Run] | None:
         with np.load(path, allow_pickle=False) as file:
             header = json.loads(str(file["header"]))
             wanted = json.loads(json.dumps(belongs_to))
-            if header["format"] != FORMAT or header["belongs_to"] != wanted:
+            if header["format"] != FORMAT or not _agree(header["belongs_to"], wanted):
                 return None
             arrays = {name: file[name] for name in file.files if name != "header"}
         return [
@@ -241,6 +241,16 @@ def load(path: Path, belongs_to: Mapping[str, object]) -> list[Run] | None:
         ]
     except _DAMAGED:
         return None
+
+
+def _agree(stored: object, wanted: object) -> bool:
+    """Whether two records say the same, as far as both of them say anything.
+
+    A later version's configuration has fields that a stored one lacks.
+    """
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        return all(_agree(stored[key], wanted[key]) for key in stored.keys() & wanted)
+    return stored == wanted
 
 
 def _below(arrays: Mapping[str, np.ndarray], start: str) -> dict[str, np.ndarray]:

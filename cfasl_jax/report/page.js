@@ -18,7 +18,7 @@
 
   // The cells as a spreadsheet reads them: plain minus signs, no marks.
   const cells = (table) => [...table.rows].map((line) => [...line.cells].map((cell) =>
-    cell.textContent.replace(/\u2212/g, "-").replace(/\s*\u25bc/g, "").replace(/^\u2013$/, "")));
+    cell.textContent.replace(/\u2212/g, "-").replace(/\u25bc\s*/g, "").replace(/^\u2013$/, "")));
   const csv = (table) => cells(table).map((line) => line.map((cell) =>
     /[",\n]/.test(cell) ? `"${cell.replace(/"/g, '""')}"` : cell).join(",")).join("\n") + "\n";
   const latex = (table) => {

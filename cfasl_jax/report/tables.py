@@ -300,7 +300,7 @@ def _score_row(name: str, entry: Mapping[str, Any], several: bool) -> tuple[str,
     reach = f"{_percent(low)} to {_percent(high)}" if known else _MISSING
     shown = _percent(mean)
     if mean is not None and chance is not None and mean < chance:
-        shown += f" {_BELOW}"
+        shown = f"{_BELOW} {shown}"
     runs = str(entry.get("runs") or _MISSING)
     spread = (_percent(entry.get("std")), runs) if several else ()
     return names.score(name), shown, floor(entry), reach, *spread

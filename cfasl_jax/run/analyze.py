@@ -1,4 +1,10 @@
-"""From a checkpoint and results.json to analysis.npz, figures/ and report.html."""
+"""From a checkpoint and results.json to analysis.npz, figures/ and report.html.
+
+Probing a model needs the model, its data and a minute; drawing what was found needs
+neither. The arrays therefore stay in the working directory, as analysis.npz, and are
+drawn again as long as they belong to the newest checkpoint and to the configuration.
+Otherwise, and after the file was deleted, the model is probed anew.
+"""
 
 import datetime
 import importlib

@@ -194,7 +194,7 @@ def test_a_score_below_chance_is_marked_and_one_not_measured_is_a_dash():
         "sap": {"mean": None, "interval": [0.0, 0.0], "chance": None, "runs": 0},
     }
     words = Outline(tables.scores({"scores": scores})).text
-    assert "MIG 2.00 \N{BLACK DOWN-POINTING TRIANGLE} 5.00 1.00 to 3.00" in words
+    assert "MIG \N{BLACK DOWN-POINTING TRIANGLE} 2.00 5.00 1.00 to 3.00" in words
     dash = "\N{EN DASH}"
     assert f"SAP {dash} {dash} {dash}" in words
     assert tables.mean_and_spread(scores["sap"]) == dash

@@ -295,7 +295,7 @@ def test_an_old_run_is_analyzed_and_then_redrawn_without_its_model(
         images.append(path.read_bytes())
         path.unlink()
     assert 'id="explorer-data"' in pages[0]
-    assert "DCI disentanglement" in pages[0]
+    assert ">modularity<" in pages[0]
 
     def no_model(*_):
         raise AssertionError("redrawing restored the model")
