@@ -11,7 +11,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from cfasl_jax.report import names
-from cfasl_jax.report.style import INK, MUTED, PAGE_WIDTH, PALETTE, new_figure
+from cfasl_jax.report.style import (
+    INK,
+    MUTED,
+    PAGE_WIDTH,
+    PALETTE,
+    drawable,
+    new_figure,
+)
 
 _LOG_RANGE = 30.0
 _MOST_LETTERS = 28
@@ -52,7 +59,7 @@ def compared_losses(curves: Mapping[str, LossCurves]) -> Figure:
         panel.set_title(names.term(term), loc="left")
     figure.supxlabel("step", fontsize=7.5)
     if len(curves) > 1:
-        _write_legend(figure, list(curves), legend)
+        _write_legend(figure, list(curves))
     return figure
 
 
@@ -81,18 +88,19 @@ def _legend_height(count: int) -> float:
     return 0.22 + 0.14 * math.ceil(count / 2) if count > 1 else 0.0
 
 
-def _write_legend(figure: Figure, labels: Sequence[str], height: float) -> None:
+def _write_legend(figure: Figure, labels: Sequence[str]) -> None:
     """Write a legend of colours at the top of the figure."""
     handles = [Line2D([], [], color=color(i), lw=2) for i in range(len(labels))]
-    total = figure.get_figheight()
     figure.legend(
         handles,
-        [shortened(label, 2 * _MOST_LETTERS) for label in labels],
+        [
+            drawable(shortened(label, 2 * _MOST_LETTERS), f"run {place}")
+            for place, label in enumerate(labels)
+        ],
         loc="upper left",
         bbox_to_anchor=(0.0, 1.0, 1.0, 0.0),
         ncols=2 if len(labels) > 1 else 1,
     ).set_in_layout(False)
-    assert height < total
 
 
 def shortened(label: str, most: int = _MOST_LETTERS) -> str:
@@ -112,7 +120,7 @@ def _curve(axes: Axes, steps: np.ndarray, values: np.ndarray, hue: str) -> None:
 
 
 def _dress(axes: Axes, drawn: Sequence[np.ndarray]) -> None:
-    """Scale and grids a panel; positive values over decades get a log axis."""
+    """Scale a panel and draw its grid; positive values over decades get a log axis."""
     values = np.concatenate([part.ravel() for part in drawn])
     finite = values[np.isfinite(values)]
     if finite.size and finite.min() > 0 and finite.max() > _LOG_RANGE * finite.min():
@@ -157,7 +165,7 @@ def compared_scores(
         panel.grid(axis="x", color=MUTED, alpha=0.2, lw=0.4)
         panel.locator_params(axis="x", nbins=4)
         panel.margins(x=0.08)
-    _write_legend(figure, list(scores), legend)
+    _write_legend(figure, list(scores))
     return figure
 
 

@@ -63,6 +63,7 @@ _RC: dict[Any, Any] = {
 }
 
 _PNG_DPI = 200
+_MOST_LETTERS = 30
 
 
 @contextmanager
@@ -120,15 +121,20 @@ def _characters() -> frozenset[int]:
     return frozenset().union(*(font_manager.get_font(p).get_charmap() for p in paths))
 
 
-def printable(name: str, otherwise: str) -> str:
-    """A name from outside as a figure can show it.
+def drawable(words: str, otherwise: str) -> str:
+    """Words from outside as a figure can show them; a "$" begins no formula.
 
     Args:
-        name: with "_" for spaces; a "$" stands for itself and begins no formula.
-        otherwise: taken where no font on this system has all of the name's characters.
+        words: any characters.
+        otherwise: taken where no font on this system has all of the characters.
     """
-    shown = name.replace("_", " ").strip()
-    if not shown or not all(ord(c) in _characters() and c.isprintable() for c in shown):
-        return otherwise
-    shortened = shown if len(shown) <= 30 else f"{shown[:29]}\N{HORIZONTAL ELLIPSIS}"
-    return shortened.replace("$", r"\$")
+    known = all(ord(c) in _characters() and c.isprintable() for c in words)
+    return words.replace("$", r"\$") if words.strip() and known else otherwise
+
+
+def printable(name: str, otherwise: str) -> str:
+    """A factor's name as a figure can show it, short and with spaces for "_"."""
+    spaced = name.replace("_", " ").strip()
+    if len(spaced) > _MOST_LETTERS:
+        spaced = f"{spaced[: _MOST_LETTERS - 1]}\N{HORIZONTAL ELLIPSIS}"
+    return drawable(spaced, otherwise)

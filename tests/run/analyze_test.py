@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import struct
 from pathlib import Path
 
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import tiny
+from tensorboardX.proto import event_pb2
 
 from cfasl_jax import main
 from cfasl_jax.data.dataset import Labels
@@ -321,3 +323,33 @@ def test_damaged_scores_are_one_sentence(tmp_path, capsys):
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1
     assert "results.json is damaged ('scores' is not of the kind" in said[0]
+
+
+def test_training_time_is_what_the_calls_took_together(tmp_path):
+    def events(name, *times):
+        path = tmp_path / "tensorboard" / "seed_1" / f"events.out.tfevents.{name}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = b""
+        for time in times:
+            event = event_pb2.Event(wall_time=time).SerializeToString()
+            checksum = bytes(4)
+            content += struct.pack("<Q", len(event)) + checksum + event + checksum
+        path.write_bytes(content)
+        return path
+
+    assert analyze._training_times(tmp_path, {}) == {}
+    day = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC
+    events("1", day, day + 20, day + 60)
+    cut = events("2", day + 1000, day + 1030, day + 2000)
+    cut.write_bytes(cut.read_bytes()[:-10])
+    events("3")
+    results = {"durations": {"evaluation": 5.0}}
+    assert analyze._training_times(tmp_path, results) == {
+        "trained_until": "2023-11-14 22:30 UTC",
+        "durations": {"training": 90.0, "evaluation": 5.0},
+    }
+
+
+def test_defaults_are_those_of_the_data_set_s_file():
+    assert analyze._defaults("shapes3d")["dataset"] == "shapes3d"
+    assert analyze._defaults("no_such_set") is None
