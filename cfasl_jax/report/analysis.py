@@ -125,7 +125,7 @@ class Run:
         label: what the page calls it, such as "seed 3".
         arrays: by the names of `ARRAYS`, with a number in the place of "*".
         lacking: what figures may need and this run has not ("codebook", "factors",
-            "grid", "pairs") -> a sentence that says why.
+            "grid", "pairs", "plane", "explorer") -> a sentence that says why.
     """
 
     run: int

@@ -228,7 +228,8 @@ def _score_table(trainings: Sequence[Training], metrics: Sequence[str]) -> str:
     head = [part for t in trainings for part in (t.name, "chance")]
     caption = (
         "Scores times 100: mean (standard deviation) over seeds, or the score of one "
-        "seed [95% interval], and what chance scores"
+        "seed [95% interval], and what chance scores; "
+        f"{tables.BELOW} marks a score below that"
     )
     return table(caption, ("metric", *head), rows, numbers=True)
 

@@ -151,7 +151,7 @@ FIGURES = (
         "Eigenvalues and eigenvectors (columns) of the covariance of the posterior "
         "means. Axis-aligned variation gives eigenvectors with one entry near 1.",
         latent_figures.covariance,
-        ("pairs",),
+        ("pairs", "plane"),
     ),
     FigureType(
         _LATENT,

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from cfasl_jax.errors import ConfigError
-from cfasl_jax.metrics import METRICS, SCORES
+from cfasl_jax.metrics import METRICS, SCORES, Score
 from cfasl_jax.objectives import OBJECTIVES
 from cfasl_jax.report import configuration, names
 from cfasl_jax.report.html import details, facts, table, text
@@ -43,7 +43,7 @@ _SCORE_NOTE = (
     "nothing of the factors; \N{BLACK DOWN-POINTING TRIANGLE} marks a score below it."
     "</p>"
 )
-_BELOW = "\N{BLACK DOWN-POINTING TRIANGLE}"
+BELOW = "\N{BLACK DOWN-POINTING TRIANGLE}"
 _PROTOCOLS = {
     "official": "Counts and choices of the paper's published code, with sampled codes: "
     "for comparison with the paper's tables.",
@@ -197,12 +197,18 @@ def _definitions(entries: Iterable[str]) -> str:
     """What each score measures, and where it was published."""
     known = [SCORES[name] for name in entries if name in SCORES]
     items = "".join(
-        f"<dt>{text(score.label)}</dt><dd>{text(score.definition)}."
-        + (f" {text(score.reference)}." if score.reference else "")
-        + "</dd>"
+        f"<dt>{text(score.label)}</dt><dd>{text(_defined(score))}</dd>"
         for score in known
     )
     return f'<dl class="definitions">{items}</dl>'
+
+
+def _defined(score: Score) -> str:
+    """What a score measures as a sentence, and where its metric was published."""
+    words = score.definition
+    if score.variant_of:  # begins with the name of the score whose variant it is
+        return f"{words}."
+    return f"{words[:1].upper()}{words[1:]}. {score.reference}."
 
 
 def _protocol(results: Mapping[str, Any]) -> str:
@@ -289,21 +295,24 @@ def mean_and_spread(entry: Mapping[str, Any] | None) -> str:
         spread = f" ({_percent(entry['std'])})"
     elif entry.get("interval"):
         spread = f" [{', '.join(map(_percent, entry['interval']))}]"
-    return _percent(entry.get("mean")) + spread
+    return _marked(entry) + spread
+
+
+def _marked(entry: Mapping[str, Any]) -> str:
+    """A score times 100, with a mark before it where it is below chance."""
+    mean, chance = entry.get("mean"), entry.get("chance")
+    below = mean is not None and chance is not None and mean < chance
+    return f"{BELOW} {_percent(mean)}" if below else _percent(mean)
 
 
 def _score_row(name: str, entry: Mapping[str, Any], several: bool) -> tuple[str, ...]:
     """A metric's row; a number that was not measured is a dash."""
-    mean, chance = entry.get("mean"), entry.get("chance")
     low, high = entry.get("interval") or (None, None)
-    known = mean is not None and low is not None
+    known = entry.get("mean") is not None and low is not None
     reach = f"{_percent(low)} to {_percent(high)}" if known else _MISSING
-    shown = _percent(mean)
-    if mean is not None and chance is not None and mean < chance:
-        shown = f"{_BELOW} {shown}"
     runs = str(entry.get("runs") or _MISSING)
     spread = (_percent(entry.get("std")), runs) if several else ()
-    return names.score(name), shown, floor(entry), reach, *spread
+    return names.score(name), _marked(entry), floor(entry), reach, *spread
 
 
 def losses(results: Mapping[str, Any]) -> str:

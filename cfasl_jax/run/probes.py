@@ -45,7 +45,7 @@ _NO_GRID = (
     "while the others stay."
 )
 _NO_PAIRS = "The data set has a single image, so that there are no pairs of images."
-_NO_PLANE = "A single latent dimension spans no plane to draw points in."
+_NO_PLANE = "There is a single latent dimension and none to set it against."
 
 
 def probe(model: Model, dataset: Dataset, run: int, bins: int) -> Run:
@@ -77,7 +77,8 @@ def probe(model: Model, dataset: Dataset, run: int, bins: int) -> Run:
     if count > 1:
         x1, x2 = np.split(examples[: count // 2 * 2], 2)
         arrays |= walk(model, x1, x2, kl, active)
-        arrays["covariance/matrix"] = np.atleast_2d(np.cov(mu.T))
+        if mu.shape[1] > 1:
+            arrays["covariance/matrix"] = np.cov(mu.T)
         if model.has_codebook:
             arrays |= composition(model, x1, x2) | sections(model, x1, x2)
             arrays |= codebook_pictures(model, dataset, codes)

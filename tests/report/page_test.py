@@ -56,7 +56,7 @@ def test_page_says_where_its_numbers_come_from(page):
         "12 345",
         "1 h 1 min",
         "MIG 25.00 1.00 20.00 to 30.00 5.00 2",
-        "the gap between the two dimensions with the most mutual information",
+        "The gap between the two dimensions with the most mutual information",
         "What the protocol fast means",
         "D (latent_dim) 10 beta 4.0",
         "TMLR 2024, arXiv:2401.08897",
@@ -198,7 +198,9 @@ def test_a_score_below_chance_is_marked_and_one_not_measured_is_a_dash():
     dash = "\N{EN DASH}"
     assert f"SAP {dash} {dash} {dash}" in words
     assert tables.mean_and_spread(scores["sap"]) == dash
-    assert tables.mean_and_spread(scores["mig"]) == "2.00 [1.00, 3.00]"
+    below = "\N{BLACK DOWN-POINTING TRIANGLE} 2.00 [1.00, 3.00]"
+    assert tables.mean_and_spread(scores["mig"]) == below
+    assert tables.mean_and_spread({"mean": 0.5, "chance": 0.1}) == "50.00"
 
 
 DEFAULTS = synthetic.CONFIG | {"beta": 1.0, "seeds": (1,), "weights": {"alpha": 0.5}}
