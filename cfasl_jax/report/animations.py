@@ -26,7 +26,7 @@ class Clip:
 
     Attributes:
         frames: [T, rows, columns, H, W, C] uint8; cells past the labels are blank.
-        labels: a label a cell, row by row.
+        labels: one for each cell, row by row.
         counter: what is written below the images in each frame.
     """
 
@@ -47,7 +47,7 @@ def panels(frames: np.ndarray, labels: Sequence[str], counter: Sequence[str]) ->
 
 
 def write_gif(clip: Clip, path: Path) -> int:
-    """Write a clip as a GIF that runs to and fro, and returns its width in pixels."""
+    """Write a clip as a GIF that runs to and fro, and return its width in pixels."""
     font = ImageFont.load_default(size=12)
     large = clip.frames.repeat(_SCALE, axis=3).repeat(_SCALE, axis=4)
     drawn = [
@@ -88,7 +88,7 @@ def _draw(
 
 
 def _composition(part: Part) -> Clip:
-    """x1 above the growing composite symmetry above x2, a column a pair."""
+    """x1 above the growing composite symmetry above x2, one column for each pair."""
     path = part["path"][:_MOST_PAIRS].swapaxes(0, 1)
     x1, x2 = (
         np.broadcast_to(part[name][:_MOST_PAIRS], path.shape) for name in ("x1", "x2")
@@ -100,7 +100,7 @@ def _composition(part: Part) -> Clip:
 
 
 def _traversals(part: Part) -> Clip:
-    """One latent dimension a panel, the largest KL first."""
+    """One panel for each latent dimension, the largest KL first."""
     active = part["active"]
     order = kl_order(part["kl"], active)
     names = [f"dim {d}" + ("" if active[d] else ", inactive") for d in order]
@@ -109,7 +109,7 @@ def _traversals(part: Part) -> Clip:
 
 
 def _section_action(part: Part) -> Clip:
-    """One section a panel."""
+    """One panel for each section."""
     names = [f"section {s}" for s in range(len(part["frames"]))]
     return panels(part["frames"], names, [f"amount {a:+.2f}" for a in part["amounts"]])
 

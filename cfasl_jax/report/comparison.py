@@ -152,7 +152,7 @@ def _draw(trainings: Sequence[Training], folder: Path) -> tuple[str, str]:
 
 
 def _chart(drawn: Figure, folder: Path, name: str, title: str, caption: str) -> str:
-    """Save a figure of this page and returns its HTML."""
+    """Save a figure of this page and return its HTML."""
     image, width = save(drawn, folder, name), drawn.get_figwidth()
     return figure(SavedFigure(name, title, caption, image, width, title))
 
@@ -164,7 +164,7 @@ def _metrics(trainings: Sequence[Training]) -> list[str]:
 
 
 def _head(trainings: Sequence[Training]) -> str:
-    """What each training is, and what forbids to compare their numbers."""
+    """What each training is, and why their numbers may not be comparable."""
     rows = [
         (
             training.name,
@@ -216,7 +216,7 @@ def _score_tables(trainings: Sequence[Training]) -> str:
 
 
 def _score_table(trainings: Sequence[Training], metrics: Sequence[str]) -> str:
-    """A table of scores with spreads and floors, two columns a training."""
+    """A table of scores with spreads and chance, two columns for each training."""
     scores = [training.results.get("scores") or {} for training in trainings]
     rows = []
     for metric in metrics:

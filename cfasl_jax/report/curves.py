@@ -29,7 +29,7 @@ class LossCurves(NamedTuple):
 
     Attributes:
         steps: [T], the logged steps.
-        terms: name -> [R, T], one row a run.
+        terms: name -> [R, T], one row for each run.
     """
 
     steps: np.ndarray
@@ -37,12 +37,12 @@ class LossCurves(NamedTuple):
 
 
 def loss_curves(part: LossCurves) -> Figure:
-    """Draw a panel a term: each run as a thin line, their median as a strong one."""
+    """Draw one panel for each term: thin lines for the runs, a strong one for the median."""
     return compared_losses({"": part})
 
 
 def compared_losses(curves: Mapping[str, LossCurves]) -> Figure:
-    """Draw the curves of several trainings over each other, a panel a term.
+    """Draw the curves of several trainings over each other, one panel for each term.
 
     Args:
         curves: by the name of the training, which is its entry in the legend.
@@ -145,7 +145,7 @@ def _thousands(value: float, _: float) -> str:
 def compared_scores(
     scores: Mapping[str, Mapping[str, Mapping[str, Any]]], metrics: Sequence[str]
 ) -> Figure:
-    """Draw a panel a metric and a row a training: seeds, mean, interval and floor.
+    """Draw one panel for each metric, with one row for each training.
 
     Args:
         scores: by the name of the training, as in results.json.

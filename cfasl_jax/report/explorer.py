@@ -88,7 +88,7 @@ def _thumbnail(image: np.ndarray) -> str:
 
 
 def _choices(name: str, legend: str, images: Sequence[np.ndarray], first: int) -> str:
-    """A group of radio buttons with an image each."""
+    """A group of radio buttons, each with an image."""
     items = "".join(
         f'<label><input type="radio" name="{name}" value="{i}"'
         f'{" checked" if i == first else ""}><img src="{_thumbnail(image)}" '
@@ -140,7 +140,7 @@ def _picture(name: str, caption: str) -> str:
 
 
 def _single_panel(part: Part, kl: np.ndarray, active: np.ndarray) -> str:
-    """The controls for one example: a slider a dimension and a section."""
+    """The controls for one example: a slider for each dimension and each section."""
     reach = max(3.0, math.ceil(float(abs(part["latents"]).max())))
     dimensions = [
         _slider(

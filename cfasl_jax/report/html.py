@@ -94,7 +94,7 @@ def figure(saved: SavedFigure, run: str = "") -> str:
 
 
 def figures(saved: Sequence[SavedFigure]) -> str:
-    """Figures in reading order, a heading a group."""
+    """Figures in reading order, each group under its heading."""
     groups: dict[str, list[str]] = {}
     for one in saved:
         groups.setdefault(one.group, []).append(figure(one))
@@ -112,7 +112,7 @@ def table(
 
     Args:
         caption: what it shows.
-        head: a title a column.
+        head: the titles of the columns.
         rows: the cells, row by row.
         numbers: whether all cells but the first of a row are numbers, to be aligned.
     """

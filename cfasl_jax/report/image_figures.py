@@ -32,8 +32,8 @@ class Labels:
     """What stands around and on a grid of images.
 
     Attributes:
-        rows: a label a row; a second line is set smaller and lighter.
-        columns: a label a column, or none.
+        rows: one label for each; a second line is set smaller and lighter.
+        columns: one label for each, or none at all.
         faded: rows that are drawn pale.
         marked: cells (row, column) that get a coloured bar below them.
         corner: a label of the column labels themselves.
@@ -47,7 +47,7 @@ class Labels:
 
 
 def as_rgb(images: np.ndarray) -> np.ndarray:
-    """Uint8 images [..., H, W, C] with three channels, grey ones repeated."""
+    """The uint8 images [..., H, W, C] with three channels, grey ones repeated."""
     return np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images
 
 
@@ -118,7 +118,7 @@ def image_grid(
 
 
 def _write_labels(axes: Axes, labels: Labels, height: int, width: int) -> None:
-    """Write row and column labels and underlines the marked cells."""
+    """Write row and column labels and underline the marked cells."""
     for row, label in enumerate(labels.rows):
         faded = bool(labels.faded) and labels.faded[row]
         name, _, note = label.partition("\n")
@@ -171,7 +171,7 @@ def reconstructions(part: Part) -> Figure:
 
 
 def traversals(part: Part) -> Figure:
-    """Draw a row a dimension, largest KL first; collapsed ones are greyed."""
+    """Draw one row for each dimension, largest KL first; collapsed ones are greyed."""
     kl, active = part["kl"], part["active"]
     order = kl_order(kl, active)
     columns = _spread(len(part["values"]))
@@ -188,7 +188,7 @@ def traversals(part: Part) -> Figure:
 
 
 def composition(part: Part) -> Figure:
-    """Draw, a column a pair, x1, its reconstruction, decode(z1 g_c) and x2."""
+    """Draw x1, its reconstruction, decode(z1 g_c) and x2, one column for each pair."""
     path, switch = part["path"], part["switch"][:_MOST_COLUMNS]
     rows = np.stack([part["x1"], path[:, 0], path[:, -1], part["x2"]])
     labels = Labels(
@@ -200,7 +200,7 @@ def composition(part: Part) -> Figure:
 
 
 def sections(part: Part) -> Figure:
-    """Draw, a row a pair, x1, one more section at each step, and x2."""
+    """Draw x1, one more section at each step, and x2, one row for each pair."""
     grid = _between(part)
     S = part["switch"].shape[1]
     used = np.argwhere(part["switch"][: len(grid)] > 0.5)
@@ -214,7 +214,7 @@ def sections(part: Part) -> Figure:
 
 
 def walk(part: Part) -> Figure:
-    """Draw, a row a pair, x1, one more dimension of z2 at each step, and x2."""
+    """Draw x1, one more dimension of z2 at each step, and x2; a row is a pair."""
     grid = _between(part)
     names = [f"dim {d}" for d in part["dimensions"]]
     labels = Labels(
@@ -245,7 +245,7 @@ def factor_steps(part: Part) -> Figure:
 
 
 def section_action(part: Part) -> Figure:
-    """Draw a row a section, acting alone with a growing amount."""
+    """Draw each section acting alone with a growing amount, one row for each."""
     columns = _spread(len(part["amounts"]))
     labels = Labels(
         rows=[f"section {s}" for s in range(len(part["frames"]))],

@@ -39,7 +39,7 @@ _MOST_NARROW = 12
 
 
 def scatter(part: Part) -> Figure:
-    """Draw the most informative dimensions, three or two, a panel a factor."""
+    """Draw the three (or two) most informative dimensions, one panel for each factor."""
     dimensions = part["dimensions"].tolist()
     names = factor_labels(part["factor_names"])
     columns = min(3, len(names))
@@ -242,8 +242,8 @@ def heat_map(
     Args:
         axes: where to draw.
         values: [rows, columns].
-        rows: a label a row.
-        columns: a label a column.
+        rows: one label for each.
+        columns: one label for each.
         cmap: the colour map's name.
         limits: the values at the map's two ends.
 

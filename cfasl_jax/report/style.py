@@ -81,7 +81,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, folder: Path, name: str) -> Path:
-    """Write a figure as NAME.png and NAME.pdf and returns the PNG's path."""
+    """Write a figure as NAME.png and NAME.pdf and return the PNG's path."""
     png = folder / f"{name}.png"
     figure.savefig(png, dpi=_PNG_DPI, metadata={"Software": None})
     # The first drawing has settled the layout; the PDF keeps the images' own pixels.

@@ -8,7 +8,7 @@
     durations    {what: seconds}
     losses       {term: number, or one number a run}
     seeds        one a run
-    model        a mapping a run, of measures on random images (numbers are shown)
+    model        one mapping for each run: measures on random images
     protocol     the metrics' protocol
     left_out     sentences on scores that are missing
     scores       {metric: {"mean", "std", "interval": [low, high], "chance", "runs",
@@ -242,7 +242,7 @@ def _score_table(caption: str, entries: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _run_by_run(each: Mapping[str, Sequence[float]], results: Mapping[str, Any]) -> str:
-    """A table of every run's scores, a row a run."""
+    """A table of every run's scores, one row for each run."""
     rows = [
         (run, *(_percent(value) for value in row))
         for run, row in zip(_runs(results), zip_longest(*each.values()), strict=False)
