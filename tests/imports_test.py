@@ -10,11 +10,11 @@ PACKAGE = Path(__file__).parent.parent / "cfasl_jax"
 LEVELS = [
     {"types", "errors"},
     {"settings", "lie_group"},
-    {"data", "models", "metrics", "report"},
+    {"data", "models", "metrics"},
     {"codebook"},
     {"losses"},
     {"objectives"},
-    {"config", "training", "workdirs"},
+    {"config", "training", "workdirs", "report"},
     {"run"},
     {"evaluate", "benchmark", "command_line"},
     {"main"},
