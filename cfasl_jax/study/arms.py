@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cfasl_jax import config as config_lib
-from cfasl_jax.config import Config
 from cfasl_jax.errors import ConfigError, near_miss
+from cfasl_jax.settings import Config, flatten
 from cfasl_jax.study.files import call, mapping, module_at, split
 from cfasl_jax.study.scoring import Scoring
 
@@ -184,7 +184,7 @@ def _set(fields: dict[str, Any], name: str, value: Any) -> None:
     """Set a field by its dotted name, such as weights.epsilon."""
     # The same short form as on the command line.
     dotted = "fidelity.preset" if name == "fidelity" else name
-    known = config_lib.flatten(fields)
+    known = flatten(fields)
     if dotted not in known:
         hint = near_miss(name, known)
         raise ConfigError(f"{name} is no field of the configuration{hint}")

@@ -9,9 +9,9 @@ from pathlib import Path
 import jax
 
 from cfasl_jax import objectives
-from cfasl_jax.config import Config
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.run import provenance
+from cfasl_jax.settings import Config
 from cfasl_jax.study import plan
 from cfasl_jax.study.definition import Study
 from cfasl_jax.study.plan import Entry, Run
@@ -92,10 +92,10 @@ def _seconds_a_step(arm: str, config: Config, dataset: Dataset, root: Path) -> f
 def _measure(config: Config, dataset: Dataset) -> float:
     """Seconds a step of a compiled program, over a second or so."""
     config = dataclasses.replace(config, log_every=_STEPS, num_steps=_STEPS * _MOST)
-    objective = objectives.build(config, dataset)
-    state = devices.replicate(loop.initial_state(config, objective, dataset))
+    objective = objectives.build(config, dataset.spec)
+    state = devices.replicate(loop.initial_state(config, objective, dataset.spec))
     fixed = loop.fixed_arguments(config, dataset)
-    adam = state_lib.optimizer(config.clip_norm)
+    adam = state_lib.optimizer(objective, config.clip_norm)
     program = devices.compile_chunk(objective, adam, config.num_pairs, _STEPS)
     with stream.Images(config, objective, dataset, 0) as images:
         arguments = [*fixed, images.next()]

@@ -32,9 +32,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cfasl_jax import config as config_lib
-from cfasl_jax.config import Config
 from cfasl_jax.errors import ConfigError, require_choice
+from cfasl_jax.settings import Config, flatten
 from cfasl_jax.study import arms as arms_lib
 from cfasl_jax.study import scoring as scoring_lib
 from cfasl_jax.study.arms import PHASES, Arm
@@ -189,7 +188,7 @@ def _require_equal_data(arms: Sequence[Arm]) -> None:
 
     def seen(config: Config) -> dict[str, Any]:
         fields = {**dataclasses.asdict(config.data), "residency": ""}
-        return {"dataset": config.dataset, **config_lib.flatten(fields, "data.")}
+        return {"dataset": config.dataset, **flatten(fields, "data.")}
 
     configs = [
         (arm.name, config)

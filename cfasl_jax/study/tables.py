@@ -132,7 +132,8 @@ def published(results: Mapping[str, Any]) -> Table | None:
             rows.append([Cell(arm), Cell(short(name)), here, there])
     caption = (
         f"This study (protocol {protocol}, {origin(results)}) and "
-        f"{elsewhere['source']} ({elsewhere['data']}): mean (standard deviation) over seeds, times 100."
+        f"{elsewhere['source']} ({elsewhere['data']}): mean (standard deviation) over "
+        "seeds, times 100."
     )
     if is_rendered(results):
         caption += (

@@ -80,7 +80,7 @@ def _do_if_free(run: Run, dataset: Dataset, root: Path) -> bool:
 def _do(run: Run, dataset: Dataset, root: Path) -> None:
     """Train, score and show one run, as `cfasl_jax.main` does."""
     folder = root / run.folder
-    provenance.claim(folder, run.config, dataset.source)
+    provenance.claim(folder, run.config, dataset.spec)
     try:
         loop.train(run.config, dataset, folder)
     except loop.NonFiniteLossError as error:
