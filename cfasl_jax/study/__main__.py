@@ -13,7 +13,16 @@ from typing import NoReturn
 from cfasl_jax import data, workdirs
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import provenance
-from cfasl_jax.study import claims, cost, definition, outcome, page, tables, worker
+from cfasl_jax.study import (
+    claims,
+    cost,
+    definition,
+    outcome,
+    page,
+    plan,
+    tables,
+    worker,
+)
 from cfasl_jax.training import devices, loop
 
 _EXIT_INTERRUPTED = 143
@@ -81,7 +90,7 @@ def _run(options: argparse.Namespace) -> None:
     dataset = data.load(config.dataset, config.data)
     print(f"{dataset.name}: {dataset.num_images:,} images, {dataset.source}")
     entries: dict = {}
-    if worker.pending(study, root, entries):
+    if plan.pending(study, root, entries):
         try:
             root.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -24,6 +24,8 @@ def module_at(path: Path, kind: str) -> ModuleType:
     """
     if not path.exists():
         known = sorted(str(p) for p in path.parent.glob("*.py"))
+        if not known:
+            raise ConfigError(f"there is no {kind} file {path}")
         require_choice(f"{kind} file", str(path), known)
     for folder in path.resolve().parents[1:3]:  # that of configs/, of studies too
         if str(folder) not in sys.path:

@@ -34,9 +34,7 @@ def collect(study: Study, root: Path) -> dict[str, Any]:
         "differences", see `_differences`.
     """
     entries: dict[Path, Entry] = {}
-    for _ in range(2):  # tuning runs name the reporting runs
-        runs = plan.known_runs(study, entries)
-        unfinished = list(plan.entries_of(root, runs, entries))
+    unfinished = plan.pending(study, root, entries)
     origins: list[Any] = []
     runs = plan.known_runs(study, entries)
     listed = [_listed(root, run, entries, origins) for run in runs]

@@ -12,7 +12,7 @@ an interruption has left.
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,6 +97,26 @@ def known_runs(study: Study, entries: Mapping[Path, Entry]) -> list[Run]:
         if chosen is not None and chosen.setting is not None:
             runs += reporting_runs(study, arm, chosen.setting)
     return runs
+
+
+def pending(study: Study, root: Path, entries: dict[Path, Entry]) -> list[Run]:
+    """Runs that are not finished, of those that can be named.
+
+    Args:
+        study: with its runs.
+        root: its directory.
+        entries: of runs that are known to be finished; those that have finished since
+            are added.
+    """
+    for _ in range(2):  # tuning runs that were just read name the reporting runs
+        left = []
+        for run in known_runs(study, entries):
+            found = entries.get(run.folder) or entry(root, run)
+            if found is None:
+                left.append(run)
+            else:
+                entries[run.folder] = found
+    return left
 
 
 def choose(study: Study, arm: Arm, entries: Mapping[Path, Entry]) -> Choice | None:
@@ -229,14 +249,3 @@ def _scores(results: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
 def _json(path: Path) -> dict[str, Any] | None:
     """A file that is written whole or not at all."""
     return json.loads(path.read_text("utf-8")) if path.exists() else None
-
-
-def entries_of(
-    root: Path, runs: Sequence[Run], known: dict[Path, Entry]
-) -> Iterator[Run]:
-    """Read the entries of finished runs into `known`; yield the runs without one."""
-    for run in runs:
-        if run.folder not in known and (found := entry(root, run)) is not None:
-            known[run.folder] = found
-        if run.folder not in known:
-            yield run

@@ -38,7 +38,7 @@ def work(study: Study, dataset: Dataset, root: Path) -> dict[Path, Entry]:
     """
     entries: dict[Path, Entry] = {}
     waits = False
-    while todo := pending(study, root, entries):
+    while todo := plan.pending(study, root, entries):
         if any(_do_if_free(run, dataset, root) for run in todo):
             waits = False
             continue
@@ -47,17 +47,6 @@ def work(study: Study, dataset: Dataset, root: Path) -> dict[Path, Entry]:
         waits = True
         time.sleep(_PAUSE_SECONDS)
     return entries
-
-
-def pending(study: Study, root: Path, entries: dict[Path, Entry]) -> list[Run]:
-    """Runs that are not finished, of those that can be named; `entries` is updated.
-
-    Tuning runs come first; the reporting runs of an arm can be named once its own
-    tuning runs are finished.
-    """
-    list(plan.entries_of(root, plan.known_runs(study, entries), entries))
-    # Of arms whose last tuning run was just read, there are reporting runs now.
-    return list(plan.entries_of(root, plan.known_runs(study, entries), entries))
 
 
 def _do_if_free(run: Run, dataset: Dataset, root: Path) -> bool:
