@@ -224,6 +224,8 @@ class Config(Hyper):
     latent_dim: int = bounded(least=1, most=1_000)
     hidden: int = bounded(least=1, most=100_000)
     seeds: tuple[int, ...] = bounded(least=0)
+    # Traced fields by their dotted names, with one value for each of the seeds.
+    per_run: tuple[tuple[str, tuple[float, ...]], ...] = ()
     batch_size: int = bounded(least=2)
     clip_norm: float = bounded(above=0)
     log_every: int = bounded(least=1)
@@ -240,6 +242,27 @@ class Config(Hyper):
         """The hyperparameters that are traced, as plain numbers."""
         names = [field.name for field in dataclasses.fields(Hyper)]
         return Hyper(**{name: getattr(self, name) for name in names})
+
+    def of_run(self, run: int) -> "Config":
+        """The configuration of one run alone, with its own seed and values."""
+        config = dataclasses.replace(self, seeds=(self.seeds[run],), per_run=())
+        for name, values in self.per_run:
+            config = replaced(config, name, values[run])
+        return config
+
+
+def replaced(group: Any, name: str, value: Any) -> Any:
+    """A dataclass with the field of a dotted name replaced, such as "weights.alpha".
+
+    Raises:
+        AttributeError: where there is no such field.
+    """
+    first, _, rest = name.partition(".")
+    if first not in {field.name for field in dataclasses.fields(group)}:
+        raise AttributeError(first)
+    if rest:
+        value = replaced(getattr(group, first), rest, value)
+    return dataclasses.replace(group, **{first: value})
 
 
 def flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

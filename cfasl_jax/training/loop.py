@@ -98,7 +98,8 @@ def train(config: Config, dataset: Dataset, workdir: Path) -> TrainState:
         if checkpoints.latest_step() is None:
             state = initial_state(config, objective, spec)
         else:
-            state = checkpoints.restore(_template(config, objective, spec))
+            template = _template(config, objective, spec)
+            state = checkpoints.restore(template, set_aside=True)
         first_step = _step(state)
         devices.require_same(first_step, f"the newest checkpoint in {workdir}")
         if first_step >= config.num_steps:
@@ -178,8 +179,8 @@ class _Steps:
 
 def fixed_arguments(config: Config, dataset: Dataset) -> list[Any]:
     """What every chunk gets after the state: data set, seeds [R] and hyper [R]."""
-    runs = len(config.seeds)
-    hyper = jax.tree.map(lambda x: jnp.full(runs, x, jnp.float32), config.hyper)
+    runs = [config.of_run(run).hyper for run in range(len(config.seeds))]
+    hyper = jax.tree.map(lambda *x: jnp.asarray(x, jnp.float32), *runs)
     seeds = jnp.asarray(config.seeds, jnp.uint32)
     return [devices.replicate(tree) for tree in (dataset, seeds, hyper)]
 
