@@ -7,23 +7,8 @@ from typing import Any
 from cfasl_jax import metrics
 from cfasl_jax.errors import ConfigError, require_choice
 
-# What a score is called in results.json, and the metric that computes it.
-_SCORES = {
-    "fvm": ("fvm", "fvm"),
-    "z_diff": ("z_diff", "z_diff"),
-    "mig": ("mig", "mig"),
-    "sap": ("sap", "sap"),
-    "dci": ("disentanglement", "dci"),
-    "disentanglement": ("disentanglement", "dci"),
-    "completeness": ("completeness", "dci"),
-    **{f"m_fvm_{k}": (f"m_fvm_{k}", "m_fvm") for k in range(2, 10)},
-    "modularity": ("modularity", "modularity"),
-    "explicitness": ("explicitness", "explicitness"),
-    "infom": ("infom", "infomec"),
-    "infoe": ("infoe", "infomec"),
-    "infoc": ("infoc", "infomec"),
-    "irs": ("irs", "irs"),
-}
+# "DCI" alone means disentanglement.
+_ALSO_CALLED = {"dci": "disentanglement"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,12 +70,12 @@ def in_results(names: Iterable[str]) -> tuple[str, ...]:
     """
     names = tuple(names)
     for name in names:
-        require_choice("metric", name, _SCORES)
-    return tuple(dict.fromkeys(_SCORES[name][0] for name in names))
+        require_choice("score", name, [*metrics.SCORES, *_ALSO_CALLED])
+    return tuple(dict.fromkeys(_ALSO_CALLED.get(name, name) for name in names))
 
 
 def _metric(score: str) -> str:
-    return _SCORES[score][1]
+    return metrics.SCORES[score].metric
 
 
 def _names(what: str, value: Any) -> tuple[str, ...]:

@@ -115,7 +115,7 @@ def test_a_single_setting_is_not_tuned():
         ({"protocols": ("dlibb",)}, "unknown protocol 'dlibb'.*mean 'dlib'"),
         ({"protocols": "dlib"}, "must be a tuple of names, not 'dlib'"),
         ({"metrics": ("migg",)}, "unknown metric 'migg'.*did you mean 'mig'"),
-        ({"primary": ("migs",)}, "unknown metric 'migs'"),
+        ({"primary": ("migs",)}, "unknown score 'migs'.*did you mean 'mig'"),
         ({"primary": ()}, "lacks primary"),
         ({"metrics": ("mig",)}, "so metrics needs dci too"),
         (
