@@ -18,6 +18,7 @@ from cfasl_jax.study import (
     cost,
     definition,
     outcome,
+    packs,
     page,
     plan,
     tables,
@@ -71,7 +72,18 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         action="store_true",
         help="write tables and study.html from the runs that are finished, and stop",
     )
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--pack",
+        type=int,
+        default=0,
+        metavar="N",
+        help="train up to N runs as one program; without it as many as fit a GPU or "
+        "TPU, and one at a time on a CPU, where packing gains nothing",
+    )
+    options = parser.parse_args(arguments)
+    if options.pack < 0:
+        raise ConfigError(f"--pack must be at least 1, not {options.pack}")
+    return options
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -89,15 +101,16 @@ def _run(options: argparse.Namespace) -> None:
     config = study.arms[0].settings[0].reporting
     dataset = data.load(config.dataset, config.data)
     print(f"{dataset.name}: {dataset.num_images:,} images, {dataset.source}")
+    size = options.pack or packs.default_size()
     entries: dict = {}
     if plan.pending(study, root, entries):
         try:
             root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"cannot write into {root}: {error}") from error
-        print(cost.describe(study, dataset, root, entries), flush=True)
+        print(cost.describe(study, dataset, root, entries, size), flush=True)
     if not options.dry_run:
-        worker.work(study, dataset, root)
+        worker.work(study, dataset, root, size)
         _report(study, root)
 
 

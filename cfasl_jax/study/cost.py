@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -12,7 +12,7 @@ from cfasl_jax import objectives
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.run import provenance
 from cfasl_jax.settings import Config
-from cfasl_jax.study import plan
+from cfasl_jax.study import packs, plan
 from cfasl_jax.study.definition import Study
 from cfasl_jax.study.plan import Entry, Run
 from cfasl_jax.training import devices, loop, stream
@@ -23,14 +23,27 @@ from cfasl_jax.training import state as state_lib
 _STEPS = 10
 _LEAST_SECONDS = 1.0
 _MOST = 1_000
+# Runs of a larger pack take about as long each.
+_MOST_MEASURED = 8
 
 
 def describe(
-    study: Study, dataset: Dataset, root: Path, entries: Mapping[Path, Entry]
+    study: Study,
+    dataset: Dataset,
+    root: Path,
+    entries: Mapping[Path, Entry],
+    size: int,
 ) -> str:
     """A few lines on what is left to do, and how long it takes.
 
     Speeds are measured once for each arm and device, and kept in the study's directory.
+
+    Args:
+        study: to be run.
+        dataset: of all its runs.
+        root: its directory, which exists.
+        entries: of finished runs.
+        size: how many runs are trained as one program.
     """
     lines = [f"study {study.name}: {len(study.arms)} arms on {dataset.source} data"]
     total = 0.0
@@ -42,7 +55,8 @@ def describe(
         counts = f"{len(runs)} runs, {len(left)} left"
         line = f"  {arm.name}: {len(arm.settings)} settings, {counts}"
         if steps:
-            seconds = _seconds_a_step(arm.name, left[0].config, dataset, root)
+            pack = packs.group(left, min(size, _MOST_MEASURED))[0]
+            seconds = _seconds_a_step(arm.name, pack, dataset, root)
             total += seconds * steps
             line += (
                 f", {steps:,} steps at {1 / seconds:.3g} a second: "
@@ -77,14 +91,19 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _seconds_a_step(arm: str, config: Config, dataset: Dataset, root: Path) -> float:
-    """As measured on this kind of device, now or in an earlier call."""
+def _seconds_a_step(
+    arm: str, pack: Sequence[Run], dataset: Dataset, root: Path
+) -> float:
+    """Seconds that one step of one run of a pack takes on this kind of device.
+
+    As measured now or in an earlier call.
+    """
     device = jax.devices()[0].device_kind
     path = root / "speeds.json"
     known = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    key = f"{arm} on {jax.device_count()} x {device}"
+    key = f"{arm}, {len(pack)} together, on {jax.device_count()} x {device}"
     if key not in known:
-        known[key] = _measure(config, dataset)
+        known[key] = _measure(packs.together(pack), dataset) / len(pack)
         provenance.write_json(path, known)
     return known[key]
 

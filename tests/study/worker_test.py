@@ -9,9 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+import study_results
 import study_worker
 
 from cfasl_jax.errors import ConfigError
+from cfasl_jax.run import evaluate
 from cfasl_jax.study import __main__ as command
 from cfasl_jax.study import claims, definition, outcome, plan, worker
 from cfasl_jax.training import loop
@@ -91,14 +93,15 @@ def test_a_dry_run_says_what_the_study_costs_and_trains_nothing(
     assert not (tmp_path / "study" / "runs").exists()
 
 
+@pytest.mark.parametrize("size", [1, 64])
 def test_a_run_that_fails_is_recorded_and_the_study_goes_on(
-    small, tmp_path, monkeypatch
+    small, tmp_path, monkeypatch, size
 ):
     def fail(config, *_):
         raise loop.NonFiniteLossError(f"loss not finite at step 3 (beta {config.beta})")
 
     monkeypatch.setattr(loop, "train", fail)
-    entries = worker.work(small, study_worker.dataset(), tmp_path)
+    entries = worker.work(small, study_worker.dataset(), tmp_path, size)
     assert len(entries) == 4  # the tuning runs; no setting can be chosen
     results = outcome.collect(small, tmp_path)
     (run,) = results["arms"]["beta-VAE"]["settings"]["beta=4"]["runs"]
@@ -106,15 +109,17 @@ def test_a_run_that_fails_is_recorded_and_the_study_goes_on(
     assert results["arms"]["beta-VAE"]["chosen"] is None
 
 
-def test_a_claimed_run_is_left_to_its_owner(small, tmp_path, monkeypatch):
+def test_a_claimed_run_is_left_to_its_owner(small, tmp_path):
     run = plan.tuning_runs(small, small.arms[0])[0]
-    done = []
-    monkeypatch.setattr(worker, "_do", lambda run, *_: done.append(run))
     with claims.claim(tmp_path / run.folder) as ours:
         assert ours
-        assert not worker._do_if_free(run, None, tmp_path)
-    assert not done
-    # Afterwards it is done; whoever leaves nothing behind is no run of this study.
+        assert not worker._do_if_free([run], None, tmp_path)
+
+
+def test_a_run_of_a_longer_study_is_refused(small, tmp_path, monkeypatch):
+    run = plan.tuning_runs(small, small.arms[0])[0]
+    longer = study_results.results(run, {"mig": 0.5}) | {"step": 40}
+    monkeypatch.setattr(loop, "train", lambda *_: None)
+    monkeypatch.setattr(evaluate, "evaluate", lambda *_: longer)
     with pytest.raises(ConfigError, match="longer than this study's 10 steps"):
-        worker._do_if_free(run, None, tmp_path)
-    assert done == [run]
+        worker._do_if_free([run], study_worker.dataset(), tmp_path)
