@@ -17,7 +17,7 @@ LEVELS = [
     {"config", "training", "workdirs", "report"},
     {"run"},
     {"evaluate", "benchmark", "command_line"},
-    {"main"},
+    {"main", "study"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 MODULES = sorted(
