@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "cfasl_jax"
 
 LEVELS = [
-    {"types", "errors", "fidelity"},
+    {"types", "errors", "fidelity", "forms"},
     {"settings"},
     {"config", "lie_group"},
     {"data", "models", "metrics", "report"},
