@@ -50,6 +50,17 @@ def test_draws_do_not_depend_on_the_number_of_devices():
         np.testing.assert_array_equal(drawn.noise.element, whole.noise.element)
 
 
+def test_draws_do_not_depend_on_how_many_steps_draw_together():
+    keys = jax.random.split(jax.random.key(4), 5)
+
+    def draw(key):
+        return step_lib.draw(key, OBJECTIVE, 1000, WHOLE)
+
+    alone = [jax.jit(draw)(key) for key in keys]
+    together = jax.jit(jax.vmap(draw))(keys)
+    chex.assert_trees_all_equal(together, jax.tree.map(lambda *x: np.stack(x), *alone))
+
+
 def test_draws_have_their_distributions():
     part = step_lib.shard(2000, 1, 0)
     indices, noise = step_lib.draw(jax.random.key(0), OBJECTIVE, 20, part)
