@@ -21,7 +21,8 @@ import numpy as np
 
 from cfasl_jax import config as config_lib
 from cfasl_jax import data, objectives
-from cfasl_jax.config import DATASETS, Config
+from cfasl_jax.data import NAMES as DATASETS
+from cfasl_jax.settings import Config
 from cfasl_jax.training import devices, loop
 from cfasl_jax.training import state as state_lib
 
@@ -29,11 +30,14 @@ from cfasl_jax.training import state as state_lib
 def seconds_a_step(config: Config, steps: int) -> float:
     """Time one compiled call of `steps` steps, once it is compiled."""
     dataset = data.load(config.dataset, replace(config.data, source="rendered"))
-    objective = objectives.build(config, dataset)
-    state = devices.replicate(loop.initial_state(config, objective, dataset))
+    objective = objectives.build(config, dataset.spec)
+    state = devices.replicate(loop.initial_state(config, objective, dataset.spec))
     fixed = loop.fixed_arguments(config, dataset)
     chunk = devices.compile_chunk(
-        objective, state_lib.optimizer(config.clip_norm), config.num_pairs, steps
+        objective,
+        state_lib.optimizer(objective, config.clip_norm),
+        config.num_pairs,
+        steps,
     )
     state, _ = jax.block_until_ready(chunk(state, *fixed))
     start = time.perf_counter()

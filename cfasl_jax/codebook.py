@@ -32,6 +32,20 @@ class PairPrediction(NamedTuple):
     attention: jax.Array
 
 
+class Symmetry(NamedTuple):
+    """The composite symmetry predicted for P pairs.
+
+    Attributes:
+        generator: M, [P, D, D]; z1 expm(M) should be z2.
+        switch: which sections act, in [0, 1], [P, S].
+        attention: weights over each section's elements, [P, S, L].
+    """
+
+    generator: jax.Array
+    switch: jax.Array
+    attention: jax.Array
+
+
 def _truncated_normal(scale: float) -> nn.initializers.Initializer:
     """N(0, scale^2) before it is cut at two standard deviations, unlike Flax's own."""
 
@@ -143,11 +157,14 @@ def displacement(generators: jax.Array, z: chex.Array) -> jax.Array:
     Returns:
         delta, [S, L, B, D].
     """
-    chex.assert_shape(generators, (None, None, z.shape[-1], z.shape[-1]))
+    return displaced_by(group_element(generators), z)
+
+
+def displaced_by(g: jax.Array, z: chex.Array) -> jax.Array:
+    """`displacement` by group elements g [S, L, D, D] instead of their generators."""
+    chex.assert_shape(g, (None, None, z.shape[-1], z.shape[-1]))
     chex.assert_rank(z, 2)
-    moved = jnp.einsum(
-        "bd,slde->slbe", z, group_element(generators), precision=_HIGHEST
-    )
+    moved = jnp.einsum("bd,slde->slbe", z, g, precision=_HIGHEST)
     return z[None, None] - moved
 
 
@@ -174,6 +191,11 @@ def composite(
 
 def act(z: chex.Array, generator: jax.Array) -> jax.Array:
     """z expm(M): [P, D] and [P, D, D] -> [P, D]. Act with -M for the inverse."""
-    chex.assert_rank([z, generator], [2, 3])
-    chex.assert_shape(generator, (z.shape[0], z.shape[1], z.shape[1]))
-    return jnp.einsum("pd,pde->pe", z, group_element(generator), precision=_HIGHEST)
+    return move(z, group_element(generator))
+
+
+def move(z: chex.Array, g: jax.Array) -> jax.Array:
+    """z g: latents [P, D] moved by a group element each, [P, D, D] -> [P, D]."""
+    chex.assert_rank([z, g], [2, 3])
+    chex.assert_shape(g, (z.shape[0], z.shape[1], z.shape[1]))
+    return jnp.einsum("pd,pde->pe", z, g, precision=_HIGHEST)

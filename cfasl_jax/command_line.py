@@ -14,6 +14,7 @@ from cfasl_jax import config as config_lib
 from cfasl_jax import workdirs
 from cfasl_jax.config import MODES, Config
 from cfasl_jax.errors import ConfigError, require_choice
+from cfasl_jax.settings import flatten
 
 _OVERRIDE = re.compile(r"--?config\.([\w.]+)(=|$)")
 
@@ -216,7 +217,7 @@ def _check_overrides(arguments: list[str]) -> None:
 
 
 def _require_fields(arguments: Sequence[str], fields: Mapping[str, Any]) -> None:
-    known = config_lib.flatten(fields)
+    known = flatten(fields)
     for argument in arguments[1:]:
         if match := _OVERRIDE.match(argument):
             require_choice("field", match[1], known)

@@ -1,4 +1,4 @@
-"""From a ConfigDict to frozen dataclasses: the one place that validates."""
+"""From plain fields to a frozen `settings.Config`: the one place that validates."""
 
 import dataclasses
 import math
@@ -6,39 +6,16 @@ from collections.abc import Mapping
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from cfasl_jax.errors import ConfigError, require_choice
-from cfasl_jax.fidelity import FIDELITIES
-from cfasl_jax.settings import Config as Config
+import jax
 
-DATASETS = ("dsprites", "shapes3d", "cars3d", "smallnorb", "celeba", "custom")
-SOURCES = ("auto", "files", "tfds", "rendered")
-CONVENTIONS = ("paper", "full")
-LIKELIHOODS = ("auto", "bernoulli", "gaussian")
-RESIDENCIES = ("auto", "resident", "streamed")
-OBJECTIVES = (
-    "beta_vae",
-    "beta_tcvae",
-    "control_vae",
-    "clg_vae",
-    "factor_vae",
-    "dip_vae_i",
-    "dip_vae_ii",
-    "annealed_vae",
-)
+from cfasl_jax import data, metrics, objectives
+from cfasl_jax.errors import ConfigError, require_choice
+from cfasl_jax.settings import FIDELITIES, Config
+
 MODES = ("all", "train", "evaluate", "analyze")
-PROTOCOLS = ("official", "official_histogram_dci", "dlib", "fast")
-METRICS = (
-    "fvm",
-    "z_diff",
-    "mig",
-    "sap",
-    "dci",
-    "m_fvm",
-    "modularity",
-    "explicitness",
-    "infomec",
-    "irs",
-)
+
+# Numbers end up as float32 or int32 on the device.
+_MOST_FLOAT, _MOST_INT = 1e30, 2**31 - 1
 
 
 def from_dict(fields: Mapping[str, Any]) -> Config:
@@ -47,12 +24,32 @@ def from_dict(fields: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: naming the field, its value and what would be valid.
     """
-    fields = dict(fields)
-    if isinstance(fields.get("fidelity"), Mapping):
-        fields["fidelity"] = _fidelity(fields["fidelity"])
-    config = _build(Config, fields, prefix="")
-    _validate(config)
+    config = _build(Config, _resolved(fields), prefix="")
+    validate(config)
     return config
+
+
+def from_stored(fields: Mapping[str, Any]) -> tuple[Config, list[str]]:
+    """The configuration of a run that any earlier or later version has stored.
+
+    A field that was not stored yet takes the default that stands beside it in
+    `settings`, which means "as it was then". Choices are not checked: a run may name a
+    protocol that exists no longer, and can still be loaded. `validate` before the
+    configuration is used to train or to score.
+
+    Args:
+        fields: as `to_dict` gave them.
+
+    Returns:
+        The configuration, and the dotted names of fields that this version does not
+        know and has left out.
+
+    Raises:
+        ConfigError: where a field has a value of another type, or is missing and has no
+            default.
+    """
+    known, unknown = _known(Config, fields, prefix="")
+    return _build(Config, known, prefix=""), unknown
 
 
 def to_dict(config: Config) -> dict[str, Any]:
@@ -60,41 +57,158 @@ def to_dict(config: Config) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested fields as one level with dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in fields.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{name}.")
+def validate(config: Config) -> None:
+    """Raise a ConfigError unless every value is one of its choices and in its range."""
+    require_choice("data set", config.dataset, data.NAMES)
+    require_choice("objective", config.objective, objectives.OBJECTIVES)
+    require_choice("eval.protocol", config.eval.protocol, metrics.PROTOCOLS)
+    for name in config.eval.metrics:
+        require_choice("metric", name, metrics.METRICS)
+    _validate_data(config)
+    _validate_ranges(config, prefix="")
+    if config.control.beta_max < config.control.beta_min:
+        raise ConfigError(
+            f"control.beta_max ({config.control.beta_max}) must be at least "
+            f"control.beta_min ({config.control.beta_min})"
+        )
+    if config.batch_size % 2:
+        raise ConfigError(
+            f"batch_size must be even, not {config.batch_size}: its two halves are "
+            f"the two samples of each pair"
+        )
+    if config.checkpoint.every % config.log_every:
+        raise ConfigError(
+            f"checkpoint.every ({config.checkpoint.every}) must be a multiple of "
+            f"log_every ({config.log_every})"
+        )
+    _validate_runs(config)
+    below_sections = config.fidelity.perpendicular_below_sections
+    if config.cfasl and below_sections and config.codebook.elements < config.latent_dim:
+        raise ConfigError(
+            f"codebook.elements ({config.codebook.elements}) must be at least "
+            f"latent_dim ({config.latent_dim}) with "
+            f"fidelity.perpendicular_below_sections, as in the published code"
+        )
+
+
+def _validate_runs(config: Config) -> None:
+    """Check that the runs differ, each of them in range."""
+    if not config.per_run:
+        if not config.seeds or len(set(config.seeds)) != len(config.seeds):
+            raise ConfigError(
+                f"seeds must name at least one seed and none twice, not {config.seeds}"
+            )
+        return
+    traced = _traced_fields(config)
+    for name, values in config.per_run:
+        require_choice("field in per_run", name, traced)
+        if len(values) != len(config.seeds):
+            raise ConfigError(
+                f"per_run has {len(values)} values of {name} for {len(config.seeds)} "
+                "seeds: give one for each"
+            )
+    runs = [config.of_run(run) for run in range(len(config.seeds))]
+    for number, run in enumerate(runs):
+        _validate_ranges(run, prefix=f"run {number}: ")
+    if len(set(runs)) != len(runs):
+        raise ConfigError("two runs of per_run have the same seed and the same values")
+
+
+def _traced_fields(config: Config) -> list[str]:
+    """Dotted names of the hyperparameters that may differ between runs."""
+    paths, _ = jax.tree_util.tree_flatten_with_path(config.hyper)
+    names = [".".join(key.name for key in path) for path, _ in paths]
+    return [name for name in names if name != "num_steps"]  # of the whole program
+
+
+def _validate_data(config: Config) -> None:
+    options = config.data
+    require_choice("data.source", options.source, data.SOURCES)
+    require_choice("data.convention", options.convention, data.CONVENTIONS)
+    require_choice("data.likelihood", options.likelihood, data.LIKELIHOODS)
+    require_choice("data.residency", options.residency, data.RESIDENCIES)
+    of_no_use = options.source in ("tfds", "rendered")
+    if of_no_use and (options.path or config.dataset == "custom"):
+        what = f"data.path={options.path}" if options.path else "the data set custom"
+        raise ConfigError(
+            f"{what} needs data.source auto or files, not {options.source}"
+        )
+
+
+def _validate_ranges(group: Any, prefix: str) -> None:
+    """Check the bounds that `settings` declares beside each number."""
+    for field in dataclasses.fields(group):
+        name, value = prefix + field.name, getattr(group, field.name)
+        if dataclasses.is_dataclass(value):
+            _validate_ranges(value, f"{name}.")
+        elif isinstance(value, tuple):
+            for i, item in enumerate(value):
+                _require_in_range(f"{name}[{i}]", item, field.metadata)
         else:
-            flat[f"{prefix}{name}"] = value
-    return flat
+            _require_in_range(name, value, field.metadata)
 
 
-def _fidelity(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Resolve a preset and the switches that override it."""
-    if "preset" not in fields:
-        return dict(fields)
-    require_choice("fidelity", fields["preset"], FIDELITIES)
-    resolved = dataclasses.asdict(FIDELITIES[fields["preset"]])
-    overrides = {
-        name: value
-        for name, value in fields.items()
-        if name != "preset" and value is not None
-    }
-    return resolved | overrides
+def _require_in_range(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    if not math.isfinite(value):
+        raise ConfigError(f"{name} must be a finite number, not {value}")
+    ceiling = _MOST_FLOAT if isinstance(value, float) else _MOST_INT
+    least, above = bounds.get("least"), bounds.get("above")
+    most = bounds.get("most", ceiling)
+    if least is not None and value < least:
+        raise ConfigError(f"{name} must be at least {least}, not {value}")
+    if above is not None and value <= above:
+        raise ConfigError(f"{name} must be above {above}, not {value}")
+    if value > most:
+        raise ConfigError(f"{name} must be at most {most:,}, not {value}")
+
+
+def _resolved(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields with the fidelity's preset replaced by its switches."""
+    fields = dict(fields)
+    fidelity = fields.get("fidelity")
+    if isinstance(fidelity, Mapping) and "preset" in fidelity:
+        require_choice("fidelity", fidelity["preset"], FIDELITIES)
+        switches = dataclasses.asdict(FIDELITIES[fidelity["preset"]])
+        chosen = {
+            name: value
+            for name, value in fidelity.items()
+            if name != "preset" and value is not None
+        }
+        fields["fidelity"] = switches | chosen
+    return fields
+
+
+def _known(
+    kind: type, fields: Mapping[str, Any], prefix: str
+) -> tuple[dict[str, Any], list[str]]:
+    """The fields that a dataclass has, nested ones too, and the names of the others."""
+    known: dict[str, Any] = {}
+    unknown: list[str] = []
+    types = get_type_hints(kind)
+    for name, value in fields.items():
+        if name not in types:
+            unknown.append(prefix + name)
+            continue
+        if dataclasses.is_dataclass(types[name]) and isinstance(value, Mapping):
+            value, more = _known(types[name], value, f"{prefix}{name}.")
+            unknown += more
+        known[name] = value
+    return known, unknown
 
 
 def _build(kind: type, fields: Mapping[str, Any], prefix: str) -> Any:
-    """Build a dataclass, nested ones too, from fields of just its names and types."""
+    """Build a dataclass, nested ones too; fields that are missing need a default."""
     types = get_type_hints(kind)
     for name in fields:
         require_choice("field", prefix + name, [prefix + known for known in types])
-    for name in types:
-        if name not in fields:
-            raise ConfigError(f"the field {prefix}{name} is missing")
+    for field in dataclasses.fields(kind):
+        if field.name not in fields and field.default is dataclasses.MISSING:
+            raise ConfigError(f"the field {prefix}{field.name} is missing")
     values = {
-        name: _convert(prefix + name, fields[name], types[name]) for name in types
+        name: _convert(prefix + name, value, types[name])
+        for name, value in fields.items()
     }
     return kind(**values)
 
@@ -103,8 +217,13 @@ def _convert(name: str, value: Any, kind: Any) -> Any:
     if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
         return _build(kind, value, prefix=f"{name}.")  # type: ignore[arg-type]
     if get_origin(kind) is tuple and isinstance(value, list | tuple):
-        item = get_args(kind)[0]
-        return tuple(_convert(f"{name}[{i}]", v, item) for i, v in enumerate(value))
+        kinds = get_args(kind)
+        if kinds[-1] is Ellipsis:
+            kinds = kinds[:1] * len(value)
+        if len(kinds) != len(value):
+            raise ConfigError(f"{name} must have {len(kinds)} parts, not {value!r}")
+        parts = enumerate(zip(value, kinds, strict=True))
+        return tuple(_convert(f"{name}[{i}]", v, item) for i, (v, item) in parts)
     # bool is an int to Python, but True is no number of steps.
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
@@ -117,96 +236,3 @@ def _convert(name: str, value: Any, kind: Any) -> Any:
         expected = getattr(kind, "__name__", str(kind))
         raise ConfigError(f"{name} must be of type {expected}, not {value!r}")
     return value
-
-
-def _validate(config: Config) -> None:
-    require_choice("data set", config.dataset, DATASETS)
-    _validate_data(config)
-    require_choice("objective", config.objective, OBJECTIVES)
-    require_choice("eval.protocol", config.eval.protocol, PROTOCOLS)
-    for name in config.eval.metrics:
-        require_choice("metric", name, METRICS)
-    _validate_ranges(config)
-    if config.batch_size % 2:
-        raise ConfigError(
-            f"batch_size must be even, not {config.batch_size}: its two halves are "
-            f"the two samples of each pair"
-        )
-    if config.checkpoint.every % config.log_every:
-        raise ConfigError(
-            f"checkpoint.every ({config.checkpoint.every}) must be a multiple of "
-            f"log_every ({config.log_every})"
-        )
-    if not config.seeds or len(set(config.seeds)) != len(config.seeds):
-        raise ConfigError(
-            f"seeds must name at least one seed and none twice, not {config.seeds}"
-        )
-    below_sections = config.fidelity.perpendicular_below_sections
-    if config.cfasl and below_sections and config.codebook.elements < config.latent_dim:
-        raise ConfigError(
-            f"codebook.elements ({config.codebook.elements}) must be at least "
-            f"latent_dim ({config.latent_dim}) with "
-            f"fidelity.perpendicular_below_sections, as in the published code"
-        )
-
-
-def _validate_data(config: Config) -> None:
-    data = config.data
-    require_choice("data.source", data.source, SOURCES)
-    require_choice("data.convention", data.convention, CONVENTIONS)
-    require_choice("data.likelihood", data.likelihood, LIKELIHOODS)
-    require_choice("data.residency", data.residency, RESIDENCIES)
-    of_no_use = data.source in ("tfds", "rendered")
-    if of_no_use and (data.path or config.dataset == "custom"):
-        what = f"data.path={data.path}" if data.path else "the data set custom"
-        raise ConfigError(f"{what} needs data.source auto or files, not {data.source}")
-
-
-def _validate_ranges(config: Config) -> None:
-    at_least = {
-        "latent_dim": (config.latent_dim, 1),
-        "hidden": (config.hidden, 1),
-        "codebook.elements": (config.codebook.elements, 1),
-        "num_steps": (config.num_steps, 1),
-        "batch_size": (config.batch_size, 2),
-        "log_every": (config.log_every, 1),
-        "checkpoint.every": (config.checkpoint.every, 1),
-        "checkpoint.keep": (config.checkpoint.keep, 1),
-        "beta": (config.beta, 0),
-        "capacity": (config.capacity, 0),
-        "feature_weight": (config.feature_weight, 0),
-        "annealed.gamma": (config.annealed.gamma, 0),
-        "annealed.steps": (config.annealed.steps, 1),
-        "factor.gamma": (config.factor.gamma, 0),
-        "dip.lambda_od": (config.dip.lambda_od, 0),
-        "dip.lambda_d": (config.dip.lambda_d or 0, 0),
-        "threshold": (config.threshold, 0),
-        **{
-            f"{group}.{name}": (value, 0)
-            for group in ("weights", "control", "lie")
-            for name, value in dataclasses.asdict(getattr(config, group)).items()
-        },
-        "control.beta_max": (config.control.beta_max, config.control.beta_min),
-        **{f"seeds[{i}]": (seed, 0) for i, seed in enumerate(config.seeds)},
-    }
-    for name, (value, least) in at_least.items():
-        if not (math.isfinite(value) and value >= least):
-            raise ConfigError(f"{name} must be at least {least}, not {value}")
-    above_zero = {
-        "learning_rate": config.learning_rate,
-        "clip_norm": config.clip_norm,
-        "codebook.scale": config.codebook.scale,
-        "codebook.temperature": config.codebook.temperature,
-        "codebook.learning_rate": config.codebook.learning_rate,
-        "factor.learning_rate": config.factor.learning_rate,
-    }
-    for name, value in above_zero.items():
-        if not (math.isfinite(value) and value > 0):
-            raise ConfigError(f"{name} must be above 0, not {value}")
-    if config.lie.feature_probability > 1:
-        raise ConfigError(
-            f"lie.feature_probability must be at most 1, not "
-            f"{config.lie.feature_probability}"
-        )
-    if max(config.seeds, default=0) >= 2**31:
-        raise ConfigError(f"seeds must be below 2^31, not {max(config.seeds)}")

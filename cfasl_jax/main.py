@@ -61,14 +61,14 @@ def _run_in(workdir: Path, command: command_line.Command) -> None:
         print(f"comparison: {command.workdir}/{page.relative_to(workdir)}")
         return
     config = command.config or command_line.overridden(
-        provenance.stored_config(workdir), command.overrides
+        provenance.stored(workdir).config, command.overrides
     )
     trains = command.mode in ("all", "train")
     devices.use_compilation_cache()
     dataset = data.load(config.dataset, config.data)
     if devices.is_first_process():
         print(f"{dataset.name}: {dataset.num_images:,} images, {dataset.source}")
-        provenance.claim(workdir, config, dataset.source, trains)
+        provenance.claim(workdir, config, dataset.spec, trains)
     if trains:
         loop.train(config, dataset, workdir)
     if not devices.is_first_process():

@@ -1,129 +1,234 @@
-"""A run's configuration as frozen dataclasses; `config` builds and validates it."""
+"""A run's configuration as frozen dataclasses; `config` builds and validates it.
+
+Every field is declared once, here, with its bounds; configs/default.py explains it and
+gives the value that new runs start from. A default that stands here is for the runs
+that were stored before the field existed: it means "as it was then". A field without
+one has been there from the start.
+
+The groups of hyperparameters are pytrees. `Hyper` holds them: its leaves are traced, so
+that one compiled program serves every setting, and with a leading axis [R] one program
+trains R settings together. Fields marked as static are part of the program.
+"""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
-from cfasl_jax.fidelity import Fidelity
+import jax
+
+
+def bounded(
+    *,
+    default: Any = dataclasses.MISSING,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    static: bool = False,
+) -> Any:
+    """Declare a field with its bounds, which `config` checks.
+
+    Args:
+        default: for runs stored before the field existed.
+        least: the smallest value allowed.
+        above: a bound that itself is not allowed.
+        most: the largest value allowed.
+        static: whether the value is part of the compiled program, not an argument.
+    """
+    bounds = {"least": least, "above": above, "most": most}
+    metadata = {key: value for key, value in bounds.items() if value is not None}
+    return dataclasses.field(default=default, metadata=metadata | {"static": static})
 
 
 @dataclasses.dataclass(frozen=True)
+class Fidelity:
+    """What is computed as in the published code rather than as in the paper.
+
+    All False is the preset "corrected", all True the preset "official".
+
+    Attributes:
+        sigma2_from_mu: sigma2 in the heads' input is exp(mu2 / 2), a slip.
+        double_softmax: the factor prediction's cross-entropy is taken of
+            probabilities as if they were logits.
+        targets_from_sample: a factor counts as changed by the sampled z, by which a
+            collapsed dimension changes nine times in ten.
+        commutator_memory_order: the commutator pairs blocks of the codebook re-read in
+            memory order, of the first L generators alone, early pairs weighing most.
+        perpendicular_below_sections: perpendicular draws element indices below S, so
+            that later elements are never drawn.
+        soft_noisy_switch: the switch is a Gumbel-softmax at temperature 1e-4, with
+            noise in evaluation too.
+        published_init: biases start at U(0, 1) with CFASL and at PyTorch's default
+            without, the codebook at N(0, 1), the generators of CLG-VAE twenty-three
+            times as large or more.
+        tc_weights_per_dimension: beta-TCVAE's stratified weights stand in the wrong
+            places of their matrix, and enter log q(z) once a dimension: D times.
+        frozen_integral: Control-VAE's integral never moves, so that beta stays between
+            1 and 1.01, and a gradient flows through its proportional part.
+        lie_commutator_transposed: CLG-VAE compares a product of generators with its own
+            transpose rather than with the product in the other order.
+        lie_decoder_not_equivariant: with CFASL on CLG-VAE, the decoder's equivariance
+            loss is the plain reconstruction loss once more.
+    """
+
+    sigma2_from_mu: bool = False
+    double_softmax: bool = False
+    targets_from_sample: bool = False
+    commutator_memory_order: bool = False
+    perpendicular_below_sections: bool = False
+    soft_noisy_switch: bool = False
+    published_init: bool = False
+    tc_weights_per_dimension: bool = False
+    frozen_integral: bool = False
+    lie_commutator_transposed: bool = False
+    lie_decoder_not_equivariant: bool = False
+
+
+FIDELITIES: Mapping[str, Fidelity] = {
+    "corrected": Fidelity(),
+    "official": Fidelity(
+        **{field.name: True for field in dataclasses.fields(Fidelity)}
+    ),
+}
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Codebook:
+    """The symmetry codebook."""
+
+    elements: int = bounded(least=1, static=True)
+    scale: float = bounded(above=0, static=True)
+    temperature: float = bounded(above=0)
+    learning_rate: float = bounded(above=0)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Weights of CFASL's losses."""
+
+    alpha: float = bounded(least=0)
+    gamma: float = bounded(least=0)
+    lamb: float = bounded(least=0)
+    epsilon: float = bounded(least=0)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Control:
+    """Control-VAE's controller."""
+
+    kp: float = bounded(least=0, default=0.01)
+    ki: float = bounded(least=0, default=0.001)
+    beta_min: float = bounded(least=0, default=1.0)
+    beta_max: float = bounded(least=0, default=100.0)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lie:
+    """Losses of the commutative Lie group VAE."""
+
+    hessian: float = bounded(least=0, default=40.0)
+    commutator: float = bounded(least=0, default=20.0)
+    feature_probability: float = bounded(least=0, most=1, default=0.2)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Factor:
+    """FactorVAE's total correlation and its discriminator."""
+
+    gamma: float = bounded(least=0, default=35.0)
+    learning_rate: float = bounded(above=0, default=1e-4)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Dip:
+    """DIP-VAE's penalties; a lambda_d of None follows lambda_od."""
+
+    lambda_od: float = bounded(least=0, default=10.0)
+    lambda_d: float | None = bounded(least=0, default=None)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Annealed:
+    """Annealed VAE's schedule."""
+
+    gamma: float = bounded(least=0, default=1000.0)
+    steps: int = bounded(least=1, default=100_000)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Hyper:
+    """The hyperparameters that are traced: leaves are float32 [], or [R] of R runs.
+
+    As part of a `Config` they are plain numbers.
+    """
+
+    beta: float = bounded(least=0)
+    capacity: float = bounded(least=0, default=10.0)
+    feature_weight: float = bounded(least=0, default=0.1)
+    control: Control = Control()
+    lie: Lie = Lie()
+    factor: Factor = Factor()
+    dip: Dip = Dip()
+    annealed: Annealed = Annealed()
+    codebook: Codebook
+    weights: Weights
+    threshold: float = bounded(least=0)
+    learning_rate: float = bounded(above=0)
+    num_steps: int = bounded(least=1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Data:
-    """Where images come from; fields as in configs/default.py."""
+    """Where images come from."""
 
     source: str
     dir: str
-    path: str
-    convention: str
-    likelihood: str
-    residency: str
+    path: str = ""
+    convention: str = "paper"
+    likelihood: str = "auto"
+    residency: str = "auto"
 
 
-@dataclasses.dataclass(frozen=True)
-class Codebook:
-    """The symmetry codebook; fields as in configs/default.py."""
-
-    elements: int
-    scale: float
-    temperature: float
-    learning_rate: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Weights:
-    """Weights of CFASL's losses; fields as in configs/default.py."""
-
-    alpha: float
-    gamma: float
-    lamb: float
-    epsilon: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Control:
-    """Control-VAE's controller; fields as in configs/default.py."""
-
-    kp: float
-    ki: float
-    beta_min: float
-    beta_max: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Lie:
-    """Losses of the commutative Lie group VAE; fields as in configs/default.py."""
-
-    hessian: float
-    commutator: float
-    feature_probability: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Factor:
-    """FactorVAE's discriminator; fields as in configs/default.py."""
-
-    gamma: float
-    learning_rate: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Dip:
-    """DIP-VAE's penalties; fields as in configs/default.py."""
-
-    lambda_od: float
-    lambda_d: float | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Annealed:
-    """Annealed VAE's schedule; fields as in configs/default.py."""
-
-    gamma: float
-    steps: int
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """When checkpoints are written; fields as in configs/default.py."""
+    """When checkpoints are written."""
 
-    every: int
-    keep: int
+    every: int = bounded(least=1)
+    keep: int = bounded(least=1)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Eval:
-    """How a run is scored; fields as in configs/default.py."""
+    """How a run is scored."""
 
     protocol: str
-    metrics: tuple[str, ...]
+    metrics: tuple[str, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """A validated configuration; fields as in configs/default.py."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Hyper):
+    """A validated configuration: all hyperparameters, and what else makes a run."""
 
     dataset: str
     objective: str
     cfasl: bool
     data: Data
     fidelity: Fidelity
-    latent_dim: int
-    hidden: int
-    codebook: Codebook
-    beta: float
-    capacity: float
-    feature_weight: float
-    control: Control
-    lie: Lie
-    factor: Factor
-    dip: Dip
-    annealed: Annealed
-    weights: Weights
-    threshold: float
-    seeds: tuple[int, ...]
-    num_steps: int
-    batch_size: int
-    learning_rate: float
-    clip_norm: float
-    log_every: int
+    latent_dim: int = bounded(least=1, most=1_000)
+    hidden: int = bounded(least=1, most=100_000)
+    seeds: tuple[int, ...] = bounded(least=0)
+    # Traced fields by their dotted names, with one value for each of the seeds.
+    per_run: tuple[tuple[str, tuple[float, ...]], ...] = ()
+    batch_size: int = bounded(least=2)
+    clip_norm: float = bounded(above=0)
+    log_every: int = bounded(least=1)
     checkpoint: Checkpoint
     eval: Eval
 
@@ -131,3 +236,41 @@ class Config:
     def num_pairs(self) -> int:
         """P, pairs in the global batch."""
         return self.batch_size // 2
+
+    @property
+    def hyper(self) -> Hyper:
+        """The hyperparameters that are traced, as plain numbers."""
+        names = [field.name for field in dataclasses.fields(Hyper)]
+        return Hyper(**{name: getattr(self, name) for name in names})
+
+    def of_run(self, run: int) -> "Config":
+        """The configuration of one run alone, with its own seed and values."""
+        config = dataclasses.replace(self, seeds=(self.seeds[run],), per_run=())
+        for name, values in self.per_run:
+            config = replaced(config, name, values[run])
+        return config
+
+
+def replaced(group: Any, name: str, value: Any) -> Any:
+    """A dataclass with the field of a dotted name replaced, such as "weights.alpha".
+
+    Raises:
+        AttributeError: where there is no such field.
+    """
+    first, _, rest = name.partition(".")
+    if first not in {field.name for field in dataclasses.fields(group)}:
+        raise AttributeError(first)
+    if rest:
+        value = replaced(getattr(group, first), rest, value)
+    return dataclasses.replace(group, **{first: value})
+
+
+def flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested fields as one level with dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

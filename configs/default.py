@@ -97,6 +97,9 @@ def get_config() -> ConfigDict:
 
     # Training.
     config.seeds = (1,)  # all are trained together, as one program
+    # Hyperparameters that differ between the runs of one program, with one value for
+    # each of the seeds: (("beta", (1.0, 4.0)), ("weights.epsilon", (0.1, 0.01))).
+    config.per_run = ()
     config.num_steps = 300_000
     config.batch_size = 64  # B, over all devices; half of it are pairs
     config.learning_rate = 1e-4  # of Adam, for all but the codebook's heads

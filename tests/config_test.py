@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
+import jax
 import pytest
 
 from cfasl_jax import config as config_lib
-from cfasl_jax import data, metrics
 from cfasl_jax.errors import ConfigError
-from cfasl_jax.fidelity import Fidelity
+from cfasl_jax.settings import Fidelity, flatten
 from configs import default
 
 FILES = sorted(Path(default.__file__).parent.glob("[a-z]*.py"))
@@ -87,10 +87,22 @@ def test_whole_numbers_are_fine_where_numbers_are_wanted():
         ({"batch_size": 0}, "batch_size must be at least 2"),
         ({"seeds": ()}, "at least one seed"),
         ({"seeds": (1, 1)}, "none twice"),
+        (
+            {"seeds": (1, 1), "per_run": (("beta", (1.0, 1.0)),)},
+            "have the same seed",
+        ),
+        ({"per_run": (("beta", (1.0, 2.0)),)}, "2 values of beta for 1 seeds"),
+        ({"per_run": (("num_steps", (1.0,)),)}, "unknown field in per_run 'num_steps'"),
+        ({"per_run": (("hidden", (1.0,)),)}, "unknown field in per_run 'hidden'"),
+        ({"per_run": (("weights.alpha", (-1.0,)),)}, "run 0: weights.alpha must be at"),
+        ({"per_run": (("beta",),)}, r"per_run\[0\] must have 2 parts"),
         ({"seeds": (-1,)}, r"seeds\[0\] must be at least 0"),
-        ({"seeds": (2**31,)}, "seeds must be below"),
+        ({"seeds": (2**31,)}, r"seeds\[0\] must be at most 2,147,483,647"),
         ({"beta": -1.0}, "beta must be at least 0, not -1"),
-        ({"beta": float("nan")}, "beta must be at least 0, not nan"),
+        ({"beta": float("nan")}, "beta must be a finite number, not nan"),
+        ({"beta": 1e300}, "beta must be at most"),
+        ({"latent_dim": 10**30}, "latent_dim must be at most 1,000"),
+        ({"control__beta_max": 0.5}, r"control.beta_max \(0.5\) must be at least"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0"),
         ({"codebook__elements": 0}, "codebook.elements must be at least 1"),
         ({"num_steps": 1.5}, "num_steps must be of type int, not 1.5"),
@@ -136,11 +148,37 @@ def test_default_names_every_switch():
     assert switches == set(Fidelity.__dataclass_fields__)
 
 
-def test_names_agree_with_those_who_serve_them():
-    assert set(config_lib.PROTOCOLS) == set(metrics.PROTOCOLS)
-    assert tuple(metrics.METRICS) == config_lib.METRICS
-    assert set(config_lib.DATASETS) == set(data.sets.NAMES)
-    assert set(config_lib.CONVENTIONS) == set(data.smallnorb.CONVENTIONS)
-    options = config_lib.from_dict(fields(data__source="rendered")).data
-    for name in data.twins.NAMES:
-        assert data.load(name, options).name == name
+def test_default_explains_every_field_and_settings_declares_it():
+    declared = flatten(config_lib.to_dict(config_lib.from_dict(fields())))
+    given = flatten(fields())
+    assert declared.keys() == given.keys() - {"fidelity.preset"}
+
+
+def test_an_early_configuration_is_completed():
+    """The fields of the first version alone, as they were stored."""
+    early = fields(fidelity={})
+    for name in ("capacity", "feature_weight", "control", "lie", "factor", "dip"):
+        del early[name]
+    del early["annealed"], early["eval"]["metrics"]
+    for name in ("path", "convention", "likelihood", "residency"):
+        del early["data"][name]
+    assert config_lib.from_stored(early) == (config_lib.from_dict(fields()), [])
+
+
+def test_runs_of_one_program_may_differ_in_what_is_traced():
+    varied = (("beta", (1.0, 4.0)), ("weights.epsilon", (0.1, 0.01)))
+    config = config_lib.from_dict(fields(seeds=(1, 1), per_run=varied))
+    second = config.of_run(1)
+    assert second == config_lib.from_dict(fields(beta=4.0, weights__epsilon=0.01))
+    assert config.of_run(0) == config_lib.from_dict(fields())
+
+
+def test_traced_hyperparameters_are_numbers_and_the_rest_is_static():
+    config = config_lib.from_dict(fields())
+    leaves = jax.tree.leaves(config.hyper)
+    assert len(leaves) == 24
+    assert all(isinstance(leaf, int | float) for leaf in leaves)
+    other = config_lib.from_dict(fields(beta=7.0, weights__alpha=0.5, num_steps=7))
+    wider = config_lib.from_dict(fields(codebook__elements=3))
+    same, differs = (jax.tree.structure(c.hyper) for c in (other, wider))
+    assert same == jax.tree.structure(config.hyper) != differs

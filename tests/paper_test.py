@@ -4,6 +4,7 @@ import pytest
 
 from cfasl_jax import config as config_lib
 from cfasl_jax import main
+from cfasl_jax.settings import flatten
 from configs import paper
 
 
@@ -13,7 +14,7 @@ def test_every_row_is_a_valid_configuration(row):
     assert row.startswith(f"{config.dataset}/{config.objective}")
     assert config.cfasl == row.endswith("+cfasl")
     assert config.seeds == tuple(range(1, 11))
-    flat = config_lib.flatten(config_lib.to_dict(config))
+    flat = flatten(config_lib.to_dict(config))
     for field, values in paper.grid(row).items():
         assert flat[field] == values[0]
         assert len(set(values)) == len(values)

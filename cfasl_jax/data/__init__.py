@@ -5,13 +5,19 @@ from pathlib import Path
 import numpy as np
 
 from cfasl_jax.data import custom, folders, prepared, sets, tfds_source, twins
-from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.data.dataset import Dataset, Spec
 from cfasl_jax.data.prepared import Copy
 from cfasl_jax.data.recipe import DataFileError, Recipe, likelihood_of, read
 from cfasl_jax.data.residency import hold
 from cfasl_jax.errors import ConfigError, require_choice
 from cfasl_jax.settings import Data
 from cfasl_jax.types import Likelihood
+
+NAMES = sets.NAMES
+SOURCES = ("auto", "files", "tfds", "rendered")
+CONVENTIONS = ("paper", "full")
+LIKELIHOODS = ("auto", "bernoulli", "gaussian")
+RESIDENCIES = ("auto", "resident", "streamed")
 
 
 def load(name: str, options: Data) -> Dataset:
@@ -125,3 +131,8 @@ def _likelihood(options: Data) -> Likelihood | None:
     if options.likelihood == "bernoulli":
         return "bernoulli"
     return "gaussian" if options.likelihood == "gaussian" else None
+
+
+def spec_of(name: str, options: Data) -> Spec:
+    """The Spec of a data set."""
+    return load(name, options).spec

@@ -11,8 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from cfasl_jax.config import CONVENTIONS
-from cfasl_jax.data import folders, load, prepared, sets, tfds_source, twins
+from cfasl_jax.data import (
+    CONVENTIONS,
+    folders,
+    load,
+    prepared,
+    sets,
+    tfds_source,
+    twins,
+)
 from cfasl_jax.data.inspection import describe, picture
 from cfasl_jax.errors import ConfigError, require_choice
 from cfasl_jax.settings import Data

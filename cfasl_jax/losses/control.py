@@ -6,24 +6,10 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from cfasl_jax.settings import Control
+
 # The set point's first value, in nats.
 _FIRST_SET_POINT = 0.5
-
-
-class Gains(NamedTuple):
-    """Constants of the controller, a scalar each.
-
-    Attributes:
-        kp: proportional gain.
-        ki: integral gain.
-        beta_min: least beta.
-        beta_max: largest beta.
-    """
-
-    kp: chex.Numeric
-    ki: chex.Numeric
-    beta_min: chex.Numeric
-    beta_max: chex.Numeric
 
 
 class Controller(NamedTuple):
@@ -53,14 +39,14 @@ def set_point(
 
 
 def advance(
-    controller: Controller, error: jax.Array, gains: Gains
+    controller: Controller, error: jax.Array, gains: Control
 ) -> tuple[Controller, jax.Array]:
     """One step of the PI controller.
 
     Args:
         controller: after the last step.
         error: e, set point minus KL of the global batch, [].
-        gains: see `Gains`.
+        gains: the controller's constants, scalars.
 
     Returns:
         The controller after this step, and beta, []: kp sigmoid(-e) + I + beta_min, cut
@@ -75,7 +61,7 @@ def advance(
     return Controller(integral, wanted - beta), beta
 
 
-def proportional(error: jax.Array, gains: Gains) -> jax.Array:
+def proportional(error: jax.Array, gains: Control) -> jax.Array:
     """Beta of the published controller, [], whose integral stays 0."""
     wanted = gains.kp * jax.nn.sigmoid(-error) + gains.beta_min
     return jnp.clip(wanted, gains.beta_min, gains.beta_max)

@@ -242,22 +242,11 @@ def encoder_equivariance(
     Returns:
         MSE(z1 expm(M), z2) + MSE(z2 expm(-M), z1), each over pairs and dimensions.
     """
-    return carried_error(z1, z2, *carry(z1, z2, generator))
-
-
-def carry(
-    z1: jax.Array, z2: jax.Array, generator: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Pairs carried forth and back: z1 expm(M) and z2 expm(-M), each [P, D]."""
     chex.assert_equal_shape([z1, z2])
-    both = act(jnp.concatenate([z1, z2]), jnp.concatenate([generator, -generator]))
-    forth, back = jnp.split(both, 2)
-    return forth, back
+    return distance(act(z1, generator), z2) + distance(act(z2, -generator), z1)
 
 
-def carried_error(
-    z1: jax.Array, z2: jax.Array, forth: jax.Array, back: jax.Array
-) -> jax.Array:
-    """`encoder_equivariance` of pairs that have been carried already, all [P, D]."""
-    chex.assert_equal_shape([z1, z2, forth, back])
-    return jnp.square(forth - z2).mean() + jnp.square(back - z1).mean()
+def distance(moved: jax.Array, target: jax.Array) -> jax.Array:
+    """Mean squared difference of latents [P, D], over pairs and dimensions."""
+    chex.assert_equal_shape([moved, target])
+    return jnp.square(moved - target).mean()

@@ -6,16 +6,16 @@ Most users want `score_arrays(codes, factors)`; each metric is a function of its
 from cfasl_jax.metrics.dci import dci
 from cfasl_jax.metrics.explicitness import explicitness
 from cfasl_jax.metrics.fvm import fvm
-from cfasl_jax.metrics.images import num_images
 from cfasl_jax.metrics.infomec import infomec
 from cfasl_jax.metrics.intervals import aggregate
 from cfasl_jax.metrics.irs import irs
 from cfasl_jax.metrics.m_fvm import m_fvm
+from cfasl_jax.metrics.metric import Metric, Score
 from cfasl_jax.metrics.mig import mig
 from cfasl_jax.metrics.modularity import modularity
 from cfasl_jax.metrics.points import load_array
 from cfasl_jax.metrics.protocols import PROTOCOLS, Protocol, get_protocol
-from cfasl_jax.metrics.registry import METRICS, get_metrics
+from cfasl_jax.metrics.registry import METRICS, SCORES, get_metrics
 from cfasl_jax.metrics.sampling import Grid, Table
 from cfasl_jax.metrics.sap import sap
 from cfasl_jax.metrics.suite import score, score_arrays
@@ -25,8 +25,11 @@ from cfasl_jax.metrics.z_diff import z_diff
 __all__ = [
     "METRICS",
     "PROTOCOLS",
+    "SCORES",
     "Grid",
+    "Metric",
     "Protocol",
+    "Score",
     "Table",
     "aggregate",
     "dci",
@@ -42,7 +45,6 @@ __all__ = [
     "m_fvm",
     "mig",
     "modularity",
-    "num_images",
     "sap",
     "score",
     "score_arrays",

@@ -1,12 +1,10 @@
 """Chance floors: what each metric gives to codes of noise, computed once and kept.
 
 A floor depends on the protocol, the factors and the number of dimensions. It is kept in
-a file whose name is a hash of these and of the code of this package, so that a changed
-definition is never answered from an old file.
+a file whose name is a hash of these, of the libraries' versions and of VERSION.
 """
 
 import dataclasses
-import functools
 import hashlib
 import importlib.metadata
 import json
@@ -16,11 +14,14 @@ import tempfile
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
 
 from cfasl_jax.metrics.protocols import Protocol
-from cfasl_jax.metrics.registry import compute, draw_pool, generator
+from cfasl_jax.metrics.registry import METRICS, compute, draw_pool, generator
 from cfasl_jax.metrics.sampling import Grid, Source
+
+# Counted up with every change of a metric, or of this module, that moves a floor:
+# floors that are kept under another version are not read.
+VERSION = 1
 
 _SEED = 0
 
@@ -35,14 +36,14 @@ def chance_floor(
 ) -> dict[str, float]:
     """Scores of one metric on independent standard normal codes of D dimensions.
 
-    An image has one code of noise, whatever vote it is in, just as a model's images are
-    encoded, and sampled, once each.
+    Each image has one code of noise, the same in every vote, since a model's images are
+    encoded, and sampled, once each too.
 
     Args:
         name: the metric.
         source: the images whose factors count; their codes do not.
         dims: D; for a metric that elects among active dimensions, their number.
-        protocol: the protocol; chance_repeats draws are averaged.
+        protocol: the protocol, which says how many draws of noise are averaged.
         cache_dir: where floors are kept; None means `default_cache_dir()`.
         jobs: factors in parallel.
 
@@ -68,50 +69,34 @@ def default_cache_dir() -> pathlib.Path:
     return pathlib.Path(base) / "cfasl_jax" / "chance"
 
 
-def noise(ids: np.ndarray, dims: int, seed: int) -> np.ndarray:
-    """One standard normal code an image, a function of its id and the seed alone.
+class Noise:
+    """Standard normal codes of images, drawn when an image is first asked for."""
 
-    Counter-based: the counter id * D + d, started at a random place by the seed, goes
-    twice through the mixing function of SplitMix64 (Steele et al. 2014), and its upper
-    53 bits through the quantile function.
+    def __init__(self, rng: np.random.Generator, dims: int):
+        """Takes the source of randomness and the number of dimensions D."""
+        self._rng = rng
+        self._ids, self._codes = np.empty(0, np.int64), np.empty((0, dims))
 
-    Args:
-        ids: int64 [n].
-        dims: D.
-        seed: from 0 to 2^63 - 1.
-
-    Returns:
-        float64 [n, D].
-    """
-    with np.errstate(over="ignore"):
-        first = ids.astype(np.uint64)[:, None] * np.uint64(dims)
-        counter = first + np.arange(dims, dtype=np.uint64)
-        start = _mixed(np.array([seed], np.uint64))
-        bits = _mixed(_mixed(counter + start) ^ start)
-    return ndtri(((bits >> np.uint64(11)) + 0.5) * 2.0**-53)
-
-
-def _mixed(bits: np.ndarray) -> np.ndarray:
-    """SplitMix64: the next multiple of the golden ratio, its bits spread: uint64."""
-    bits = bits * np.uint64(0x9E3779B97F4A7C15)
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))
+    def __call__(self, ids: np.ndarray) -> np.ndarray:
+        """Codes of images: int64 [n] -> [n, D]."""
+        new = np.setdiff1d(ids, self._ids)
+        if new.size:
+            drawn = self._rng.standard_normal((len(new), self._codes.shape[1]))
+            place = np.searchsorted(self._ids, new)
+            self._ids = np.insert(self._ids, place, new)
+            self._codes = np.insert(self._codes, place, drawn, axis=0)
+        return self._codes[np.searchsorted(self._ids, ids)]
 
 
 def _compute_floor(
     name: str, source: Source, dims: int, protocol: Protocol, jobs: int | None
 ) -> dict[str, float]:
-    # The intervals of noise are not reported.
+    # Intervals are not reported for noise, so that one resample will do.
     brief = dataclasses.replace(protocol, bootstrap=1)
-    repeats = protocol.chance_repeats
-    if name == "dci":
-        repeats = protocol.chance_repeats_dci
     floors = []
-    for repeat in range(repeats):
+    for repeat in range(getattr(protocol, METRICS[name].floor_draws)):
         rng = generator(_SEED, f"chance {name} {repeat}")
-        key = int(rng.integers(0, 2**63))
-        drawn = source.with_codes(functools.partial(noise, dims=dims, seed=key))
+        drawn = source.with_codes(Noise(rng.spawn(1)[0], dims))
         pool = draw_pool(drawn, brief, rng)
         result = compute(name, drawn, pool, brief, rng, jobs)
         floors.append([result[score] for score in result["scores"]])
@@ -124,20 +109,11 @@ def _key(source: Source, dims: int, protocol: Protocol) -> str:
     digest = hashlib.sha256()
     parts: list[Any] = [dataclasses.asdict(protocol), source.sizes.tolist(), dims]
     versions = map(importlib.metadata.version, ("numpy", "scipy", "scikit-learn"))
-    parts += [_SEED, *versions, _code_version()]
+    parts += [_SEED, VERSION, *versions]
     digest.update(json.dumps(parts, sort_keys=True).encode())
     if not isinstance(source, Grid):
         digest.update(source.factors(np.arange(source.num_images)).tobytes())
     return digest.hexdigest()[:32]
-
-
-@functools.cache
-def _code_version() -> str:
-    """Hash of the source files of this package."""
-    digest = hashlib.sha256()
-    for path in sorted(pathlib.Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def _read(path: pathlib.Path) -> dict[str, float] | None:
@@ -150,9 +126,9 @@ def _read(path: pathlib.Path) -> dict[str, float] | None:
 
 
 def _write(path: pathlib.Path, floor: dict[str, float]) -> None:
-    """Writes the whole file or none of it; a folder that cannot be written is no error.
+    """Writes the whole file or none of it.
 
-    The floor is then computed anew next time.
+    A folder that cannot be written is no error: the floor is computed again next time.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

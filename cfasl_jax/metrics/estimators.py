@@ -32,13 +32,6 @@ def linear_svm(**options: Any) -> Any:
     return LinearSVC(**options)
 
 
-def histogram_booster(**options: Any) -> Any:
-    """A HistGradientBoostingClassifier."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    return HistGradientBoostingClassifier(**options)
-
-
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """One BLAS thread; no warnings of fits that end at the protocol's max_iter."""

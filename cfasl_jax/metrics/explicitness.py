@@ -2,17 +2,16 @@
 
 from typing import Any
 
-import chex
 import numpy as np
 
 from cfasl_jax.metrics.estimators import logistic_regression, one_vs_rest
 from cfasl_jax.metrics.intervals import interval, resamples
+from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import (
     UnavailableError,
     draw_points,
     num_active,
     over_factors,
-    record,
     standardized,
 )
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
@@ -44,7 +43,7 @@ def explicitness(
         jobs: factors in parallel; None means one a core.
 
     Returns:
-        "explicitness" and the record of `points.record`.
+        "explicitness" and the record of `metric.record`.
 
     Raises:
         ValueError: on bad arrays or fewer points than the protocol needs.
@@ -117,7 +116,6 @@ def roc_area(
     Returns:
         [R]; NaN where there are no positives or no negatives.
     """
-    chex.assert_rank([scores, positive, weights], [1, 1, 2])
     negatives = np.flatnonzero(~positive)
     negatives = negatives[np.argsort(scores[negatives])]
     # Weight of the negatives up to each, in ascending order, with a 0 before the first.
@@ -130,3 +128,21 @@ def roc_area(
     pairs = weight.sum(axis=1) * total[:, -1]
     wins = (weight * below).sum(axis=1)
     return np.where(pairs > 0, wins / np.where(pairs > 0, pairs, 1.0), np.nan)
+
+
+EXPLICITNESS = Metric(
+    name="explicitness",
+    compute=explicitness,
+    reference="Ridgeway & Mozer 2018, arXiv:1802.05312",
+    takes_jobs=True,
+    counts=("explicitness_train", "explicitness_test"),
+    scores=(
+        Score(
+            "explicitness",
+            "explicitness",
+            "the area under the ROC curve of a linear classifier that tells one value "
+            "of a factor from the others, on test points; the mean over values and "
+            "factors, 1/2 by chance",
+        ),
+    ),
+)

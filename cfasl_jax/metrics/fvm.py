@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from cfasl_jax.metrics.intervals import mean_interval
-from cfasl_jax.metrics.points import record
+from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
 from cfasl_jax.metrics.sampling import Encode, Source, as_source
 from cfasl_jax.metrics.votes import global_scale, normalized_variances
@@ -43,7 +43,7 @@ def fvm(
     Returns:
         "fvm", which is one of the next two by the protocol's fvm_scored_on;
         "fvm_own_votes", of the votes that made the assignment; "fvm_held_out", of
-        as yet unseen votes; and the record of `points.record`.
+        as yet unseen votes; and the record of `metric.record`.
 
     Raises:
         ValueError: if the source holds too few images that share a value.
@@ -80,3 +80,32 @@ def _notes(protocol: Protocol) -> tuple[str, ...]:
     if protocol.fvm_scored_on == "held_out":
         return (fresh,)
     return ("fvm is the share among its own votes, as published", fresh)
+
+
+FVM = Metric(
+    name="fvm",
+    compute=fvm,
+    reference="Kim & Mnih 2018, arXiv:1802.05983",
+    votes=True,
+    elects=True,
+    scores=(
+        Score(
+            "fvm",
+            "FVM",
+            "the FactorVAE metric: how often the dimension that varies least while one "
+            "factor is fixed is one that stands for this factor by majority vote",
+        ),
+        Score(
+            "fvm_own_votes",
+            "FVM on its own votes",
+            "FVM, counted on the votes that made the majorities",
+            variant_of="fvm",
+        ),
+        Score(
+            "fvm_held_out",
+            "FVM on fresh votes",
+            "FVM, counted on votes that had no part in the majorities",
+            variant_of="fvm",
+        ),
+    ),
+)

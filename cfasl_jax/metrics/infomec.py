@@ -2,18 +2,17 @@
 
 from typing import Any
 
-import chex
 import numpy as np
 
 from cfasl_jax.metrics.estimators import logistic_regression
 from cfasl_jax.metrics.information import entropy, neighbor_terms
 from cfasl_jax.metrics.intervals import interval, mean_interval, resamples
+from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import (
     Points,
     draw_points,
     num_active,
     over_factors,
-    record,
     standardized,
 )
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
@@ -56,7 +55,7 @@ def infomec(
         jobs: factors in parallel; None means one a core.
 
     Returns:
-        "infom", "infoe", "infoc" and the record of `points.record`. The intervals of
+        "infom", "infoe", "infoc" and the record of `metric.record`. The intervals of
         InfoM and InfoC resample what each point adds to the information, its neighbours
         being those among all points: copies of a point would be each other's nearest.
         That leaves them a little narrow: intervals of 95% held the expected score in 87
@@ -143,7 +142,6 @@ def concentration(shares: np.ndarray) -> float:
 
     A row of zeros counts as 0; so does everything if there are no rows or one column.
     """
-    chex.assert_rank(shares, 2)
     rows, columns = shares.shape
     if rows == 0 or columns < 2:
         return 0.0
@@ -181,3 +179,34 @@ def _predictive_gain(train: Points, test: Points, k: int, max_iter: int) -> np.n
     # As the ratio of means, so that a rare value weighs by its own surprise.
     gain[seen] = (marginal - conditional) / marginal.mean()
     return gain
+
+
+INFOMEC = Metric(
+    name="infomec",
+    compute=infomec,
+    reference="Hsu et al. 2023, arXiv:2305.18378",
+    takes_jobs=True,
+    counts=("infomec_train", "infomec_test"),
+    scores=(
+        Score(
+            "infom",
+            "InfoM",
+            "modularity: the largest share that one factor has of a dimension's mutual "
+            "information with all factors; the mean over dimensions, rescaled so that "
+            "equal shares give 0",
+        ),
+        Score(
+            "infoe",
+            "InfoE",
+            "explicitness: the share of a factor's entropy that a linear classifier on "
+            "all dimensions explains on test points; the mean over factors",
+        ),
+        Score(
+            "infoc",
+            "InfoC",
+            "compactness: the largest share that one dimension has of all dimensions' "
+            "mutual information with a factor; the mean over factors, rescaled so that "
+            "equal shares give 0",
+        ),
+    ),
+)

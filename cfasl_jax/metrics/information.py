@@ -4,7 +4,6 @@ Two estimators: plug-in on equal-width histograms (MIG, modularity), and k neare
 neighbours for a continuous code and a discrete factor (InfoMEC).
 """
 
-import chex
 import numpy as np
 from scipy.special import digamma, xlogy
 
@@ -16,7 +15,6 @@ def bin_codes(codes: np.ndarray, bins: int) -> np.ndarray:
     edge, the last both (as in numpy.histogram). What is constant, up to a rounding
     that leaves no room for so many bins, falls into one.
     """
-    chex.assert_rank(codes, 2)
     binned = np.zeros(codes.shape, np.int64)
     room = bins * np.spacing(np.abs(codes).max(axis=0))
     for d in np.flatnonzero(np.ptp(codes, axis=0) > room):
@@ -81,8 +79,6 @@ def mutual_information(
     Returns:
         mutual information [D, K] and entropy of the factors [K].
     """
-    chex.assert_rank([binned, factors], 2)
-    chex.assert_equal_shape_prefix([binned, factors], 1)
     information = np.empty((binned.shape[1], len(sizes)))
     entropies = np.empty(len(sizes))
     for k, size in enumerate(sizes):
@@ -113,7 +109,6 @@ def neighbor_terms(code: np.ndarray, factor: np.ndarray, neighbors: int) -> np.n
         what each point adds, float64 [n]: the mean is the estimate, which can fall
         below 0 where there is no information.
     """
-    chex.assert_equal_shape([code, factor])
     counts = np.bincount(factor)
     kept = counts[factor] > 1
     terms = np.zeros(len(code))

@@ -56,7 +56,7 @@ def aggregate(
         interval are None for one run. A score that some runs lack counts the others.
 
     Raises:
-        ValueError: if there are no results or their protocols differ.
+        ValueError: if there are no results, or if their protocols or grids differ.
     """
     protocols = sorted({result["protocol"] for result in results})
     if len(protocols) != 1:
@@ -64,11 +64,8 @@ def aggregate(
             "runs to summarise must share one protocol, got "
             f"{', '.join(protocols) or 'no runs'}"
         )
-    for field in ("protocol_fields", "sizes"):
-        if any(result.get(field) != results[0].get(field) for result in results):
-            raise ValueError(
-                f"runs to summarise must share one protocol: {field} differ"
-            )
+    for result in results:
+        _require_comparable(result, results[0])
     names = dict.fromkeys(name for result in results for name in result["scores"])
     summary = {}
     for name in names:
@@ -84,6 +81,22 @@ def aggregate(
             "chance": float(np.mean(floors)) if floors else None,
         }
     return summary
+
+
+def _require_comparable(result: Mapping[str, Any], first: Mapping[str, Any]) -> None:
+    """Raises a ValueError unless two results are of one protocol and one grid.
+
+    Only fields that both records have are compared: one that was stored by an earlier
+    version may have fields that are gone by now, and lack others.
+    """
+    here, there = (r.get("protocol_fields", {}) for r in (result, first))
+    differing = [name for name in here if there.get(name, here[name]) != here[name]]
+    if result.get("sizes") != first.get("sizes"):
+        differing.append("sizes")
+    if differing:
+        raise ValueError(
+            f"runs to summarise must share one protocol: {', '.join(differing)} differ"
+        )
 
 
 def _spread(

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import chex
 import numpy as np
 
 from cfasl_jax.metrics.information import bin_codes
 from cfasl_jax.metrics.intervals import interval
-from cfasl_jax.metrics.points import draw_points, num_active, record
+from cfasl_jax.metrics.metric import Metric, Score, record
+from cfasl_jax.metrics.points import draw_points, num_active
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
 
 
@@ -39,7 +39,7 @@ def irs(
         rng: source of randomness.
 
     Returns:
-        "irs" and the record of `points.record`.
+        "irs" and the record of `metric.record`.
 
     Raises:
         ValueError: on bad arrays or fewer points than the protocol needs.
@@ -70,8 +70,6 @@ def merged(factors: np.ndarray, sizes: tuple[int, ...], bins: int) -> np.ndarray
 
 def robustness(codes: np.ndarray, factors: np.ndarray, quantile: float) -> float:
     """IRS of codes [n, D] and factors int [n, K]."""
-    chex.assert_rank([codes, factors], 2)
-    chex.assert_equal_shape_prefix([codes, factors], 1)
     largest = np.abs(codes - codes.mean(axis=0)).max(axis=0)
     varies = np.ptp(codes, axis=0) > 0
     if not varies.any():
@@ -115,3 +113,19 @@ def deviation_quantiles(
     rows, padding = np.arange(len(sizes)), sizes.max() - sizes
     below, above = table[:, rows, padding + low], table[:, rows, padding + high]
     return (below + (position - low) * (above - below)).T
+
+
+IRS = Metric(
+    name="irs",
+    compute=irs,
+    reference="Suter et al. 2019, arXiv:1811.00007",
+    counts=("irs_samples",),
+    scores=(
+        Score(
+            "irs",
+            "IRS",
+            "how little a dimension moves while all factors but one vary, relative to "
+            "its largest deviation; the mean over dimensions, weighted by that",
+        ),
+    ),
+)

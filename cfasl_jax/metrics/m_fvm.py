@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from cfasl_jax.metrics.intervals import interval, resamples
-from cfasl_jax.metrics.points import UnavailableError, record
+from cfasl_jax.metrics.metric import Metric, Score, record
+from cfasl_jax.metrics.points import UnavailableError
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
 from cfasl_jax.metrics.sampling import Encode, Source, as_source
 from cfasl_jax.metrics.votes import Scale, global_scale, normalized_variances
@@ -46,7 +47,7 @@ def m_fvm(
 
     Returns:
         "m_fvm_k" and "m_fvm_k_held_out" for each k (in place of the letter k), and the
-        record of `points.record`.
+        record of `metric.record`.
 
     Raises:
         ValueError: if K < 3, k is out of range, or the source holds too few images that
@@ -138,3 +139,35 @@ def _mean_share(
     score, *replicates = np.nanmean(shares, axis=1)
     ends = interval(float(score), np.array(replicates), protocol.confidence)
     return float(score), ends
+
+
+# Scores are declared for k below this number; no data set of the field has so many
+# factors. A score of a larger k is computed all the same, but has no label.
+_MOST_FACTORS = 16
+
+M_FVM = Metric(
+    name="m_fvm",
+    compute=m_fvm,
+    reference="Jung et al. 2024, arXiv:2401.08897",
+    votes=True,
+    elects=True,
+    scores=tuple(
+        score
+        for k in range(2, _MOST_FACTORS)
+        for score in (
+            Score(
+                f"m_fvm_{k}",
+                f"m-FVM{k}",
+                f"how often the {k} dimensions that vary least while {k} factors are "
+                "fixed are the set most often elected for these factors; the mean over "
+                f"sets of {k} factors (1 whenever exactly {k} dimensions are active)",
+            ),
+            Score(
+                f"m_fvm_{k}_held_out",
+                f"m-FVM{k} on fresh votes",
+                f"m-FVM{k}, counted on votes that had no part in the elections",
+                variant_of=f"m_fvm_{k}",
+            ),
+        )
+    ),
+)

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import chex
 import numpy as np
 
 from cfasl_jax.metrics.information import bin_codes, mutual_information
 from cfasl_jax.metrics.intervals import interval, resamples
-from cfasl_jax.metrics.points import draw_points, num_active, record, require_dims
+from cfasl_jax.metrics.metric import Metric, Score, record
+from cfasl_jax.metrics.points import draw_points, num_active, require_dims
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
 
 
@@ -35,7 +35,7 @@ def mig(
         rng: source of randomness.
 
     Returns:
-        "mig" and the record of `points.record`.
+        "mig" and the record of `metric.record`.
 
     Raises:
         ValueError: on bad arrays, fewer points than the protocol needs, or D = 1.
@@ -68,6 +68,21 @@ def gap(information: np.ndarray, entropies: np.ndarray) -> float:
 
     A factor that a resample reduced to one value has no entropy, and a gap of 0.
     """
-    chex.assert_rank([information, entropies], [2, 1])
     second, first = np.sort(information, axis=0)[-2:]
     return float(np.mean((first - second) / np.where(entropies > 0, entropies, 1.0)))
+
+
+MIG = Metric(
+    name="mig",
+    compute=mig,
+    reference="Chen et al. 2018, arXiv:1802.04942, equation 6",
+    counts=("mig_samples",),
+    scores=(
+        Score(
+            "mig",
+            "MIG",
+            "the gap between the two dimensions with the most mutual information about "
+            "a factor, as a share of the factor's entropy; the mean over factors",
+        ),
+    ),
+)

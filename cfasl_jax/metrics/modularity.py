@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import chex
 import numpy as np
 
 from cfasl_jax.metrics.information import bin_codes, mutual_information
 from cfasl_jax.metrics.intervals import interval, resamples
-from cfasl_jax.metrics.points import draw_points, num_active, record
+from cfasl_jax.metrics.metric import Metric, Score, record
+from cfasl_jax.metrics.points import draw_points, num_active
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
 
 
@@ -37,7 +37,7 @@ def modularity(
         rng: source of randomness.
 
     Returns:
-        "modularity" and the record of `points.record`.
+        "modularity" and the record of `metric.record`.
 
     Raises:
         ValueError: on bad arrays or fewer points than the protocol needs.
@@ -67,7 +67,6 @@ def modularity(
 
 def modularity_of(information: np.ndarray) -> float:
     """Modularity of mutual information [D, K] >= 0, K >= 2."""
-    chex.assert_rank(information, 2)
     # Rounding leaves 1e-16 where a constant has no information at all.
     squared = np.where(information > 1e-12, information, 0.0) ** 2
     largest = squared.max(axis=1)
@@ -75,3 +74,19 @@ def modularity_of(information: np.ndarray) -> float:
     informative = largest > 0
     deviation = rest / np.where(informative, largest, 1.0) / (information.shape[1] - 1)
     return float(np.mean(np.where(informative, 1 - deviation, 0.0)))
+
+
+MODULARITY = Metric(
+    name="modularity",
+    compute=modularity,
+    reference="Ridgeway & Mozer 2018, arXiv:1802.05312",
+    counts=("modularity_samples",),
+    scores=(
+        Score(
+            "modularity",
+            "modularity",
+            "how far each dimension has mutual information about one factor only; the "
+            "mean over dimensions",
+        ),
+    ),
+)

@@ -1,22 +1,21 @@
-"""Arrays of points, codes and factors: validation, splits, the record of a result."""
+"""Arrays of points, that is codes and factors: validation and splits."""
 
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from cfasl_jax.metrics.estimators import quiet
-from cfasl_jax.metrics.protocols import Protocol
 
 T = TypeVar("T")
 
 
 class UnavailableError(ValueError):
-    """These images do not allow this metric under this protocol; others may do."""
+    """A metric cannot be computed on these images under this protocol."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,32 +151,6 @@ def active_mask(codes: np.ndarray, prune_std: float) -> np.ndarray:
     std = codes.std(axis=0, ddof=1, dtype=np.float64)
     # A threshold of 0 must not call a constant active: its variance divides later.
     return (std >= prune_std) & (np.ptp(codes, axis=0) > 0)
-
-
-def record(
-    protocol: Protocol,
-    rng: np.random.Generator,
-    active_dims: int,
-    scores: Mapping[str, float],
-    intervals: Mapping[str, list[float] | None],
-    notes: tuple[str, ...] = (),
-    warnings: tuple[str, ...] = (),
-) -> dict[str, Any]:
-    """The result of a metric: its scores by name, and what they depend on.
-
-    Warnings are the notes that hold for these codes, not for all under the protocol.
-    """
-    sequence: Any = rng.bit_generator.seed_seq
-    return {
-        **{name: float(value) for name, value in scores.items()},
-        "scores": list(scores),
-        "intervals": dict(intervals),
-        "protocol": protocol.label,
-        "seed": getattr(sequence, "entropy", None),
-        "active_dims": active_dims,
-        "notes": [*notes, *warnings],
-        "warnings": list(warnings),
-    }
 
 
 def load_array(path: str, what: str) -> np.ndarray:

@@ -97,8 +97,9 @@ class Grid:
 class Table:
     """Stored codes and factors of N images, such as codes of a model from elsewhere.
 
-    Draws are among the rows that share the fixed values; anchors are rows, so that a
-    value is fixed as often as it occurs. On the complete grid that is what Grid does.
+    Draws are among the rows that share the fixed values. The fixed values are those of
+    a random row, so that a value is fixed in proportion to the rows that have it. On a
+    table of the complete grid, all this amounts to what Grid does.
 
     Attributes:
         sizes: number of values of each factor that occur, int64 [K].
@@ -128,7 +129,12 @@ class Table:
         count: int,
         min_distinct: int,
     ) -> np.ndarray:
-        """See `Grid.draw`; refuses if any combination of fixed values has few rows."""
+        """As `Grid.draw`.
+
+        Raises:
+            UnavailableError: if any combination of fixed values has fewer rows than
+                min_distinct, whether or not an anchor has it.
+        """
         ids = np.empty((len(anchors), count), np.int64)
         subsets, subset_of = np.unique(fixed, axis=0, return_inverse=True)
         for index, subset in enumerate(subsets):
@@ -179,7 +185,10 @@ def as_source(encode: Encode | Source, sizes: Sequence[int] | np.ndarray) -> Sou
 
 
 def limits(source: Source, count: int | None) -> bool:
-    """Whether votes are confined to `count` images; stored codes cost nothing."""
+    """Whether votes are confined to `count` images.
+
+    Only a grid is confined, which saves encoding; a table's codes are there already.
+    """
     return isinstance(source, Grid) and count is not None and count < source.num_images
 
 
@@ -194,14 +203,14 @@ def confined(source: Source, count: int | None, rng: np.random.Generator) -> Sou
 def hold_out(
     draw: Callable[[np.ndarray], np.ndarray], total: int, train: int, metric: str
 ) -> np.ndarray:
-    """Draws `total` votes; none after the first `train` repeats one of these.
+    """Draws votes, and redraws test votes that repeat a training vote.
 
     Two votes repeat each other if they hold the same set of images.
 
     Args:
         draw: vote numbers [n] -> ids [n, m], anew with each call.
         total: number of votes.
-        train: how many of them are for training.
+        train: how many of them, the first ones, are for training.
         metric: named in errors.
 
     Returns:

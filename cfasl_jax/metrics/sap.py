@@ -6,12 +6,12 @@ import numpy as np
 
 from cfasl_jax.metrics.estimators import linear_svm
 from cfasl_jax.metrics.intervals import interval, resamples
+from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import (
     Points,
     draw_points,
     num_active,
     over_factors,
-    record,
     require_dims,
 )
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
@@ -44,7 +44,7 @@ def sap(
         jobs: factors in parallel; None means one a core.
 
     Returns:
-        "sap" and the record of `points.record`.
+        "sap" and the record of `metric.record`.
 
     Raises:
         ValueError: on bad arrays, fewer points than the protocol needs, or D = 1.
@@ -86,3 +86,20 @@ def _gap(accuracy: np.ndarray) -> np.ndarray:
     """Mean difference of the two largest over dimensions: [..., D, K] -> [...]."""
     ordered = np.sort(accuracy, axis=-2)
     return (ordered[..., -1, :] - ordered[..., -2, :]).mean(axis=-1)
+
+
+SAP = Metric(
+    name="sap",
+    compute=sap,
+    reference="Kumar et al. 2018, arXiv:1711.00848",
+    takes_jobs=True,
+    counts=("sap_train", "sap_test"),
+    scores=(
+        Score(
+            "sap",
+            "SAP",
+            "the gap in test accuracy between the two dimensions that, each alone, "
+            "predict a factor best with a linear SVM; the mean over factors",
+        ),
+    ),
+)

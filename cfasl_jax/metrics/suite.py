@@ -36,8 +36,8 @@ def score(
 ) -> dict[str, Any]:
     """Scores codes with several metrics, each independent of which others are chosen.
 
-    `encode` is called a few times, each with many images, some of them again and again:
-    give it a memory, and each image is encoded once.
+    `encode` is called a few times, each time with many images, and some images come in
+    several calls: let it remember its codes, and each image is encoded only once.
 
     Args:
         encode: int factors [n, K] -> codes [n, D] on the grid, or a Table.
@@ -56,7 +56,7 @@ def score(
         "metrics": metric name -> {"active_dims", "notes", "seconds"; for DCI also
         "importance"}; "unavailable": metric name -> the reason; "protocol",
         "protocol_fields", "codes", "seed", "sizes", "dims", "active_dims", "notes",
-        "warnings" (of all notes, those that hold for these codes only), "seconds".
+        "warnings" (the notes that hold for these codes only), "seconds".
 
     Raises:
         ValueError: for an unknown name, a bad source, or if no metric can be computed.
@@ -77,7 +77,8 @@ def score(
         seconds = time.perf_counter() - begun
         floor: dict[str, float] = {}
         if chance:
-            # What elects among active dimensions has the chance of as many of noise.
+            # A metric that looks at active dimensions only is compared with noise of
+            # that many dimensions; any other, with noise of all D dimensions.
             elects = METRICS[name].elects
             dims = result["active_dims"] if elects else results["dims"]
             floor = _floor(name, source, dims, protocol, cache_dir, jobs)
@@ -88,8 +89,12 @@ def score(
 
 
 def _floor(name: str, source: Source, dims: int, *where: Any) -> dict[str, float]:
-    """The chance floor; none where these images allow it by luck alone."""
-    if not dims:  # No dimension is active, and noise has none to elect either.
+    """The chance floor; empty if it cannot be computed.
+
+    A metric that some draws of images allow and others do not, for example where a
+    value of a factor is rare, may have a score and no floor.
+    """
+    if not dims:  # No dimension is active, so that there is nothing to compare with.
         return {}
     try:
         return chance_floor(name, source, dims, *where)
@@ -104,11 +109,12 @@ def _empty(
     codes: np.ndarray,
     mean_codes: np.ndarray | None,
 ) -> dict[str, Any]:
-    """A record without scores, of codes [n, D] and, maybe, mean codes [m, D]."""
+    """A record without scores, for codes [n, D] and, if given, mean codes [m, D]."""
     notes = ["training and test samples never overlap"]
     if protocol.codes == "sample" and mean_codes is None:
         notes.append(
-            "active dimensions are counted on samples, where a collapsed one varies too"
+            "active dimensions are counted on samples, in which a dimension varies "
+            "even where its mean does not"
         )
     return {
         "scores": {},
@@ -158,14 +164,14 @@ def score_arrays(
 ) -> dict[str, Any]:
     """Scores codes from anywhere, given with the factors of their images.
 
-    Metrics that draw images by their factors draw among the rows; those that the rows
-    do not allow are listed under "unavailable" with the reason.
+    Metrics that draw images by their factors draw among the rows. A metric that the
+    rows do not allow is listed under "unavailable" with the reason.
 
     Args:
         codes: numbers [N, D].
         factors: integers [N, K]; any values, of which at least 2 a factor.
-        protocol: a Protocol or its name. Which codes it asks for (means or samples)
-            cannot be checked here; "codes" in the result is "as given".
+        protocol: a Protocol or its name. Whether the codes are means or samples cannot
+            be checked here: "codes" in the result is "as given".
         seed: of all randomness.
         **options: those of `score`.
 

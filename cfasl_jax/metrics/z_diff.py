@@ -7,11 +7,10 @@ import numpy as np
 
 from cfasl_jax.metrics.estimators import logistic_regression, quiet
 from cfasl_jax.metrics.intervals import mean_interval
+from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import (
     UnavailableError,
     num_active,
-    record,
-    standardized,
 )
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
 from cfasl_jax.metrics.sampling import (
@@ -49,7 +48,7 @@ def z_diff(
 
     Returns:
         "z_diff", "z_diff_train" (accuracy on the training points) and the record of
-        `points.record`.
+        `metric.record`.
 
     Raises:
         ValueError: if the source holds too few images that share a value.
@@ -89,8 +88,6 @@ def _correct(points: np.ndarray, labels: np.ndarray, protocol: Protocol) -> np.n
     """Fits on the first z_diff_train points [n, D]; which of all are predicted: [n]."""
     train = protocol.z_diff_train
     model = logistic_regression(max_iter=protocol.z_diff_max_iter)
-    if protocol.z_diff_standardize:
-        points = standardized(points, points[:train])
     if np.unique(labels[:train]).size < 2:
         raise UnavailableError(
             f"z-diff needs training points of at least 2 factors, got {train} of one"
@@ -98,3 +95,27 @@ def _correct(points: np.ndarray, labels: np.ndarray, protocol: Protocol) -> np.n
     with quiet():
         model.fit(points[:train], labels[:train])
     return model.predict(points) == labels
+
+
+Z_DIFF = Metric(
+    name="z_diff",
+    compute=z_diff,
+    reference="Higgins et al. 2017, ICLR, appendix A.4",
+    votes=True,
+    limit="z_diff_images",
+    scores=(
+        Score(
+            "z_diff",
+            "z-diff",
+            "the BetaVAE score: how often a linear classifier tells from the mean "
+            "absolute difference of codes, over pairs of images that share one factor, "
+            "which factor they share",
+        ),
+        Score(
+            "z_diff_train",
+            "z-diff on its training points",
+            "z-diff, counted on the points that the classifier was fitted on",
+            variant_of="z_diff",
+        ),
+    ),
+)

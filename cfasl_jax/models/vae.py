@@ -129,10 +129,6 @@ class Encoder(nn.Module):
         logvar = Dense(self.latent_dim, self.bias_init, name="logvar")(x)
         return mu, logvar
 
-    def with_features(self, images: chex.Array) -> tuple[chex.Array, chex.Array, None]:
-        """mu and logvar; no features that a decoder could read, as `LieEncoder` has."""
-        return *self(images), None
-
 
 class Decoder(nn.Module):
     """p(x | z): two dense layers, then four transposed convolutions from 4x4 pixels."""
@@ -153,11 +149,3 @@ class Decoder(nn.Module):
             layer = Conv(features, True, self.bias_init, self.form, name=f"conv_{i}")
             x = layer(nn.relu(x))
         return x
-
-    def code(self, z: chex.Array) -> chex.Array:
-        """What `read` reads: z itself."""
-        return z
-
-    def read(self, code: chex.Array) -> chex.Array:
-        """Maps what `code` gives to logits."""
-        return self(code)

@@ -4,10 +4,72 @@ An `Objective` bundles Flax modules and choices that are fixed for a run; all ar
 are arguments. Hyperparameters that a sweep varies are traced, so that one compiled
 program serves every setting; noise is an argument too, so that a loss is a pure
 function that an independent implementation can be held against.
+
+`OBJECTIVES` lists the base objectives: a new one is a file beside this one and a line
+here.
 """
 
-from cfasl_jax.objectives.arguments import Hyper, Noise, Progress, start
-from cfasl_jax.objectives.construction import build, hyper
-from cfasl_jax.objectives.objective import Objective
+from collections.abc import Mapping
 
-__all__ = ["Hyper", "Noise", "Objective", "Progress", "build", "hyper", "start"]
+from cfasl_jax.codebook import Codebook
+from cfasl_jax.data.dataset import Spec
+from cfasl_jax.models import vae
+from cfasl_jax.objectives.base import Entry, Noise
+from cfasl_jax.objectives.beta_tcvae import BETA_TCVAE
+from cfasl_jax.objectives.beta_vae import ANNEALED_VAE, BETA_VAE
+from cfasl_jax.objectives.cfasl import CFASL
+from cfasl_jax.objectives.clg_vae import CLG_VAE
+from cfasl_jax.objectives.control_vae import CONTROL_VAE
+from cfasl_jax.objectives.dip_vae import DIP_VAE_I, DIP_VAE_II
+from cfasl_jax.objectives.factor_vae import FACTOR_VAE
+from cfasl_jax.objectives.objective import Objective
+from cfasl_jax.settings import Config
+
+__all__ = ["OBJECTIVES", "Entry", "Noise", "Objective", "build"]
+
+OBJECTIVES: Mapping[str, Entry] = {
+    entry.name: entry
+    for entry in (
+        BETA_VAE,
+        BETA_TCVAE,
+        CONTROL_VAE,
+        CLG_VAE,
+        FACTOR_VAE,
+        DIP_VAE_I,
+        DIP_VAE_II,
+        ANNEALED_VAE,
+    )
+}
+
+
+def build(config: Config, spec: Spec) -> Objective:
+    """The objective that a configuration asks for, on a data set."""
+    entry = OBJECTIVES[config.objective]
+    bias_init = _bias_init(config)
+    encoder, decoder = entry.networks(config, spec, bias_init)
+    cfasl = None
+    if config.cfasl:
+        published = config.fidelity.published_init
+        codebook = Codebook(
+            latent_dim=config.latent_dim,
+            elements=config.codebook.elements,
+            scale=(
+                entry.published_codebook_scale if published else config.codebook.scale
+            ),
+            bias_init=bias_init(4 * config.latent_dim),
+        )
+        cfasl = CFASL(codebook, config.fidelity)
+    return Objective(
+        encoder=encoder,
+        decoder=decoder,
+        base=entry.make(config, spec),
+        cfasl=cfasl,
+        likelihood=spec.likelihood,
+        latent_dim=config.latent_dim,
+    )
+
+
+def _bias_init(config: Config) -> vae.BiasInit:
+    if not config.fidelity.published_init:
+        return vae.zero_bias
+    return vae.unit_bias if config.cfasl else vae.fan_in_bias

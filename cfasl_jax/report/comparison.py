@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from cfasl_jax.config import flatten
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.report import charts, names, tables
 from cfasl_jax.report.arrays import LossCurves
@@ -15,6 +14,7 @@ from cfasl_jax.report.html import details, document, figure, symbols, table, tex
 from cfasl_jax.report.kinds import KINDS
 from cfasl_jax.report.plates import Plate, has_index, read_index
 from cfasl_jax.report.style import paper_style, save
+from cfasl_jax.settings import flatten
 
 _FIGURES = "comparison"
 _SCORES = (

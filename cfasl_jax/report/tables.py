@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from cfasl_jax.config import flatten
 from cfasl_jax.report import names
 from cfasl_jax.report.html import details, facts, table, text
+from cfasl_jax.settings import flatten
 
 _MISSING = "\N{EN DASH}"
 _RENDERED = (

@@ -10,7 +10,6 @@ import numpy as np
 
 from cfasl_jax import config as config_lib
 from cfasl_jax import metrics
-from cfasl_jax.config import Config
 from cfasl_jax.data.dataset import Dataset, Labels
 from cfasl_jax.losses import elbo
 from cfasl_jax.report import arrays, comparison, page, runs
@@ -18,6 +17,7 @@ from cfasl_jax.run import export, probes
 from cfasl_jax.run.codes import Codes
 from cfasl_jax.run.evaluate import ACTIVE_KL, RESULTS_FILE, evaluate, sample_indices
 from cfasl_jax.run.model import Model, models
+from cfasl_jax.settings import Config
 from cfasl_jax.training import record
 
 # Of the pictures alone; scores have seeds of their own.
@@ -47,7 +47,7 @@ def analyze(config: Config, dataset: Dataset, workdir: Path) -> Path:
     Raises:
         ConfigError: where the working directory holds no checkpoint.
     """
-    trained = models(config, dataset, workdir)
+    trained = models(config, dataset.spec, workdir)
     results = _results(config, dataset, workdir, trained[0].step)
     analyses = [
         analysis(trained[run], dataset, results, run) for run in drawn_runs(results)

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from cfasl_jax import metrics
-from cfasl_jax.config import Config
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.losses import elbo
 from cfasl_jax.objectives import Objective
@@ -20,6 +19,7 @@ from cfasl_jax.run import provenance
 from cfasl_jax.run.codes import Codes
 from cfasl_jax.run.factors import NoScoresError, factor_source
 from cfasl_jax.run.model import Model, models
+from cfasl_jax.settings import Config
 from cfasl_jax.training import record
 from cfasl_jax.types import Params, Posterior
 
@@ -49,7 +49,7 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
         floor and values by run, and "runs" with each run's full record.
     """
     start = time.perf_counter()
-    trained = models(config, dataset, workdir)
+    trained = models(config, dataset.spec, workdir)
     step = trained[0].step
     results: dict[str, Any] = {
         "provenance": provenance.describe(dataset.source),

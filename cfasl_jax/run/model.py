@@ -3,34 +3,21 @@
 import dataclasses
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 
 from cfasl_jax import codebook, data, objectives, workdirs
-from cfasl_jax.config import Config
-from cfasl_jax.data.dataset import Dataset, as_pixels
+from cfasl_jax.codebook import Symmetry
+from cfasl_jax.data.dataset import Spec, as_pixels
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.objectives import Objective
+from cfasl_jax.objectives.cfasl import CFASL
 from cfasl_jax.run import provenance
+from cfasl_jax.settings import Config
 from cfasl_jax.training import loop
 from cfasl_jax.types import Params, Posterior
-
-
-class Symmetry(NamedTuple):
-    """The composite symmetry predicted for P pairs.
-
-    Attributes:
-        generator: M, [P, D, D]; z1 expm(M) should be z2.
-        switch: [P, S], 0 or 1.
-        attention: [P, S, L].
-    """
-
-    generator: jax.Array
-    switch: jax.Array
-    attention: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +39,7 @@ class Model:
     @property
     def has_codebook(self) -> bool:
         """Whether the run was trained with CFASL."""
-        return self.objective.codebook is not None
+        return self.objective.cfasl is not None
 
     def encode(self, images: chex.Array) -> Posterior:
         """Images, uint8 or in [0, 1], [n, 64, 64, C] -> posterior, [n, D]."""
@@ -68,7 +55,7 @@ class Model:
         Raises:
             ValueError: for a baseline.
         """
-        self.objective.require_codebook()
+        _require_codebook(self.objective)
         return self.params["codebook"]["generators"]
 
     def transform(self, z: chex.Array, section: int, amount: float) -> jax.Array:
@@ -100,13 +87,14 @@ def _symmetry(
     objective: Objective, params: Params, x1: chex.Array, x2: chex.Array
 ) -> Symmetry:
     first, second = (objective.encode(params, _as_float(x)) for x in (x1, x2))
-    generators, prediction = objective.read_pairs(params, first, second)
-    sw = codebook.switch(prediction.logits)
-    if objective.fidelity.soft_noisy_switch:
-        gumbel = jax.random.gumbel(jax.random.key(0), prediction.logits.shape)
-        sw = objective.switch(prediction.logits, gumbel)
-    M = codebook.composite(generators, sw, prediction.attention)
-    return Symmetry(M, sw, prediction.attention)
+    return _require_codebook(objective).compose(params, first, second)[0]
+
+
+def _require_codebook(objective: Objective) -> CFASL:
+    """The symmetry codebook; a ValueError for a baseline, which has none."""
+    if objective.cfasl is None:
+        raise ValueError("a baseline has no symmetry codebook")
+    return objective.cfasl
 
 
 def _as_float(images: chex.Array) -> jax.Array:
@@ -132,14 +120,14 @@ def section_generators(generators: jax.Array) -> jax.Array:
     return (size[:, None] * vt[:, 0]).reshape(S, D, D)
 
 
-def models(config: Config, dataset: Dataset, workdir: Path) -> list[Model]:
+def models(config: Config, spec: Spec, workdir: Path) -> list[Model]:
     """The models of all runs in a working directory, from its newest checkpoint.
 
     Raises:
         ConfigError: where it holds no checkpoint.
     """
-    objective = objectives.build(config, dataset)
-    state = loop.restore(config, objective, dataset, workdir)
+    objective = objectives.build(config, spec)
+    state = loop.restore(config, objective, spec, workdir)
     return [
         Model(
             objective,
@@ -152,7 +140,7 @@ def models(config: Config, dataset: Dataset, workdir: Path) -> list[Model]:
 
 
 def load(workdir: str | Path, run: int = 0) -> Model:
-    """The trained model in a working directory.
+    """The trained model in a working directory; its data set is not needed.
 
     Args:
         workdir: of a run of `cfasl_jax.main`, or its URL.
@@ -167,10 +155,11 @@ def load(workdir: str | Path, run: int = 0) -> Model:
 
 
 def _load(workdir: Path, run: int) -> Model:
-    config = provenance.stored_config(workdir)
+    config, spec, _ = provenance.stored(workdir)
     if not 0 <= run < len(config.seeds):
         raise ConfigError(
             f"{workdir} has no run {run}: it holds runs 0 to {len(config.seeds) - 1}"
         )
-    dataset = data.load(config.dataset, config.data)
-    return models(config, dataset, workdir)[run]
+    if spec is None:  # stored by an early version
+        spec = data.spec_of(config.dataset, config.data)
+    return models(config, spec, workdir)[run]

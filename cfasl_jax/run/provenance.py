@@ -1,19 +1,25 @@
-"""Where a result comes from: versions, revision, device; the guard of a workdir."""
+"""Where a result comes from, and config.json, which says whose a directory is."""
 
+import dataclasses
 import json
 import subprocess
+import sys
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
 from cfasl_jax import config as config_lib
-from cfasl_jax.config import Config
+from cfasl_jax import objectives
+from cfasl_jax.data.dataset import Spec
 from cfasl_jax.errors import ConfigError
+from cfasl_jax.settings import Config, flatten
 
 CONFIG_FILE = "config.json"
+# Of config.json. Version 2 added "format" itself and "dataset".
+FORMAT = 2
 _PACKAGES = (
     "jax",
     "jaxlib",
@@ -63,7 +69,21 @@ def _revision() -> str:
         return "unknown"
 
 
-def claim(workdir: Path, config: Config, source: str, trains: bool = True) -> None:
+class Run(NamedTuple):
+    """What config.json holds of a run.
+
+    Attributes:
+        config: with defaults for the fields that were not stored yet.
+        spec: of its data set; None where an early version stored none.
+        source: where its images came from.
+    """
+
+    config: Config
+    spec: Spec | None
+    source: str
+
+
+def claim(workdir: Path, config: Config, spec: Spec, trains: bool = True) -> None:
     """Make a working directory this configuration's, or check that it is.
 
     Until its first checkpoint a run holds nothing that another could spoil: a call that
@@ -75,39 +95,66 @@ def claim(workdir: Path, config: Config, source: str, trains: bool = True) -> No
             fields that differ, or where its images came from another source.
     """
     path = workdir / CONFIG_FILE
-    if path.exists() and any((workdir / "checkpoints").glob("[0-9]*")):
-        written = _read(path)
-        _require_same(workdir, written, config, source)
+    if any((workdir / "checkpoints").glob("[0-9]*")):
+        if not path.exists():
+            raise ConfigError(
+                f"{workdir} holds checkpoints, but no {CONFIG_FILE} that says whose "
+                "they are: restore it, or choose another --workdir"
+            )
+        _require_same(workdir, stored(workdir), config, spec)
         if not trains:
             return
-    record = {"config": config_lib.to_dict(config), "provenance": describe(source)}
+    record = {
+        "format": FORMAT,
+        "config": config_lib.to_dict(config),
+        "dataset": dataclasses.asdict(spec),
+        "provenance": describe(spec.source),
+    }
     try:
         write_json(path, record)
     except OSError as error:
         raise ConfigError(f"cannot write into {workdir}: {error}") from error
 
 
-def stored_config(workdir: Path) -> Config:
-    """The configuration of the run in a working directory.
+def stored(workdir: Path) -> Run:
+    """The run in a working directory, whichever version has stored it.
 
     Raises:
-        ConfigError: where there is none.
+        ConfigError: where there is none, or its record is damaged.
     """
     path = workdir / CONFIG_FILE
     if not path.exists():
         raise ConfigError(f"{workdir} holds no run: there is no {CONFIG_FILE} in it")
-    return config_lib.from_dict(_read(path)["config"])
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """What `claim` has written, or a ConfigError where that is damaged."""
     try:
-        written = json.loads(path.read_text(encoding="utf-8"))
-        return {key: written[key] for key in ("config", "provenance")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        config, unknown = config_lib.from_stored(record["config"])
+        source = str(record["provenance"]["data_source"])
+        spec = _spec(record["dataset"]) if "dataset" in record else None
+    except ConfigError as error:
+        raise ConfigError(f"{path} cannot be used: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
         raise ConfigError(
-            f"{path} cannot be read ({error}): restore it, or choose another --workdir"
+            f"{path} cannot be read ({reason}): restore it, or choose another --workdir"
         ) from error
+    if unknown:
+        print(
+            f"{path} holds fields that this version does not know and leaves out: "
+            f"{', '.join(unknown)}",
+            file=sys.stderr,
+        )
+    return Run(config, spec, source)
+
+
+def _spec(fields: Mapping[str, Any]) -> Spec:
+    """A Spec as it was stored; JSON has lists where it has tuples."""
+    names = {field.name for field in dataclasses.fields(Spec)}
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in fields.items()
+        if name in names
+    }
+    return Spec(**values)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -118,14 +165,12 @@ def write_json(path: Path, value: Any) -> None:
     temporary.replace(path)
 
 
-def _require_same(
-    workdir: Path, written: Mapping[str, Any], config: Config, source: str
-) -> None:
-    # Through JSON, so that tuples and lists compare as equal.
-    wanted = json.loads(json.dumps(config_lib.to_dict(config)))
-    old, new = config_lib.flatten(written["config"]), config_lib.flatten(wanted)
-    # Control-VAE's set point rises over the whole run, so a longer one differs at once.
-    bound = ("num_steps",) if config.objective == "control_vae" else ()
+def _require_same(workdir: Path, run: Run, config: Config, spec: Spec) -> None:
+    old = flatten(config_lib.to_dict(run.config))
+    new = flatten(config_lib.to_dict(config))
+    entry = objectives.OBJECTIVES.get(config.objective)
+    # A schedule that spans the whole run differs at once in a longer one.
+    bound = ("num_steps",) if entry and entry.spans_the_run else ()
     free = [name for name in _MAY_DIFFER if name not in bound]
     differing = [
         f"{name} is {old.get(name)!r} there and {new.get(name)!r} here"
@@ -133,9 +178,10 @@ def _require_same(
         if old.get(name) != new.get(name)
         and not any(name == f or name.startswith(f + ".") for f in free)
     ]
-    before = written["provenance"]["data_source"]
-    if before != source:
-        differing.append(f"the data source is {before!r} there and {source!r} here")
+    if run.source != spec.source:
+        differing.append(
+            f"the data source is {run.source!r} there and {spec.source!r} here"
+        )
     if differing:
         raise ConfigError(
             f"{workdir} holds a run of another configuration: {'; '.join(differing)}; "

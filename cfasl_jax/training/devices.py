@@ -35,7 +35,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from cfasl_jax import forms
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.errors import ConfigError
-from cfasl_jax.objectives import Hyper, Objective
+from cfasl_jax.objectives import Objective
+from cfasl_jax.settings import Hyper
 from cfasl_jax.training import step as step_lib
 from cfasl_jax.training.state import TrainState
 from cfasl_jax.types import Terms

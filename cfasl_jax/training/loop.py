@@ -14,10 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from cfasl_jax import objectives
-from cfasl_jax.config import Config
-from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.data.dataset import Dataset, Spec
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.objectives import Objective
+from cfasl_jax.settings import Config
 from cfasl_jax.training import devices, stream
 from cfasl_jax.training import state as state_lib
 from cfasl_jax.training.checkpoints import Checkpoints
@@ -39,30 +39,30 @@ class InterruptedRunError(Exception):
     """
 
 
-def initial_state(config: Config, objective: Objective, dataset: Dataset) -> TrainState:
+def initial_state(config: Config, objective: Objective, spec: Spec) -> TrainState:
     """The state of all runs before the first step, with a leading axis [R]."""
-    init = jax.jit(_initialiser(config, objective, dataset))
+    init = jax.jit(_initialiser(config, objective, spec))
     return jax.tree.map(np.asarray, init(jnp.asarray(config.seeds, jnp.uint32)))
 
 
-def _template(config: Config, objective: Objective, dataset: Dataset) -> TrainState:
+def _template(config: Config, objective: Objective, spec: Spec) -> TrainState:
     """Zeros of the shapes and types of a state; nothing is compiled for them."""
     seeds = jax.ShapeDtypeStruct((len(config.seeds),), jnp.uint32)
-    shapes = jax.eval_shape(_initialiser(config, objective, dataset), seeds)
+    shapes = jax.eval_shape(_initialiser(config, objective, spec), seeds)
     return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
 
 
 def _initialiser(
-    config: Config, objective: Objective, dataset: Dataset
+    config: Config, objective: Objective, spec: Spec
 ) -> Callable[[jax.Array], TrainState]:
     """Seeds [R] -> state [R]."""
-    adam = state_lib.optimizer(config.clip_norm)
-    shape = dataset.image_shape
+    adam = state_lib.optimizer(objective, config.clip_norm)
+    shape = spec.image_shape
     return jax.vmap(lambda seed: state_lib.init(objective, adam, seed, shape))
 
 
 def restore(
-    config: Config, objective: Objective, dataset: Dataset, workdir: Path
+    config: Config, objective: Objective, spec: Spec, workdir: Path
 ) -> TrainState:
     """The newest checkpoint's state on the host, [R].
 
@@ -71,7 +71,7 @@ def restore(
     """
     with Checkpoints(workdir, config.checkpoint.keep) as checkpoints:
         try:
-            return checkpoints.restore(_template(config, objective, dataset))
+            return checkpoints.restore(_template(config, objective, spec))
         except FileNotFoundError:
             raise ConfigError(
                 f"{workdir} holds no checkpoint yet: train first (--mode=train)"
@@ -94,15 +94,17 @@ def train(config: Config, dataset: Dataset, workdir: Path) -> TrainState:
         InterruptedRunError: after SIGTERM, once the state is saved.
     """
     devices.require_divisible(config.batch_size)
-    objective = objectives.build(config, dataset)
+    spec = dataset.spec
+    objective = objectives.build(config, spec)
     with (
         _sigterm() as stop_asked,
         Checkpoints(workdir, config.checkpoint.keep) as checkpoints,
     ):
         if checkpoints.latest_step() is None:
-            state = initial_state(config, objective, dataset)
+            state = initial_state(config, objective, spec)
         else:
-            state = checkpoints.restore(_template(config, objective, dataset))
+            template = _template(config, objective, spec)
+            state = checkpoints.restore(template, set_aside=True)
         first_step = _step(state)
         devices.require_same(first_step, f"the newest checkpoint in {workdir}")
         if first_step >= config.num_steps:
@@ -202,7 +204,7 @@ class _Steps:
 
     def _program(self, length: int) -> Chunk:
         if length not in self._compiled:
-            adam = state_lib.optimizer(self._config.clip_norm)
+            adam = state_lib.optimizer(self._objective, self._config.clip_norm)
             self._compiled[length] = devices.compile_chunk(
                 self._objective, adam, self._config.num_pairs, length
             )
@@ -214,8 +216,8 @@ def fixed_arguments(config: Config, dataset: Dataset) -> list[Any]:
 
     The data set's arrays are those that it holds on the first device, not copies.
     """
-    runs = len(config.seeds)
-    hyper = jax.tree.map(lambda x: jnp.full(runs, x), objectives.hyper(config))
+    runs = [config.of_run(run).hyper for run in range(len(config.seeds))]
+    hyper = jax.tree.map(lambda *x: jnp.asarray(x, jnp.float32), *runs)
     seeds = jnp.asarray(config.seeds, jnp.uint32)
     per_run = (devices.replicate(tree) for tree in (seeds, hyper))
     return [devices.share(dataset), *per_run]

@@ -9,7 +9,8 @@ import optax
 
 from cfasl_jax.losses import control
 from cfasl_jax.losses.control import Controller
-from cfasl_jax.objectives import Hyper, Objective
+from cfasl_jax.objectives import Objective
+from cfasl_jax.settings import Hyper
 from cfasl_jax.types import Params
 
 
@@ -43,32 +44,26 @@ def keys(seed: jax.Array) -> Keys:
     return Keys(init=jax.random.fold_in(base, 0), steps=jax.random.fold_in(base, 1))
 
 
-def optimizer(clip_norm: float) -> optax.GradientTransformation:
+def optimizer(objective: Objective, clip_norm: float) -> optax.GradientTransformation:
     """Adam's direction for a clipped gradient, without the learning rate.
 
-    The learning rates are traced, so `scale_updates` applies them. FactorVAE's
-    discriminator is a player of its own: its gradient is neither clipped nor counted
-    in the others' norm, and its Adam forgets faster (Kim & Mnih 2018).
+    The learning rates are traced, so `scale_updates` applies them. A network for which
+    the objective brings its own optimiser is neither clipped nor counted in the norm.
     """
     networks = optax.chain(
         optax.clip_by_global_norm(clip_norm),
         optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8),
     )
-    discriminator = optax.scale_by_adam(b1=0.5, b2=0.9, eps=1e-8)
+    own = objective.optimizers()
     return optax.partition(
-        {"networks": networks, "discriminator": discriminator},
-        lambda params: {
-            name: name if name == "discriminator" else "networks" for name in params
-        },
+        {"networks": networks, **own},
+        lambda params: {name: name if name in own else "networks" for name in params},
     )
 
 
-def scale_updates(updates: Params, hyper: Hyper) -> Params:
-    """Multiply by minus the learning rate; two networks have their own."""
-    own_rates = {
-        ("codebook", "heads"): hyper.codebook_learning_rate,
-        ("discriminator",): hyper.discriminator_learning_rate,
-    }
+def scale_updates(updates: Params, objective: Objective, hyper: Hyper) -> Params:
+    """Multiply by minus the learning rate; some networks have their own."""
+    own_rates = objective.learning_rates(hyper)
 
     def scale(path: tuple[Any, ...], update: jax.Array) -> jax.Array:
         names = tuple(entry.key for entry in path)

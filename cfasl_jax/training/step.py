@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import optax
 
 from cfasl_jax.data.dataset import Dataset, as_pixels
-from cfasl_jax.objectives import Hyper, Noise, Objective, Progress
+from cfasl_jax.objectives import Noise, Objective
+from cfasl_jax.settings import Hyper
 from cfasl_jax.training import state as state_lib
 from cfasl_jax.training.state import TrainState
 from cfasl_jax.types import Terms
@@ -107,17 +108,24 @@ def train_step(
         The new state, and each unweighted loss term with the weighted total as "loss".
     """
     value_and_grad = jax.value_and_grad(objective.loss, has_aux=True)
-    progress = Progress(state.step, state.controller)
     (total, terms), grads = value_and_grad(
-        state.params, images, noise, hyper, progress, axis_name
+        state.params,
+        images,
+        noise,
+        hyper,
+        state.step,
+        state.controller,
+        axis_name,
     )
     terms = {"loss": total, **terms}
     if axis_name is not None:
         grads, terms = jax.lax.pmean((grads, terms), axis_name)
     direction, opt_state = optimizer.update(grads, state.opt_state, state.params)
-    updates = state_lib.scale_updates(direction, hyper)
+    updates = state_lib.scale_updates(direction, objective, hyper)
     params = optax.apply_updates(state.params, updates)
-    controller = objective.base.advance(progress, terms["kl"], hyper)
+    controller = objective.base.advance(
+        state.controller, state.step, terms["kl"], hyper
+    )
     return TrainState(state.step + 1, params, opt_state, controller), terms
 
 

@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cfasl_jax.config import Config
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.objectives import Objective
+from cfasl_jax.settings import Config
 from cfasl_jax.training import devices
 from cfasl_jax.training import state as state_lib
 from cfasl_jax.training import step as step_lib

@@ -1,5 +1,7 @@
 """Control-VAE's controller against its definition, step by step."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,8 +9,9 @@ import pytest
 import reference
 
 from cfasl_jax.losses import control
+from cfasl_jax.settings import Control
 
-GAINS = control.Gains(kp=0.5, ki=0.2, beta_min=1.0, beta_max=3.0)
+GAINS = Control(kp=0.5, ki=0.2, beta_min=1.0, beta_max=3.0)
 
 
 def betas(errors, gains=GAINS):
@@ -26,7 +29,7 @@ def test_agrees_with_the_published_rule(seed):
     rng = np.random.default_rng(seed)
     errors = rng.normal(size=60) * 2 + 4 * np.sin(np.arange(60) / 6)
     _, got = betas(errors)
-    expected = reference.controlled(errors.tolist(), *GAINS)
+    expected = reference.controlled(errors.tolist(), *dataclasses.astuple(GAINS))
     np.testing.assert_allclose(got, expected, rtol=1e-5)
     assert (np.asarray(got) == GAINS.beta_max).any()
     assert (np.asarray(got) == GAINS.beta_min).any()
@@ -55,7 +58,7 @@ def test_set_point_rises_linearly_and_stays():
 
 @pytest.mark.parametrize("error", [-30.0, -1.0, 0.0, 2.0, 200.0])
 def test_published_beta_lies_within_a_hundredth_of_its_minimum(error):
-    gains = GAINS._replace(kp=0.01)
+    gains = dataclasses.replace(GAINS, kp=0.01)
     got = float(control.proportional(jnp.float32(error), gains))
     assert 1.0 <= got <= 1.01
     np.testing.assert_allclose(got, 1 + 0.01 / (1 + np.exp(np.float64(error))))

@@ -162,12 +162,6 @@ def test_encoder_equivariance_of_the_true_symmetry_is_zero():
     np.testing.assert_allclose(got, 0, atol=1e-9)
 
 
-def test_carry_goes_forth_and_back():
-    forth, back = symmetry.carry(Z1, Z2, M)
-    np.testing.assert_allclose(forth, reference.act(Z1, M), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(back, reference.act(Z2, -M), rtol=1e-4, atol=1e-5)
-
-
 def test_shapes_are_checked():
     with pytest.raises(AssertionError):
         symmetry.parallel(DELTA[0])

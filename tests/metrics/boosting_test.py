@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import GradientBoostingClassifier
 
-from cfasl_jax.metrics import estimators
-from cfasl_jax.metrics.boosting import _Forest, boost_exact, boost_histogram
+from cfasl_jax.metrics.boosting import _Forest, boost
 
 
 def data(n, labels, seed=0, noise=0.5):
@@ -21,7 +20,7 @@ def test_exact_is_scikit_learns_where_no_two_splits_are_equally_good(labels, tre
     test, _ = data(400, labels, seed=1, noise=1.0)
     model = GradientBoostingClassifier(n_estimators=trees, random_state=0)
     model.fit(codes, y)
-    found = boost_exact(codes, y, test, trees, reference.rng())
+    found = boost(codes, y, test, trees, reference.rng())
     np.testing.assert_allclose(found.importance, model.feature_importances_, atol=1e-10)
     np.testing.assert_array_equal(found.train, model.predict(codes))
     np.testing.assert_array_equal(found.test, model.predict(test))
@@ -34,7 +33,7 @@ def test_exact_is_scikit_learns_on_codes_of_few_values_and_any_labels():
     test = np.round(data(300, 3, seed=1)[0], 2)
     model = GradientBoostingClassifier(n_estimators=3, random_state=0)
     model.fit(codes, labels)
-    found = boost_exact(codes, labels, test, 3, reference.rng())
+    found = boost(codes, labels, test, 3, reference.rng())
     np.testing.assert_allclose(found.importance, model.feature_importances_, atol=1e-10)
     np.testing.assert_array_equal(found.train, model.predict(codes))
     np.testing.assert_array_equal(found.test, model.predict(test))
@@ -75,7 +74,7 @@ def test_exact_is_as_near_to_scikit_learn_as_that_is_to_itself():
     codes, y = data(150, 6)
     ours, theirs = [], []
     for seed in range(8):
-        found = boost_exact(codes, y, codes[:1], 5, reference.rng(seed))
+        found = boost(codes, y, codes[:1], 5, reference.rng(seed))
         ours.append(found.importance)
         model = GradientBoostingClassifier(n_estimators=5, random_state=seed)
         theirs.append(model.fit(codes, y).feature_importances_)
@@ -87,15 +86,14 @@ def test_copies_of_a_dimension_share_its_importance_by_chance():
     codes, y = data(300, 3)
     twice = np.concatenate([codes[:, :1]] * 2, axis=1)
     shares = [
-        boost_exact(twice, y, twice[:1], 4, reference.rng(seed)).importance
+        boost(twice, y, twice[:1], 4, reference.rng(seed)).importance
         for seed in range(10)
     ]
     assert 0.3 < np.mean(shares, axis=0)[0] < 0.7
     assert np.min(shares) > 0
 
 
-@pytest.mark.parametrize("boost", [boost_exact, boost_histogram])
-def test_constant_codes_have_no_importance_and_predict_the_most_frequent(boost):
+def test_constant_codes_have_no_importance_and_predict_the_most_frequent():
     codes, y = np.full((90, 2), 0.7), np.repeat([0, 1, 2], [20, 50, 20])
     found = boost(codes, y, codes[:5], 3, reference.rng())
     assert found.importance.tolist() == [0.0, 0.0]
@@ -103,32 +101,11 @@ def test_constant_codes_have_no_importance_and_predict_the_most_frequent(boost):
 
 
 @pytest.mark.parametrize("labels", [2, 5])
-def test_histogram_finds_what_exact_finds_on_easy_codes(labels):
+def test_finds_the_dimension_that_tells_the_label(labels):
     random = reference.rng()
     y = random.integers(0, labels, 600)
     codes = random.normal(size=(600, 3))
     codes[:, 1] = y + 0.05 * codes[:, 1]
-    for boost in (boost_exact, boost_histogram):
-        found = boost(codes[:500], y[:500], codes[500:], 8, reference.rng())
-        np.testing.assert_allclose(found.importance, [0, 1, 0], atol=0.03)
-        assert np.mean(found.test == y[500:]) > 0.95
-
-
-def test_histogram_ranks_dimensions_as_exact_does():
-    codes, y = data(2000, 4)
-    exact = boost_exact(codes, y, codes[:1], 5, reference.rng()).importance
-    found = boost_histogram(codes, y, codes[:1], 5, reference.rng()).importance
-    assert found.sum() == pytest.approx(1.0)
-    assert np.argsort(found).tolist() == np.argsort(exact).tolist() == [3, 2, 1, 0]
-    np.testing.assert_allclose(found, exact, atol=0.08)
-
-
-def test_histogram_fails_loudly_where_the_trees_are_not_found(monkeypatch):
-    class Changed:
-        def fit(self, codes, labels):
-            return self
-
-    monkeypatch.setattr(estimators, "histogram_booster", lambda **_: Changed())
-    codes, y = data(60, 2)
-    with pytest.raises(RuntimeError, match='whose dci_booster is "exact"'):
-        boost_histogram(codes, y, codes, 2, reference.rng())
+    found = boost(codes[:500], y[:500], codes[500:], 8, reference.rng())
+    np.testing.assert_allclose(found.importance, [0, 1, 0], atol=0.03)
+    assert np.mean(found.test == y[500:]) > 0.95

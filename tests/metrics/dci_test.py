@@ -74,19 +74,6 @@ def test_agrees_with_the_plain_loop():
     assert result["informativeness_test"] == pytest.approx(np.mean(test_hits))
 
 
-def test_the_protocol_chooses_the_booster():
-    codes = np.tile(reference.mixed(FACTORS), (2, 1))
-    factors = np.tile(FACTORS, (2, 1))
-    protocol = dataclasses.replace(TINY, dci_train=400, dci_booster="histogram")
-    histogram = score(codes, factors, protocol)
-    exact = score(codes, factors, dataclasses.replace(protocol, dci_booster="exact"))
-    difference = np.subtract(histogram["importance"], exact["importance"])
-    assert 1e-3 < np.abs(difference).max() < 0.3
-    assert histogram["disentanglement"] == pytest.approx(
-        exact["disentanglement"], abs=0.15
-    )
-
-
 def test_intervals_are_of_what_needs_no_refit():
     intervals = score(reference.mixed(FACTORS))["intervals"]
     low, high = intervals.pop("informativeness_test")

@@ -7,10 +7,10 @@ import pytest
 import reference
 import tiny
 
-from cfasl_jax.config import OBJECTIVES
-from cfasl_jax.fidelity import FIDELITIES
 from cfasl_jax.losses import control
-from cfasl_jax.objectives import Progress, start
+from cfasl_jax.objectives import OBJECTIVES
+from cfasl_jax.objectives.base import start
+from cfasl_jax.settings import FIDELITIES
 
 B, D, L = 8, 3, 2
 P = B // 2
@@ -22,16 +22,14 @@ PUBLISHED = {
     "control_vae": "frozen_integral",
     "clg_vae": "lie_commutator_transposed",
 }
-HALFWAY = Progress(
-    step=np.int32(5),
-    controller=control.Controller(np.float32(0.4), np.float32(0.0)),
-)
+# Halfway through training: the step, and Control-VAE's controller.
+HALFWAY = (np.int32(5), control.Controller(np.float32(0.4), np.float32(0.0)))
 
 
 def evaluate(objective, noise=NOISE, progress=HALFWAY, **changes):
     params = objective.init(jax.random.key(0), IMAGE)
     hyper = tiny.hyper(**changes)
-    total, terms = jax.jit(objective.loss)(params, IMAGES, noise, hyper, progress)
+    total, terms = jax.jit(objective.loss)(params, IMAGES, noise, hyper, *progress)
     return params, float(total), {name: float(value) for name, value in terms.items()}
 
 
@@ -59,9 +57,9 @@ def expected(name, objective, params, official=False):
         return {"kl": kl, "mi": mi, "tc": tc, "dwkl": dwkl}, mi + h.beta * tc + dwkl
     if name == "control_vae":
         error = 0.5 + (h.capacity - 0.5) * 5 / 10 - kl
-        integral = 0.0 if official else 0.4 - h.gains.ki * error
-        beta = h.gains.kp / (1 + np.exp(error)) + integral + h.gains.beta_min
-        beta = min(max(beta, h.gains.beta_min), h.gains.beta_max)
+        integral = 0.0 if official else 0.4 - h.control.ki * error
+        beta = h.control.kp / (1 + np.exp(error)) + integral + h.control.beta_min
+        beta = min(max(beta, h.control.beta_min), h.control.beta_max)
         return {"kl": kl, "beta": beta}, beta * kl
     if name == "clg_vae":
         G = params["decoder"]["generators"]
@@ -76,7 +74,7 @@ def expected(name, objective, params, official=False):
             "lie_commutator": reference.lie_commutator(G, official),
             "features": sum(np.sum((features - code) ** 2, axis=1)) / B,
         }
-        weights = [1.0, h.hessian, h.lie_commutator, h.feature_weight]
+        weights = [1.0, h.lie.hessian, h.lie.commutator, h.feature_weight]
         return terms, np.dot(list(terms.values()), weights)
     if name == "factor_vae":
         shuffled = np.array(
@@ -88,14 +86,14 @@ def expected(name, objective, params, official=False):
         unlikely = np.log(1 - 1 / (1 + np.exp(-other))).mean()
         loss = -0.5 * (likely + unlikely)
         terms = {"kl": kl, "tc": own.mean(), "discriminator": loss}
-        return terms, kl + h.factor_gamma * own.mean() + loss
+        return terms, kl + h.factor.gamma * own.mean() + loss
     if name in ("dip_vae_i", "dip_vae_ii"):
         off, diagonal = reference.dip(mu, logvar if name == "dip_vae_ii" else None)
         terms = {"kl": kl, "off_diagonal": off, "diagonal": diagonal}
-        return terms, kl + h.lambda_od * off + h.lambda_d * diagonal
+        return terms, kl + h.dip.lambda_od * off + h.dip.lambda_d * diagonal
     assert name == "annealed_vae"
     gap = abs(kl - h.capacity * 5 / 10)
-    return {"kl": kl, "capacity_gap": gap}, h.annealed_gamma * gap
+    return {"kl": kl, "capacity_gap": gap}, h.annealed.gamma * gap
 
 
 CASES = [(name, False) for name in OBJECTIVES] + [(name, True) for name in PUBLISHED]
@@ -134,11 +132,11 @@ def test_cfasl_adds_its_terms_and_changes_none(name):
     h = tiny.hyper()
     weights = {
         **dict.fromkeys(
-            ("parallel", "perpendicular", "commutator", "sparsity"), h.alpha
+            ("parallel", "perpendicular", "commutator", "sparsity"), h.weights.alpha
         ),
-        "factor_prediction": h.gamma,
-        "encoder_equivariance": h.lamb,
-        "decoder_equivariance": h.epsilon,
+        "factor_prediction": h.weights.gamma,
+        "encoder_equivariance": h.weights.lamb,
+        "decoder_equivariance": h.weights.epsilon,
     }
     assert terms.keys() - base_terms.keys() == weights.keys()
     added = sum(weight * terms[key] for key, weight in weights.items())
@@ -150,7 +148,7 @@ def test_gradients_are_finite_and_reach_every_parameter(name):
     objective = tiny.objective(D, L, base_name=name)
     params = objective.init(jax.random.key(0), IMAGE)
     gradient = jax.jit(jax.grad(objective.loss, has_aux=True))(
-        params, IMAGES, NOISE, tiny.hyper(), HALFWAY
+        params, IMAGES, NOISE, tiny.hyper(), *HALFWAY
     )[0]
     chex.assert_tree_all_finite(gradient)
     for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
@@ -162,7 +160,7 @@ def loss_gradient(objective, name, progress=HALFWAY):
     params = objective.init(jax.random.key(0), IMAGE)
     hyper = tiny.hyper()
     gradient = jax.grad(objective.loss, has_aux=True)
-    return params, gradient(params, IMAGES, NOISE, hyper, progress)[0][name]
+    return params, gradient(params, IMAGES, NOISE, hyper, *progress)[0][name]
 
 
 def test_neither_player_of_factor_vae_moves_the_other():
@@ -182,10 +180,10 @@ def test_neither_player_of_factor_vae_moves_the_other():
     def players_loss(encoder):
         z = objective.encode(params | {"encoder": encoder}, IMAGES).sample(NOISE.eps)
         _, terms = objective.loss(
-            params | {"encoder": encoder}, IMAGES, NOISE, tiny.hyper(), HALFWAY
+            params | {"encoder": encoder}, IMAGES, NOISE, tiny.hyper(), *HALFWAY
         )
         tc = logit({"params": params["discriminator"]}, z).mean()
-        return terms["reconstruction"] + terms["kl"] + tiny.hyper().factor_gamma * tc
+        return terms["reconstruction"] + terms["kl"] + tiny.hyper().factor.gamma * tc
 
     _, encoder_gradient = loss_gradient(objective, "encoder")
     chex.assert_trees_all_close(
@@ -206,7 +204,7 @@ def test_only_the_published_controller_is_differentiated(official):
 
     def fixed_beta(encoder):
         _, terms_now = objective.loss(
-            params | {"encoder": encoder}, IMAGES, NOISE, tiny.hyper(), HALFWAY
+            params | {"encoder": encoder}, IMAGES, NOISE, tiny.hyper(), *HALFWAY
         )
         return terms_now["reconstruction"] + terms["beta"] * terms_now["kl"]
 
@@ -246,11 +244,11 @@ def test_published_clg_vae_has_no_decoder_equivariance_of_its_own():
 
 
 def test_only_control_vae_moves_the_controller():
-    kl, hyper = np.float32(0.1), tiny.hyper()
+    now = (start(), np.int32(0), np.float32(0.1), tiny.hyper())
     for name in OBJECTIVES:
-        after = tiny.base(name).advance(start(), kl, hyper)
+        after = tiny.base(name).advance(*now)
         moved = float(after.integral) != 0
         assert moved == (name == "control_vae"), name
     official = FIDELITIES["official"]
-    frozen = tiny.base("control_vae", official).advance(start(), kl, hyper)
+    frozen = tiny.base("control_vae", official).advance(*now)
     chex.assert_trees_all_equal(frozen, control.start())

@@ -2,13 +2,13 @@
 
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
 import tiny
 
-from cfasl_jax.fidelity import FIDELITIES
+from cfasl_jax.settings import FIDELITIES
+from cfasl_jax.types import Posterior
 
 B, D, L = 8, 3, 2
 S, P = D, B // 2
@@ -31,7 +31,7 @@ def softmax(x):
 
 def expected_terms(objective, params, threshold=0.2):
     """Every term from its definition, in float64."""
-    fidelity = objective.fidelity
+    fidelity = objective.cfasl.fidelity
     mu, logvar = (np.float64(x) for x in objective.encode(params, IMAGES))
     z = mu + np.exp(logvar / 2) * NOISE.eps
     z1, z2, mu1, mu2 = z[:P], z[P:], mu[:P], mu[P:]
@@ -87,10 +87,10 @@ def test_cfasl_terms_agree_with_plain_loops(likelihood):
     weighted = (
         expected["reconstruction"]
         + h.beta * expected["kl"]
-        + h.alpha * sum(expected[name] for name in biases)
-        + h.gamma * expected["factor_prediction"]
-        + h.lamb * expected["encoder_equivariance"]
-        + h.epsilon * expected["decoder_equivariance"]
+        + h.weights.alpha * sum(expected[name] for name in biases)
+        + h.weights.gamma * expected["factor_prediction"]
+        + h.weights.lamb * expected["encoder_equivariance"]
+        + h.weights.epsilon * expected["decoder_equivariance"]
     )
     np.testing.assert_allclose(total, weighted, rtol=1e-5)
 
@@ -115,11 +115,15 @@ def test_each_switch_alone_agrees_with_its_plain_loop(name):
 
 def test_soft_noisy_switch_is_published_gumbel_softmax():
     objective = tiny.objective(D, L, soft_noisy_switch=True)
-    logits = RNG.normal(size=(P, S, 2)).astype(np.float32)
+    params = objective.init(jax.random.key(0), IMAGE)
+    first, second = (
+        Posterior(*RNG.normal(size=(2, P, D)).astype(np.float32)) for _ in range(2)
+    )
+    logits = objective.cfasl.compose(params, first, second)[1]
     # A tie within the temperature, where a hard switch and this one differ.
     gumbel = NOISE.gumbel.copy()
     gumbel[0, 0] = [logits[0, 0, 1] - logits[0, 0, 0] - 5e-5, 0.0]
-    got = objective.switch(logits, jnp.asarray(gumbel))
+    got = objective.cfasl.compose(params, first, second, gumbel=gumbel)[0].switch
     noisy = (np.float64(logits) + gumbel) / 1e-4
     np.testing.assert_allclose(got, softmax(noisy)[..., 1], atol=2e-3)
     assert 0.5 < got[0, 0] < 0.7

@@ -128,7 +128,7 @@ def score(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(objectives, "build", lambda *_: tiny.objective(cfasl=False))
     monkeypatch.setattr(metrics, "get_protocol", lambda _: FEW)
-    state = loop.initial_state(CONFIG, tiny.objective(cfasl=False), tiny.dataset())
+    state = loop.initial_state(CONFIG, tiny.objective(cfasl=False), tiny.dataset().spec)
     with Checkpoints(tmp_path, keep=1) as checkpoints:
         checkpoints.save(2, state.replace(step=state.step + 2))
     (tmp_path / "metrics.jsonl").write_text('{"step": 2, "loss": [5.0, 6.0]}\n')

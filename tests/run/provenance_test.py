@@ -1,83 +1,141 @@
 """Whose a working directory is, and what is written about a run."""
 
+import dataclasses
 import json
 
 import pytest
 import tiny
 
+from cfasl_jax import config as config_lib
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import provenance
+
+SPEC = dataclasses.replace(tiny.dataset().spec, source="rendered")
 
 
 @pytest.fixture
 def trained(tmp_path):
     """A working directory with a (pretended) first checkpoint."""
-    provenance.claim(tmp_path, tiny.config(), "rendered")
+    provenance.claim(tmp_path, tiny.config(), SPEC)
     (tmp_path / "checkpoints" / "4").mkdir(parents=True)
     return tmp_path
 
 
 def test_the_same_configuration_comes_back(trained):
-    provenance.claim(trained, tiny.config(), "rendered")
-    assert provenance.stored_config(trained) == tiny.config()
+    provenance.claim(trained, tiny.config(), SPEC)
+    assert provenance.stored(trained).config == tiny.config()
 
 
 def test_another_configuration_is_refused_and_named(trained):
     with pytest.raises(ConfigError) as caught:
-        provenance.claim(trained, tiny.config(beta=4.0, seeds=(2,)), "rendered")
+        provenance.claim(trained, tiny.config(beta=4.0, seeds=(2,)), SPEC)
     message = str(caught.value)
     assert "beta is 1.0 there and 4.0 here" in message
-    assert "seeds is [1] there and [2] here" in message
+    assert "seeds is (1,) there and (2,) here" in message
     assert "num_steps" not in message
-    assert provenance.stored_config(trained) == tiny.config()
+    assert provenance.stored(trained).config == tiny.config()
 
 
 def test_another_data_source_is_refused(trained):
     with pytest.raises(ConfigError, match="'rendered' there and 'tfds' here"):
-        provenance.claim(trained, tiny.config(), "tfds")
+        provenance.claim(
+            trained, tiny.config(), dataclasses.replace(SPEC, source="tfds")
+        )
+
+
+def test_what_a_model_needs_of_its_data_is_stored(trained):
+    assert provenance.stored(trained) == (tiny.config(), SPEC, "rendered")
+
+
+def edit(workdir, change):
+    record = json.loads((workdir / "config.json").read_text())
+    change(record)
+    (workdir / "config.json").write_text(json.dumps(record))
+
+
+def test_fields_that_an_early_version_lacked_mean_as_it_was_then(trained, capsys):
+    def age(record):
+        del record["format"], record["dataset"]
+        for name in ("capacity", "control", "dip"):
+            del record["config"][name]
+        del record["config"]["data"]["residency"]
+        del record["config"]["fidelity"]["frozen_integral"]
+
+    edit(trained, age)
+    assert provenance.stored(trained) == (tiny.config(), None, "rendered")
+    assert capsys.readouterr().err == ""
+    provenance.claim(trained, tiny.config(), SPEC)
+
+
+def test_fields_of_a_later_version_are_named_and_left_out(trained, capsys):
+    edit(trained, lambda record: record["config"]["weights"].update(zeta=1.0))
+    assert provenance.stored(trained).config == tiny.config()
+    assert "weights.zeta" in capsys.readouterr().err
+
+
+def test_a_stored_protocol_that_is_gone_still_loads(trained):
+    edit(trained, lambda record: record["config"]["eval"].update(protocol="gone"))
+    assert provenance.stored(trained).config.eval.protocol == "gone"
+    with pytest.raises(ConfigError, match=r"unknown eval\.protocol 'gone'"):
+        config_lib.validate(provenance.stored(trained).config)
+
+
+def test_checkpoints_without_a_record_are_nobodys(trained):
+    (trained / "config.json").unlink()
+    with pytest.raises(ConfigError, match=r"holds checkpoints, but no config\.json"):
+        provenance.claim(trained, tiny.config(), SPEC)
 
 
 def test_a_run_may_be_prolonged(trained):
-    provenance.claim(trained, tiny.config(num_steps=1000), "rendered")
-    assert provenance.stored_config(trained).num_steps == 1000
+    provenance.claim(trained, tiny.config(num_steps=1000), SPEC)
+    assert provenance.stored(trained).config.num_steps == 1000
 
 
 def test_a_call_that_does_not_train_leaves_the_record(trained):
     before = (trained / "config.json").read_bytes()
-    provenance.claim(trained, tiny.config(num_steps=1000), "rendered", trains=False)
+    provenance.claim(trained, tiny.config(num_steps=1000), SPEC, trains=False)
     assert (trained / "config.json").read_bytes() == before
     with pytest.raises(ConfigError, match="beta"):
-        provenance.claim(trained, tiny.config(beta=4.0), "rendered", trains=False)
+        provenance.claim(trained, tiny.config(beta=4.0), SPEC, trains=False)
 
 
 def test_a_run_whose_schedule_spans_it_all_may_not(trained):
     before = tiny.config(objective="control_vae")
-    (trained / "config.json").unlink()
-    provenance.claim(trained, before, "rendered")
+    edit(trained, lambda record: record.update(config=config_lib.to_dict(before)))
     longer = tiny.config(objective="control_vae", num_steps=1000)
     with pytest.raises(ConfigError, match="num_steps is 12 there and 1000 here"):
-        provenance.claim(trained, longer, "rendered")
+        provenance.claim(trained, longer, SPEC)
 
 
 def test_a_call_that_failed_at_once_leaves_the_way_free(tmp_path):
-    provenance.claim(tmp_path, tiny.config(batch_size=6), "rendered")
-    provenance.claim(tmp_path, tiny.config(), "rendered")
-    assert provenance.stored_config(tmp_path) == tiny.config()
+    provenance.claim(tmp_path, tiny.config(batch_size=6), SPEC)
+    provenance.claim(tmp_path, tiny.config(), SPEC)
+    assert provenance.stored(tmp_path).config == tiny.config()
 
 
-@pytest.mark.parametrize("text", ['{"config": {', "{}", "[]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"config": {',
+        "{}",
+        "[]",
+        '{"config": "x", "provenance": {}}',
+        '{"config": null}',
+        '{"config": {}, "provenance": {}}',
+    ],
+)
 def test_a_damaged_record_gets_one_sentence(trained, text):
     (trained / "config.json").write_text(text)
-    with pytest.raises(ConfigError, match=r"config\.json cannot be read"):
-        provenance.stored_config(trained)
-    with pytest.raises(ConfigError, match=r"config\.json cannot be read"):
-        provenance.claim(trained, tiny.config(), "rendered")
+    with pytest.raises(ConfigError, match=r"config\.json cannot be (read|used)"):
+        provenance.stored(trained)
+    with pytest.raises(ConfigError, match=r"config\.json cannot be (read|used)"):
+        provenance.claim(trained, tiny.config(), SPEC)
 
 
 def test_a_place_that_cannot_be_written_gets_one_sentence(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot write into"):
-        provenance.claim(tmp_path / "file" / "run", tiny.config(), "rendered")
+        provenance.claim(tmp_path / "file" / "run", tiny.config(), SPEC)
 
 
 def test_json_is_written_whole(tmp_path):

@@ -13,11 +13,22 @@ from cfasl_jax.codebook import Codebook
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.data.grid import FactorGrid
 from cfasl_jax.data.mapped import MappedImages
-from cfasl_jax.fidelity import FIDELITIES, Fidelity
 from cfasl_jax.lie_group import group_element
-from cfasl_jax.losses.control import Gains
 from cfasl_jax.models.discriminator import Discriminator
-from cfasl_jax.objectives import Hyper, Noise, Objective, bases
+from cfasl_jax.objectives import OBJECTIVES, Noise, Objective
+from cfasl_jax.objectives.cfasl import CFASL
+from cfasl_jax.settings import (
+    FIDELITIES,
+    Annealed,
+    Control,
+    Dip,
+    Factor,
+    Fidelity,
+    Hyper,
+    Lie,
+    Weights,
+)
+from cfasl_jax.settings import Codebook as CodebookSettings
 from configs import default
 
 SIDE = 6
@@ -35,9 +46,6 @@ class Encoder(nn.Module):
         flat = images.reshape(len(images), -1)
         return nn.Dense(self.latent_dim)(flat), 0.1 * nn.Dense(self.latent_dim)(flat)
 
-    def with_features(self, images):
-        return *self(images), None
-
 
 class Decoder(nn.Module):
     """A linear decoder with the interface of the real one."""
@@ -47,12 +55,6 @@ class Decoder(nn.Module):
     @nn.compact
     def __call__(self, z):
         return nn.Dense(self.side**2)(z).reshape(-1, self.side, self.side, 1)
-
-    def code(self, z):
-        return z
-
-    def read(self, code):
-        return self(code)
 
 
 class LieEncoder(nn.Module):
@@ -97,34 +99,28 @@ class LieDecoder(nn.Module):
 
 def base(name, switches=FIDELITIES["corrected"]):
     """A base objective on the data set below."""
-    return {
-        "beta_vae": bases.BetaVAE(),
-        "beta_tcvae": bases.BetaTCVAE(
-            GRID.num_points, switches.tc_weights_per_dimension
-        ),
-        "control_vae": bases.ControlVAE(switches.frozen_integral),
-        "clg_vae": bases.CLGVAE(switches.lie_commutator_transposed),
-        "factor_vae": bases.FactorVAE(Discriminator(layers=2, hidden=5)),
-        "dip_vae_i": bases.DIPVAE(of_samples=False),
-        "dip_vae_ii": bases.DIPVAE(of_samples=True),
-        "annealed_vae": bases.AnnealedVAE(),
-    }[name]
+    values = default.get_config().to_dict()
+    values["fidelity"] = dataclasses.asdict(switches)
+    made = OBJECTIVES[name].make(config_lib.from_dict(values), dataset().spec)
+    if name == "factor_vae":
+        made = replace(made, discriminator=Discriminator(layers=2, hidden=5))
+    return made
 
 
 def objective(
     D=3, L=2, cfasl=True, likelihood="bernoulli", base_name="beta_vae", **switches
 ):
     """Any objective with small networks, for images of this module's data set."""
-    codebook = Codebook(latent_dim=D, elements=L, scale=0.3) if cfasl else None
     fidelity = Fidelity(**switches)
+    codebook = Codebook(latent_dim=D, elements=L, scale=0.3)
     lie = base_name == "clg_vae"
     return Objective(
-        LieEncoder(D) if lie else Encoder(D),
-        LieDecoder(D) if lie else Decoder(),
-        codebook,
-        likelihood,
-        fidelity,
-        base(base_name, fidelity),
+        encoder=LieEncoder(D) if lie else Encoder(D),
+        decoder=LieDecoder(D) if lie else Decoder(),
+        base=base(base_name, fidelity),
+        cfasl=CFASL(codebook, fidelity) if cfasl else None,
+        likelihood=likelihood,
+        latent_dim=D,
     )
 
 
@@ -133,35 +129,31 @@ def family(name, cfasl, fidelity):
     switches = dataclasses.asdict(FIDELITIES[fidelity])
     small = objective(D=3, L=3, cfasl=cfasl, base_name=name, **switches)
     if cfasl and fidelity == "official":
-        small = replace(small, codebook=replace(small.codebook, scale=1.0))
+        codebook = replace(small.cfasl.codebook, scale=1.0)
+        small = replace(small, cfasl=replace(small.cfasl, codebook=codebook))
     return replace(small, decoder=replace(small.decoder, side=64))
 
 
 def hyper(**changes):
+    """Hyperparameters of one run, every one different from the others."""
     values = Hyper(
         beta=2.0,
         capacity=3.0,
-        ramp_steps=10.0,
         feature_weight=0.6,
-        gains=Gains(kp=0.5, ki=0.2, beta_min=1.0, beta_max=3.0),
-        hessian=1.3,
-        lie_commutator=0.8,
-        feature_probability=0.4,
-        factor_gamma=1.7,
-        discriminator_learning_rate=5e-3,
-        lambda_od=1.9,
-        lambda_d=2.3,
-        annealed_gamma=1.5,
-        alpha=0.7,
-        gamma=1.1,
-        lamb=0.9,
-        epsilon=0.3,
+        control=Control(kp=0.5, ki=0.2, beta_min=1.0, beta_max=3.0),
+        lie=Lie(hessian=1.3, commutator=0.8, feature_probability=0.4),
+        factor=Factor(gamma=1.7, learning_rate=5e-3),
+        dip=Dip(lambda_od=1.9, lambda_d=2.3),
+        annealed=Annealed(gamma=1.5, steps=10),
+        codebook=CodebookSettings(
+            elements=2, scale=0.3, temperature=1.0, learning_rate=1e-3
+        ),
+        weights=Weights(alpha=0.7, gamma=1.1, lamb=0.9, epsilon=0.3),
         threshold=0.2,
-        temperature=1.0,
         learning_rate=1e-2,
-        codebook_learning_rate=1e-3,
+        num_steps=10,
     )
-    return jax.tree.map(np.float32, values._replace(**changes))
+    return jax.tree.map(np.float32, replace(values, **changes))
 
 
 def batch(B, D):

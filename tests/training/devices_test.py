@@ -14,7 +14,7 @@ from cfasl_jax.training import devices
 from cfasl_jax.training import state as state_lib
 
 P, D, L = 4, 3, 2
-ADAM = state_lib.optimizer(clip_norm=1.0)
+ADAM = state_lib.optimizer(tiny.objective(), clip_norm=1.0)
 IMAGE = (tiny.SIDE, tiny.SIDE, 1)
 
 

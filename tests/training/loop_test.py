@@ -24,7 +24,7 @@ def tiny_networks(monkeypatch):
 
 def final_state(workdir, num_steps):
     config = tiny.config(num_steps=num_steps)
-    return loop.restore(config, tiny.objective(), tiny.dataset(), workdir)
+    return loop.restore(config, tiny.objective(), tiny.dataset().spec, workdir)
 
 
 def metrics(workdir):
@@ -134,7 +134,7 @@ def test_non_finite_loss_stops_and_keeps_the_last_checkpoint(tmp_path):
     loop.train(tiny.config(num_steps=4), tiny.dataset(), tmp_path)
     with Checkpoints(tmp_path, keep=2) as checkpoints:
         state = checkpoints.restore(
-            loop.initial_state(config, tiny.objective(), tiny.dataset())
+            loop.initial_state(config, tiny.objective(), tiny.dataset().spec)
         )
         broken = jax.tree.map(lambda x: x.copy(), state)
         broken.params["codebook"]["generators"][:] = np.nan

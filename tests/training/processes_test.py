@@ -57,7 +57,7 @@ def test_after_a_kill_all_resume_bitwise(killed, tmp_path, cache):
         finish(process)
     config = tiny.config(num_steps=length)
     resumed, whole = (
-        loop.restore(config, tiny.objective(), tiny.dataset(), folder)
+        loop.restore(config, tiny.objective(), tiny.dataset().spec, folder)
         for folder in (workdir, tmp_path)
     )
     assert resumed.step.tolist() == [length]

@@ -13,7 +13,7 @@ from cfasl_jax.training import step as step_lib
 
 P, D, L = 4, 3, 2
 OBJECTIVE = tiny.objective(D, L)
-ADAM = state_lib.optimizer(clip_norm=1.0)
+ADAM = state_lib.optimizer(tiny.objective(), clip_norm=1.0)
 IMAGE = (tiny.SIDE, tiny.SIDE, 1)
 WHOLE = step_lib.shard(P, 1, 0)
 

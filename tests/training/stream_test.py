@@ -54,7 +54,8 @@ def test_streamed_runs_are_resident_runs_also_when_resumed(tmp_path, streamed):
 @pytest.mark.parametrize("count", [1, 2])
 def test_any_number_of_devices_gets_the_images_that_it_draws(streamed, count):
     used, steps, config = jax.devices()[:count], 3, tiny.config(seeds=SEEDS)
-    objective, adam = tiny.objective(cfasl=False), state_lib.optimizer(1.0)
+    objective = tiny.objective(cfasl=False)
+    adam = state_lib.optimizer(objective, 1.0)
     shape = (tiny.SIDE, tiny.SIDE, 1)
     seeds = jnp.array(SEEDS, jnp.uint32)
     state = jax.vmap(lambda s: state_lib.init(objective, adam, s, shape))(seeds)

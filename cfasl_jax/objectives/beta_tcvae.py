@@ -1,0 +1,47 @@
+"""beta-TCVAE."""
+
+import dataclasses
+
+from cfasl_jax.losses import total_correlation
+from cfasl_jax.objectives.base import Base, Batch, Entry, Losses, Term
+
+
+@dataclasses.dataclass(frozen=True)
+class BetaTCVAE(Base):
+    """MI + beta TC + dimension-wise KL (Chen et al., NeurIPS 2018).
+
+    Attributes:
+        dataset_size: N.
+        official: whether the weights are those of the published code.
+    """
+
+    dataset_size: int
+    official: bool = False
+
+    def losses(self, batch: Batch) -> Losses:
+        """MI, TC and dimension-wise KL; the KL itself is only logged."""
+        decompose = (
+            total_correlation.decompose_official
+            if self.official
+            else total_correlation.decompose
+        )
+        mi, tc, dwkl = decompose(
+            batch.z, *batch.posterior, self.dataset_size, batch.axis_name
+        )
+        return {
+            "kl": Term(batch.kl(), None),
+            "mi": Term(mi, 1.0),
+            "tc": Term(tc, batch.hyper.beta),
+            "dwkl": Term(dwkl, 1.0),
+        }
+
+
+BETA_TCVAE = Entry(
+    name="beta_tcvae",
+    label="beta-TCVAE",
+    reference="Chen et al. 2018",
+    fields=("beta",),
+    make=lambda config, spec: BetaTCVAE(
+        spec.num_images, config.fidelity.tc_weights_per_dimension
+    ),
+)

@@ -1,0 +1,154 @@
+"""CFASL: what the symmetry codebook adds to any base objective (Jung et al., 2024).
+
+In the order of the paper: the composite symmetry of each pair, the inductive bias of
+the codebook, the prediction of changed factors, and the encoder's equivariance. The
+decoder's equivariance is a reconstruction loss of the latents that are moved here;
+`objective` adds it.
+"""
+
+import dataclasses
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from cfasl_jax import codebook as codebook_lib
+from cfasl_jax.codebook import Codebook, Symmetry
+from cfasl_jax.lie_group import group_element
+from cfasl_jax.losses import symmetry as symmetry_lib
+from cfasl_jax.objectives.base import Batch, Losses, Term, apply
+from cfasl_jax.settings import FIDELITIES, Fidelity
+from cfasl_jax.types import Params, Posterior
+
+_PUBLISHED_TEMPERATURE = 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class CFASL:
+    """The codebook and how its losses are computed; hashable.
+
+    Attributes:
+        codebook: generators and heads.
+        fidelity: which departures of the published code are reproduced.
+    """
+
+    codebook: Codebook
+    fidelity: Fidelity = FIDELITIES["corrected"]
+
+    @property
+    def drawn_elements(self) -> int:
+        """The perpendicular loss draws its element indices below this."""
+        if self.fidelity.perpendicular_below_sections:
+            return self.codebook.latent_dim
+        return self.codebook.elements
+
+    def init(self, key: jax.Array) -> Params:
+        """Parameters of the codebook."""
+        features = jnp.zeros((1, 4 * self.codebook.latent_dim))
+        return self.codebook.init(key, features)["params"]
+
+    def compose(
+        self,
+        params: Params,
+        first: Posterior,
+        second: Posterior,
+        temperature: chex.Numeric = 1.0,
+        gumbel: jax.Array | None = None,
+    ) -> tuple[Symmetry, jax.Array]:
+        """The composite symmetry that carries each pair's first sample to its second.
+
+        Args:
+            params: of all networks.
+            first: posterior of the pairs' first samples, [P, D].
+            second: posterior of the pairs' second samples, [P, D].
+            temperature: of the switch's Gumbel-softmax.
+            gumbel: noise of the switch in training, [P, S, 2]. Without it the larger
+                logit is chosen, but for the published code, which is noisy in
+                evaluation too: there the noise of a fixed key stands in.
+
+        Returns:
+            The symmetry, and the factor prediction's logits p, [P, S, 2].
+        """
+        features = codebook_lib.pair_features(
+            first, second, sigma2_from_mu=self.fidelity.sigma2_from_mu
+        )
+        generators, (logits, attention) = apply(
+            self.codebook, params["codebook"], features
+        )
+        soft = self.fidelity.soft_noisy_switch
+        if soft and gumbel is None:
+            gumbel = jax.random.gumbel(jax.random.key(0), logits.shape)
+        switch = codebook_lib.switch(
+            logits,
+            gumbel,
+            temperature=_PUBLISHED_TEMPERATURE if soft else temperature,
+            straight_through=not soft,
+        )
+        M = codebook_lib.composite(generators, switch, attention)
+        return Symmetry(M, switch, attention), logits
+
+    def losses(self, batch: Batch) -> tuple[Losses, jax.Array]:
+        """CFASL's terms but for the decoder's equivariance.
+
+        Returns:
+            The terms, and the batch's latents moved by each pair's symmetry, [B, D]: z2
+            back to x1 for the first samples, z1 forth to x2 for the second ones.
+        """
+        hyper, fidelity, noise = batch.hyper, self.fidelity, batch.noise
+        first, second = _halves(batch.posterior)
+        z1, z2 = jnp.split(batch.z, 2)
+
+        symmetry, logits = self.compose(
+            batch.params, first, second, hyper.codebook.temperature, noise.gumbel
+        )
+        generators = batch.params["codebook"]["generators"]
+        # One matrix exponential for all elements, symmetries and their inverses.
+        g, g_c, g_c_inverse = _group_elements(
+            generators, symmetry.generator, -symmetry.generator
+        )
+        delta = codebook_lib.displaced_by(g, batch.z)
+        forth, back = codebook_lib.move(z1, g_c), codebook_lib.move(z2, g_c_inverse)
+
+        commutator, factor_prediction = (
+            symmetry_lib.commutator_official
+            if fidelity.commutator_memory_order
+            else symmetry_lib.commutator,
+            symmetry_lib.factor_prediction_official
+            if fidelity.double_softmax
+            else symmetry_lib.factor_prediction,
+        )
+        mu1, mu2 = (z1, z2) if fidelity.targets_from_sample else (first.mu, second.mu)
+        changed = jnp.abs(mu1 - mu2) > hyper.threshold
+
+        alpha, axis = hyper.weights.alpha, batch.axis_name
+        losses = {
+            "parallel": Term(symmetry_lib.parallel(delta, axis), alpha),
+            "perpendicular": Term(
+                symmetry_lib.perpendicular(delta, noise.element, axis), alpha
+            ),
+            "commutator": Term(commutator(generators), alpha),
+            "sparsity": Term(symmetry_lib.sparsity(delta), alpha),
+            "factor_prediction": Term(
+                factor_prediction(logits, changed), hyper.weights.gamma
+            ),
+            "encoder_equivariance": Term(
+                symmetry_lib.distance(forth, z2) + symmetry_lib.distance(back, z1),
+                hyper.weights.lamb,
+            ),
+        }
+        return losses, jnp.concatenate([back, forth])
+
+
+def _halves(posterior: Posterior) -> tuple[Posterior, Posterior]:
+    """Posteriors of the pairs' first and of their second samples, [P, D] each."""
+    (mu1, mu2), (logvar1, logvar2) = (jnp.split(x, 2) for x in posterior)
+    return Posterior(mu1, logvar1), Posterior(mu2, logvar2)
+
+
+def _group_elements(*generators: jax.Array) -> list[jax.Array]:
+    """expm of several arrays of generators [..., D, D] in one call."""
+    side = generators[0].shape[-1]
+    flat = [A.reshape(-1, side, side) for A in generators]
+    ends = [sum(len(A) for A in flat[: i + 1]) for i in range(len(flat) - 1)]
+    parts = jnp.split(group_element(jnp.concatenate(flat)), ends)
+    return [g.reshape(A.shape) for g, A in zip(parts, generators, strict=True)]

@@ -1,0 +1,55 @@
+"""DIP-VAE I and II."""
+
+import dataclasses
+
+from cfasl_jax.losses import dip
+from cfasl_jax.objectives.base import Base, Batch, Entry, Losses, Term
+
+
+@dataclasses.dataclass(frozen=True)
+class DIPVAE(Base):
+    """KL, and a covariance of latents near the identity (Kumar et al., ICLR 2018).
+
+    Attributes:
+        of_samples: DIP-VAE II, the covariance of z; otherwise I, that of its mean.
+    """
+
+    of_samples: bool
+
+    @property
+    def diagonal_ratio(self) -> float:
+        """lambda_d in units of lambda_od, where it is not given (Kumar et al. 2018)."""
+        return 1.0 if self.of_samples else 10.0
+
+    def losses(self, batch: Batch) -> Losses:
+        """KL, and the covariance's distance from the identity."""
+        mu, logvar = batch.posterior
+        off_diagonal, diagonal = (
+            dip.of_samples(mu, logvar, batch.axis_name)
+            if self.of_samples
+            else dip.of_means(mu, batch.axis_name)
+        )
+        weights = batch.hyper.dip
+        lambda_d = weights.lambda_d
+        if lambda_d is None:
+            lambda_d = self.diagonal_ratio * weights.lambda_od
+        return {
+            "kl": Term(batch.kl(), 1.0),
+            "off_diagonal": Term(off_diagonal, weights.lambda_od),
+            "diagonal": Term(diagonal, lambda_d),
+        }
+
+
+DIP_VAE_I = Entry(
+    name="dip_vae_i",
+    label="DIP-VAE I",
+    reference="Kumar et al. 2018",
+    fields=("dip",),
+    make=lambda config, spec: DIPVAE(of_samples=False),
+)
+DIP_VAE_II = dataclasses.replace(
+    DIP_VAE_I,
+    name="dip_vae_ii",
+    label="DIP-VAE II",
+    make=lambda config, spec: DIPVAE(of_samples=True),
+)
