@@ -1,7 +1,7 @@
 """From a Lie algebra to its group: the matrix exponential, exact to float32."""
 
 from functools import partial
-from typing import Literal
+from typing import Literal, cast
 
 import chex
 import jax
@@ -77,6 +77,14 @@ def default_expm() -> Expm:
     """
     usual: Expm = "scipy" if jax.default_backend() == "cpu" else "taylor"
     return forms.fastest("expm", EXPMS, usual)
+
+
+def resolve(expm: str) -> Expm:
+    """What `codebook.expm` of a configuration stands for: "auto" is the faster way."""
+    if expm == "auto":
+        return default_expm()
+    require_choice("expm", expm, EXPMS)
+    return cast(Expm, expm)
 
 
 def group_element(generator: jax.Array, expm: Expm = "scipy") -> jax.Array:

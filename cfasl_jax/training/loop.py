@@ -97,6 +97,7 @@ def train(config: Config, dataset: Dataset, workdir: Path) -> TrainState:
     spec = dataset.spec
     objective = objectives.build(config, spec)
     with (
+        jax.default_matmul_precision(config.matmul_precision),
         _sigterm() as stop_asked,
         Checkpoints(workdir, config.checkpoint.keep) as checkpoints,
     ):
