@@ -64,6 +64,11 @@ def get_config() -> ConfigDict:
     config.codebook.scale = 0.1  # standard deviation of the first generators
     config.codebook.temperature = 1.0  # of the switch's Gumbel-softmax
     config.codebook.learning_rate = 2e-5  # of the two linear heads
+    # How matrix exponentials are computed (clg_vae's too): scipy, as
+    # jax.scipy.linalg.expm does, or taylor, by products alone, as a GPU prefers. auto:
+    # what 'python -m cfasl_jax.benchmark --check' found to be faster; before that,
+    # scipy on a CPU and taylor elsewhere.
+    config.codebook.expm = "auto"
 
     # The base objective; each field says which objectives read it.
     config.beta = 1.0  # weight of the KL (beta_vae) or of the TC (beta_tcvae)
@@ -106,6 +111,10 @@ def get_config() -> ConfigDict:
     config.batch_size = 64  # B, over all devices; half of it are pairs
     config.learning_rate = 1e-4  # of Adam, for all but the codebook's heads
     config.clip_norm = 1.0  # of the global gradient
+    # Of the networks' matrix products. default: TF32 on an NVIDIA GPU, bfloat16 on a
+    # TPU, float32 on a CPU; high: between; highest: float32. The Lie algebra and the
+    # codebook's losses always have float32.
+    config.matmul_precision = "default"
     config.log_every = 500  # steps in one compiled call, and in one logged line
 
     config.checkpoint = ConfigDict()

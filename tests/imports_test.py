@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "cfasl_jax"
 
 LEVELS = [
-    {"types", "errors"},
+    {"types", "errors", "forms"},
     {"settings", "lie_group"},
     {"data", "models", "metrics"},
     {"codebook"},
