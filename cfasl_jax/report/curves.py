@@ -37,7 +37,7 @@ class LossCurves(NamedTuple):
 
 
 def loss_curves(part: LossCurves) -> Figure:
-    """Draw one panel for each term: thin lines for the runs, a strong one for the median."""
+    """Draw a panel for each term: thin lines for runs, a strong one for the median."""
     return compared_losses({"": part})
 
 
