@@ -1,4 +1,4 @@
-"""Runs and data sets in a bucket, on an emulator of Google's storage that misbehaves."""
+"""Runs and data sets in a bucket, on an emulator of Google's storage."""
 
 import dataclasses
 import json
