@@ -10,9 +10,11 @@ import jax
 
 from cfasl_jax import data, metrics, objectives
 from cfasl_jax.errors import ConfigError, require_choice
+from cfasl_jax.lie_group import EXPMS
 from cfasl_jax.settings import FIDELITIES, Config
 
 MODES = ("all", "train", "evaluate", "analyze")
+PRECISIONS = ("default", "high", "highest")
 
 # Numbers end up as float32 or int32 on the device.
 _MOST_FLOAT, _MOST_INT = 1e30, 2**31 - 1
@@ -61,6 +63,8 @@ def validate(config: Config) -> None:
     """Raise a ConfigError unless every value is one of its choices and in its range."""
     require_choice("data set", config.dataset, data.NAMES)
     require_choice("objective", config.objective, objectives.OBJECTIVES)
+    require_choice("codebook.expm", config.codebook.expm, ("auto", *EXPMS))
+    require_choice("matmul_precision", config.matmul_precision, PRECISIONS)
     require_choice("eval.protocol", config.eval.protocol, metrics.PROTOCOLS)
     for name in config.eval.metrics:
         require_choice("metric", name, metrics.METRICS)

@@ -100,6 +100,7 @@ class Codebook:
     scale: float = bounded(above=0, static=True)
     temperature: float = bounded(above=0)
     learning_rate: float = bounded(above=0)
+    expm: str = bounded(default="auto", static=True)
 
 
 @jax.tree_util.register_dataclass
@@ -228,6 +229,7 @@ class Config(Hyper):
     per_run: tuple[tuple[str, tuple[float, ...]], ...] = ()
     batch_size: int = bounded(least=2)
     clip_norm: float = bounded(above=0)
+    matmul_precision: str = "default"
     log_every: int = bounded(least=1)
     checkpoint: Checkpoint
     eval: Eval

@@ -41,10 +41,19 @@ class CopyError(RuntimeError):
 
 
 def location(text: str) -> Path | str:
-    """A path, or the URL of a directory that only fsspec reaches."""
-    if text.startswith("file://"):
-        return Path(text.removeprefix("file://"))
-    return text.rstrip("/") if re.match(r"[a-z][\w+.-]*://", text) else Path(text)
+    """A path, in which ~ is the home directory, or the URL of a remote directory.
+
+    Raises:
+        ConfigError: where ~NAME names no user.
+    """
+    if re.match(r"[a-z][\w+.-]*://", text) and not text.startswith("file://"):
+        return text.rstrip("/")
+    try:
+        return Path(text.removeprefix("file://")).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"there is no user whose home is {text.split('/')[0]}"
+        ) from error
 
 
 @contextmanager

@@ -6,6 +6,8 @@ A data set's file and the command line override what stands here.
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
+from cfasl_jax.errors import require_choice
+
 
 def get_config() -> ConfigDict:
     config = ConfigDict()
@@ -62,6 +64,11 @@ def get_config() -> ConfigDict:
     config.codebook.scale = 0.1  # standard deviation of the first generators
     config.codebook.temperature = 1.0  # of the switch's Gumbel-softmax
     config.codebook.learning_rate = 2e-5  # of the two linear heads
+    # How matrix exponentials are computed (clg_vae's too): scipy, as
+    # jax.scipy.linalg.expm does, or taylor, by products alone, as a GPU prefers. auto:
+    # what 'python -m cfasl_jax.benchmark --check' found to be faster; before that,
+    # scipy on a CPU and taylor elsewhere.
+    config.codebook.expm = "auto"
 
     # The base objective; each field says which objectives read it.
     config.beta = 1.0  # weight of the KL (beta_vae) or of the TC (beta_tcvae)
@@ -104,6 +111,10 @@ def get_config() -> ConfigDict:
     config.batch_size = 64  # B, over all devices; half of it are pairs
     config.learning_rate = 1e-4  # of Adam, for all but the codebook's heads
     config.clip_norm = 1.0  # of the global gradient
+    # Of the networks' matrix products. default: TF32 on an NVIDIA GPU, bfloat16 on a
+    # TPU, float32 on a CPU; high: between; highest: float32. The Lie algebra and the
+    # codebook's losses always have float32.
+    config.matmul_precision = "default"
     config.log_every = 500  # steps in one compiled call, and in one logged line
 
     config.checkpoint = ConfigDict()
@@ -112,20 +123,24 @@ def get_config() -> ConfigDict:
 
     # After training.
     config.eval = ConfigDict()
-    config.eval.protocol = "official"  # official, official_histogram_dci, dlib, fast
+    config.eval.protocol = "official"  # official, dlib, fast
     config.eval.metrics = ()  # names such as ("mig", "fvm"); empty: all
 
     return config
 
 
+# What may follow the colon of --config=FILE:PRESET.
+PRESETS = ("quick",)
+
+
 def with_preset(config: ConfigDict, preset: str) -> ConfigDict:
     """Apply what follows the colon of --config=FILE:PRESET; "" leaves the paper's."""
+    if preset:
+        require_choice("preset", preset, PRESETS)
     if preset == "quick":
         config.num_steps = 1_500
         config.learning_rate = 1e-3
         config.log_every = 100
         config.checkpoint.every = 500
         config.eval.protocol = "fast"
-    elif preset:
-        raise ValueError(f"unknown preset {preset!r}: quick, or none")
     return config

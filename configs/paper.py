@@ -16,6 +16,8 @@ from itertools import product
 
 from ml_collections import ConfigDict
 
+from cfasl_jax.errors import require_choice
+
 DATASETS = ("cars3d", "smallnorb", "dsprites", "shapes3d")
 
 # What each objective's settings were chosen from.
@@ -171,8 +173,7 @@ def study(dataset: str, preset: str = "") -> dict:
 
 
 def _parts(row: str) -> tuple[str, str, bool]:
-    if row not in ROWS:
-        raise ValueError(f"unknown row {row!r} of the paper: one of {', '.join(ROWS)}")
+    require_choice("row of the paper", row, ROWS)
     dataset, _, rest = row.partition("/")
     objective, plus, _ = rest.partition("+")
     return dataset, objective, bool(plus)

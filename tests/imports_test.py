@@ -8,13 +8,13 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "cfasl_jax"
 
 LEVELS = [
-    {"types", "errors"},
+    {"types", "errors", "forms"},
     {"settings", "lie_group"},
-    {"data", "models", "metrics", "report"},
+    {"data", "models", "metrics"},
     {"codebook"},
     {"losses"},
     {"objectives"},
-    {"config", "training", "workdirs"},
+    {"config", "training", "workdirs", "report"},
     {"run"},
     {"evaluate", "benchmark", "command_line"},
     {"main", "study"},

@@ -49,14 +49,24 @@ def _sum_of_logs(x: jax.Array) -> jax.Array:
 
 
 def _section_alignment(
-    section: tuple[jax.Array, jax.Array],
+    rows: jax.Array, columns: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """One section's sum of -log(cos^2 + floor), and its gradient by the rows [N, D]."""
-    rows, columns = section
     cos = jnp.matmul(rows, columns.T, precision=_HIGHEST)
     cos2 = cos * cos + _COS2_FLOOR
     slope = -2.0 * cos / cos2
     return -_sum_of_logs(cos2), jnp.matmul(slope, columns, precision=_HIGHEST)
+
+
+def _one_after_another(
+    rows: jax.Array, columns: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """`_section_alignment` of each section: a CPU's cache holds one of them, not all.
+
+    Accelerators do all sections at once instead: one after another they would start
+    many kernels, each too small to keep them busy.
+    """
+    return jax.lax.map(lambda section: _section_alignment(*section), (rows, columns))
 
 
 @jax.custom_vjp
@@ -73,10 +83,12 @@ def _mean_log_alignment(rows: jax.Array, columns: jax.Array) -> jax.Array:
 def _mean_log_alignment_fwd(
     rows: jax.Array, columns: jax.Array
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    # The gradient of a scalar is known up to one factor, so it is formed while a
-    # section's matrix of cosines is in the cache: kept for a backward pass, the S
-    # matrices of (L B)^2 numbers would be most of a step's memory and time.
-    sums, slopes = jax.lax.map(_section_alignment, (rows, columns))
+    # The gradient of a scalar is known up to one factor, so it is formed while the
+    # matrices of cosines are at hand: kept for a backward pass, the S matrices of
+    # (L B)^2 numbers would be most of a step's memory and time.
+    sums, slopes = jax.lax.platform_dependent(
+        rows, columns, cpu=_one_after_another, default=jax.vmap(_section_alignment)
+    )
     pairs = rows.shape[0] * rows.shape[1] * columns.shape[1]
     return sums.sum() / pairs, (2.0 / pairs * slopes, columns)
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from cfasl_jax import codebook as codebook_lib
 from cfasl_jax.codebook import Codebook, Symmetry
-from cfasl_jax.lie_group import group_element
+from cfasl_jax.lie_group import Expm, group_element
 from cfasl_jax.losses import symmetry as symmetry_lib
 from cfasl_jax.objectives.base import Batch, Losses, Term, apply
 from cfasl_jax.settings import FIDELITIES, Fidelity
@@ -30,10 +30,12 @@ class CFASL:
     Attributes:
         codebook: generators and heads.
         fidelity: which departures of the published code are reproduced.
+        expm: how matrix exponentials are computed, see `lie_group`.
     """
 
     codebook: Codebook
     fidelity: Fidelity = FIDELITIES["corrected"]
+    expm: Expm = "scipy"
 
     @property
     def drawn_elements(self) -> int:
@@ -104,7 +106,7 @@ class CFASL:
         generators = batch.params["codebook"]["generators"]
         # One matrix exponential for all elements, symmetries and their inverses.
         g, g_c, g_c_inverse = _group_elements(
-            generators, symmetry.generator, -symmetry.generator
+            self.expm, generators, symmetry.generator, -symmetry.generator
         )
         delta = codebook_lib.displaced_by(g, batch.z)
         forth, back = codebook_lib.move(z1, g_c), codebook_lib.move(z2, g_c_inverse)
@@ -145,10 +147,10 @@ def _halves(posterior: Posterior) -> tuple[Posterior, Posterior]:
     return Posterior(mu1, logvar1), Posterior(mu2, logvar2)
 
 
-def _group_elements(*generators: jax.Array) -> list[jax.Array]:
+def _group_elements(expm: Expm, *generators: jax.Array) -> list[jax.Array]:
     """expm of several arrays of generators [..., D, D] in one call."""
     side = generators[0].shape[-1]
     flat = [A.reshape(-1, side, side) for A in generators]
     ends = [sum(len(A) for A in flat[: i + 1]) for i in range(len(flat) - 1)]
-    parts = jnp.split(group_element(jnp.concatenate(flat)), ends)
+    parts = jnp.split(group_element(jnp.concatenate(flat), expm), ends)
     return [g.reshape(A.shape) for g, A in zip(parts, generators, strict=True)]

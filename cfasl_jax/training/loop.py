@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from cfasl_jax.training.devices import Chunk
 from cfasl_jax.training.record import Record
 from cfasl_jax.training.state import TrainState
 from cfasl_jax.training.stream import Images
+from cfasl_jax.types import Terms
 
 
 class NonFiniteLossError(RuntimeError):
@@ -31,7 +33,10 @@ class NonFiniteLossError(RuntimeError):
 
 
 class InterruptedRunError(Exception):
-    """SIGTERM arrived; the state is saved, and the same command resumes."""
+    """SIGTERM arrived; the state is saved, and the same command resumes.
+
+    The chunk that has been started is finished first, and one that is still running.
+    """
 
 
 def initial_state(config: Config, objective: Objective, spec: Spec) -> TrainState:
@@ -92,6 +97,7 @@ def train(config: Config, dataset: Dataset, workdir: Path) -> TrainState:
     spec = dataset.spec
     objective = objectives.build(config, spec)
     with (
+        jax.default_matmul_precision(config.matmul_precision),
         _sigterm() as stop_asked,
         Checkpoints(workdir, config.checkpoint.keep) as checkpoints,
     ):
@@ -129,20 +135,48 @@ def _run_chunks(
     first_step, device_state = _step(state), devices.replicate(state)
     with Images(config, objective, dataset, first_step) as images:
         run = _Steps(config, objective, dataset, images)
+        unread: deque[tuple[int, list[Terms]]] = deque()
+
+        def log_all_but(latest: int) -> None:
+            while len(unread) > latest:
+                _log(record, config.seeds, *unread.popleft())
+
         for start, length in stream.chunks(config, first_step):
             device_state, terms = run(device_state, length)
-            require_finite(terms, start, config.seeds)
+            unread.append((start, terms))
+            # The devices compute this chunk while the host reads the one before.
+            log_all_but(latest=1)
             step = start + length
-            record.write(step, {name: v.mean(axis=1) for name, v in terms.items()})
             stopping = devices.any_process(stop_asked.is_set())
             last = step == config.num_steps
             if stopping or last or step % config.checkpoint.every == 0:
+                # Only a state whose losses are all known to be finite is saved. The
+                # next chunk, which consumes the state, has not been started.
+                log_all_but(latest=0)
                 checkpoints.save(step, devices.unreplicate(device_state))
             if stopping and not last:
                 raise InterruptedRunError(
                     f"stopped at step {step}; the same command resumes"
                 )
     return devices.unreplicate(device_state)
+
+
+def _log(
+    record: Record, seeds: tuple[int, ...], start: int, blocks: list[Terms]
+) -> None:
+    """Wait for a chunk's terms, refuse those that are not finite, log their means.
+
+    Args:
+        record: the log.
+        seeds: of the runs.
+        start: steps taken before the chunk.
+        blocks: terms on the devices, each [R, steps], of one block after another.
+    """
+    host = [devices.unreplicate(terms) for terms in blocks]
+    terms = {name: np.concatenate([t[name] for t in host], 1) for name in host[0]}
+    require_finite(terms, start, seeds)
+    end = start + terms["loss"].shape[1]
+    record.write(end, {name: values.mean(axis=1) for name, values in terms.items()})
 
 
 class _Steps:
@@ -157,16 +191,17 @@ class _Steps:
 
     def __call__(
         self, state: TrainState, length: int
-    ) -> tuple[TrainState, dict[str, np.ndarray]]:
-        """A device's state -> the next one, and terms on the host, each [R, length]."""
+    ) -> tuple[TrainState, list[Terms]]:
+        """Start `length` steps: the state after them, and each block's terms.
+
+        Both are on the devices, which are still computing them.
+        """
         parts = []
         for block in self._images.blocks(length):
             arguments = [*self._fixed, self._images.next()]
             state, terms = self._program(block)(state, *arguments)
             parts.append(terms)
-        host = [devices.unreplicate(terms) for terms in parts]
-        joined = {name: np.concatenate([t[name] for t in host], 1) for name in host[0]}
-        return state, joined
+        return state, parts
 
     def _program(self, length: int) -> Chunk:
         if length not in self._compiled:
@@ -178,11 +213,15 @@ class _Steps:
 
 
 def fixed_arguments(config: Config, dataset: Dataset) -> list[Any]:
-    """What every chunk gets after the state: data set, seeds [R] and hyper [R]."""
+    """What every chunk gets after the state: data set, seeds [R] and hyper [R].
+
+    The data set's arrays are those that it holds on the first device, not copies.
+    """
     runs = [config.of_run(run).hyper for run in range(len(config.seeds))]
     hyper = jax.tree.map(lambda *x: jnp.asarray(x, jnp.float32), *runs)
     seeds = jnp.asarray(config.seeds, jnp.uint32)
-    return [devices.replicate(tree) for tree in (dataset, seeds, hyper)]
+    per_run = (devices.replicate(tree) for tree in (seeds, hyper))
+    return [devices.share(dataset), *per_run]
 
 
 def require_finite(

@@ -4,9 +4,9 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 METRICS_FILE = "metrics.jsonl"
@@ -37,12 +37,7 @@ class Record:
         path = workdir / METRICS_FILE
         _forget_after(path, first_step)
         self._file = path.open("a", encoding="utf-8")
-        self._boards = [
-            SummaryWriter(
-                str(workdir / "tensorboard" / f"seed_{seed}"), purge_step=first_step
-            )
-            for seed in seeds
-        ]
+        self._boards = _boards(workdir / "tensorboard", seeds, first_step)
         self._plain = not sys.stderr.isatty()
         self._bar = tqdm(
             total=num_steps,
@@ -95,6 +90,23 @@ class Record:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _boards(folder: Path, seeds: tuple[int, ...], first_step: int) -> list[Any]:
+    """TensorBoard's writers, one a run; none, and a sentence, where it is missing."""
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        print(
+            f"no TensorBoard events are written ({error}): metrics.jsonl holds the "
+            f"same numbers; 'pip install tensorboardX' brings them",
+            file=sys.stderr,
+        )
+        return []
+    return [
+        SummaryWriter(str(folder / f"seed_{seed}"), purge_step=first_step)
+        for seed in seeds
+    ]
 
 
 def read(workdir: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:

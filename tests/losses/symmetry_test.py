@@ -169,3 +169,16 @@ def test_shapes_are_checked():
         symmetry.factor_prediction(LOGITS, CHANGED[:, :1])
     with pytest.raises(AssertionError):
         symmetry.encoder_equivariance(Z1, Z2[:1], M)
+
+
+def test_accelerators_compare_all_sections_at_once_and_agree():
+    """The branch of `parallel` that the CPU does not take, run on the CPU."""
+    rows = np.float64(normal(8, S, L * B, D))
+    rows /= np.linalg.norm(rows, axis=-1, keepdims=True)
+    with jax.enable_x64(True):
+        at_once = jax.vmap(symmetry._section_alignment)(rows, rows)
+        in_turn = symmetry._one_after_another(rows, rows)
+    chex.assert_trees_all_close(at_once, in_turn, rtol=1e-9)
+    lowered = jax.jit(symmetry.parallel).trace(DELTA).lower
+    assert "stablehlo.while" in lowered(lowering_platforms=("cpu",)).as_text()
+    assert "stablehlo.while" not in lowered(lowering_platforms=("cuda",)).as_text()

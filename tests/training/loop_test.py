@@ -1,6 +1,7 @@
 """Whole runs: resumed, killed, stopped, gone wrong."""
 
 import signal
+import sys
 import time
 
 import chex
@@ -52,6 +53,27 @@ def test_a_run_in_two_parts_is_the_run_in_one_bit_by_bit(tmp_path):
         got = loop.train(tiny.config(num_steps=num_steps), tiny.dataset(), parts)
     chex.assert_trees_all_equal(got, expected)
     assert metrics(parts) == metrics(whole)
+
+
+def test_a_chunk_is_started_before_the_one_before_is_read(tmp_path, monkeypatch):
+    """But where a checkpoint is due, everything is read first."""
+    events = []
+    start, write, save = loop._Steps.__call__, record.Record.write, Checkpoints.save
+    monkeypatch.setattr(
+        loop._Steps, "__call__", lambda *a: events.append("start") or start(*a)
+    )
+    monkeypatch.setattr(
+        record.Record, "write", lambda *a: events.append(f"log {a[1]}") or write(*a)
+    )
+    monkeypatch.setattr(
+        Checkpoints, "save", lambda *a: events.append(f"save {a[1]}") or save(*a)
+    )
+    config = tiny.config(num_steps=8, checkpoint={"every": 6})
+    loop.train(config, tiny.dataset(), tmp_path)
+    assert events == [
+        *("start", "start", "log 2", "start", "log 4", "log 6", "save 6"),
+        *("start", "log 8", "save 8"),
+    ]
 
 
 def test_killed_at_random_moments_a_run_ends_bitwise_the_same(tmp_path, cache):
@@ -136,6 +158,17 @@ def test_the_first_bad_step_and_run_are_named():
 def test_restoring_nothing_is_said_clearly(tmp_path):
     with pytest.raises(ConfigError, match="holds no checkpoint yet: train first"):
         final_state(tmp_path, 4)
+
+
+def test_without_tensorboard_the_log_is_written_all_the_same(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with record.Record(tmp_path, (1, 2), first_step=0, num_steps=2) as log:
+        log.write(2, {"loss": np.array([3.0, 4.0])})
+    assert record.read(tmp_path)[1]["loss"].tolist() == [[3.0], [4.0]]
+    assert "no TensorBoard events are written" in capsys.readouterr().err
+    assert not (tmp_path / "tensorboard").exists()
 
 
 def test_half_a_line_of_metrics_is_forgotten(tmp_path):

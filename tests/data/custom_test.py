@@ -1,6 +1,7 @@
 """A user's own images: arrays in files, and folders of pictures."""
 
 import itertools
+import os
 
 import data_files
 import h5py
@@ -10,6 +11,7 @@ import resampling_reference
 from PIL import Image
 
 from cfasl_jax.data import custom
+from cfasl_jax.data import recipe as recipe_module
 from cfasl_jax.data.recipe import DataFileError, likelihood_of, read
 
 RNG = np.random.default_rng(0)
@@ -45,11 +47,11 @@ def error(path):
 def test_images_alone(tmp_path, suffix, channels):
     stored = images(channels=channels)
     recipe = custom.recipe(save(tmp_path, suffix, images=stored))
-    assert (recipe.grid, recipe.labels) == (None, None)
-    assert recipe.shape == (12, 64, 64, channels or 1)
+    assert (recipe.contents.grid, recipe.contents.labels) == (None, None)
+    assert recipe.contents.shape == (12, 64, 64, channels or 1)
     loaded = read(recipe)
-    np.testing.assert_array_equal(loaded, stored.reshape(recipe.shape))
-    assert likelihood_of(recipe, loaded) == "gaussian"
+    np.testing.assert_array_equal(loaded, stored.reshape(recipe.contents.shape))
+    assert likelihood_of(recipe.contents, loaded) == "gaussian"
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -66,7 +68,7 @@ def test_black_and_white_is_bernoulli(tmp_path, dtype):
     recipe = custom.recipe(save(tmp_path, ".npz", images=stored))
     loaded = read(recipe)
     np.testing.assert_array_equal(loaded, 255 * stored.astype(np.uint8))
-    assert likelihood_of(recipe, loaded) == "bernoulli"
+    assert likelihood_of(recipe.contents, loaded) == "bernoulli"
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])
@@ -84,8 +86,8 @@ def test_a_full_grid_in_any_order_is_put_in_grid_order(tmp_path, suffix):
             factor_names=np.array(["size", "nothing", "hue"]),
         )
     )
-    assert recipe.grid.names == ("size", "hue")
-    assert recipe.grid.sizes == (3, 2)
+    assert recipe.contents.grid.names == ("size", "hue")
+    assert recipe.contents.grid.sizes == (3, 2)
     loaded = read(recipe)
     for size, hue in itertools.product(range(3), range(2)):
         wanted = (sorted(values[0])[size], 5, sorted(values[2])[hue])
@@ -104,21 +106,21 @@ def test_what_is_no_full_grid_is_a_table(tmp_path, kind):
     factors = grid[rows[kind]]
     stored = images(len(factors))
     recipe = custom.recipe(save(tmp_path, ".npz", images=stored, factors=factors))
-    assert recipe.grid is None
-    assert recipe.labels.names == ("factor_0", "factor_1")
-    assert recipe.labels.sizes == (3, 2)
+    assert recipe.contents.grid is None
+    assert recipe.contents.labels.names == ("factor_0", "factor_1")
+    assert recipe.contents.labels.sizes == (3, 2)
     np.testing.assert_array_equal(read(recipe), stored)
     numbers = {1: 0, 5: 1, 6: 2}, {0: 0, 2: 1}
     expected = [[numbers[0][a], numbers[1][b]] for a, b in factors]
-    np.testing.assert_array_equal(recipe.labels.factors, expected)
-    assert recipe.labels.factors.dtype == np.int32
+    np.testing.assert_array_equal(recipe.contents.labels.factors, expected)
+    assert recipe.contents.labels.factors.dtype == np.int32
 
 
 def test_factors_without_variation_are_none(tmp_path):
     factors = np.full((12, 2), 3)
     path = save(tmp_path, ".npz", images=images(), factors=factors)
     recipe = custom.recipe(path)
-    assert (recipe.grid, recipe.labels) == (None, None)
+    assert (recipe.contents.grid, recipe.contents.labels) == (None, None)
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])
@@ -141,7 +143,30 @@ def test_factors_without_variation_are_none(tmp_path):
         ),
         (
             {"images": images(), "factors": RNG.random((12, 2))},
-            "factors must be integers, not float64",
+            "factors must be integers, not fractions of type float64",
+        ),
+        *[
+            (
+                {"images": images(), "factors": np.full((12, 2), value)},
+                "factors have values that are not finite",
+            )
+            for value in (np.inf, -np.inf, np.nan)
+        ],
+        (
+            {
+                "images": images(),
+                "factors": np.ones((12, 3), int),
+                "factor_names": np.array(["a", "b", "a"]),
+            },
+            "factor_names has 'a' more than once",
+        ),
+        (
+            {
+                "images": images(),
+                "factors": np.ones((12, 2), int),
+                "factor_names": np.array(["a", " "]),
+            },
+            "factor_names has ' ', which cannot be shown",
         ),
         (
             {
@@ -166,6 +191,35 @@ def test_a_truncated_file_is_an_error(tmp_path, suffix, kept):
     assert "cannot be read" in error(path)
 
 
+def test_labels_of_text_are_named(tmp_path):
+    factors = np.array([["red", "round"]] * 12)
+    path = save(tmp_path, ".npz", images=images(), factors=factors)
+    assert "factors must be integers, not of type <U5; number" in error(path)
+
+
+@pytest.mark.parametrize("name", ["pipe.npz", "pipe"])
+def test_a_pipe_is_refused_rather_than_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    assert "is neither a file nor a folder" in error(tmp_path / name)
+
+
+def test_a_file_is_read_by_whole_chunks_within_the_bound(tmp_path, monkeypatch):
+    """Chunks of 5 images: slices of 10 images, where 12 fit into a block."""
+    monkeypatch.setattr(recipe_module, "BLOCK_BYTES", 12 * 64 * 64 * 3 + 1)
+    stored = images(23)
+    path = tmp_path / "mine.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("images", data=stored, chunks=(5, 8, 8, 1))
+    recipe = custom.recipe(path)
+    blocks = [len(indices) for indices, _ in recipe.blocks()]
+    assert blocks == [10, 10, 3]
+    np.testing.assert_array_equal(read(recipe), stored)
+    monkeypatch.setattr(recipe_module, "BLOCK_BYTES", 3 * 64 * 64 * 3)
+    assert [len(indices) for indices, _ in custom.recipe(path).blocks()] == [3] * 7 + [
+        2
+    ]
+
+
 def test_files_of_no_use_are_named(tmp_path):
     assert "does not exist" in error(tmp_path / "nowhere.npz")
     (tmp_path / "mine.mat").touch()
@@ -183,7 +237,12 @@ def photographs(folder):
         "b/small.bmp": RNG.integers(0, 256, (33, 40, 3), np.uint8),
     }
     (folder / "b").mkdir(parents=True)
-    (folder / "notes.txt").write_text("not a picture")
+    for name in ("notes.txt", "README.pdf", "._a.png", "b/.wide.png", "b/data.h5"):
+        (folder / name).write_text("not a picture")
+    (folder / ".thumbnails").mkdir()
+    (folder / ".thumbnails" / "a.png").write_text("not a picture")
+    (folder / "folder.png").mkdir()
+    os.mkfifo(folder / "pipe.png")
     for name, array in made.items():
         Image.fromarray(array).save(folder / name)
     return made

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 
+import celeba_files
+import data_files
 import numpy as np
 import pytest
 from PIL import Image
 
 from cfasl_jax.data import __main__ as command
-from cfasl_jax.data import prepared, recipe, sets
+from cfasl_jax.data import celeba, dsprites, prepared, preparing, recipe, smallnorb
 from cfasl_jax.data.recipe import DataFileError
 
 COUNT = 6
@@ -55,10 +57,10 @@ def test_a_copy_holds_all_that_was_read(copy, tmp_path):
     _, images = source(tmp_path)
     np.testing.assert_array_equal(opened.images, images)
     assert isinstance(opened.images, np.memmap)
-    assert opened.grid is None
-    assert opened.labels.sizes == (3, 2)
-    assert opened.labels.factors.tolist()[2] == [1, 1]
-    assert opened.likelihood == "gaussian"
+    assert opened.contents.grid is None
+    assert opened.contents.labels.sizes == (3, 2)
+    assert opened.contents.labels.factors.tolist()[2] == [1, 1]
+    assert opened.contents.likelihood == "gaussian"
     assert opened.manifest["files"][0]["name"] == "mine.npz"
     assert leftovers(copy.parent) == ["custom"]
 
@@ -68,14 +70,15 @@ def test_a_full_grid_needs_no_table(tmp_path):
     path, images = source(tmp_path, factors=factors)
     assert prepare(path, tmp_path) == 0
     opened = prepared.open_copy(tmp_path / "custom")
-    assert opened.grid.sizes == (3, 2)
+    assert opened.contents.grid.sizes == (3, 2)
     np.testing.assert_array_equal(opened.images[1], images[3])
     assert not (tmp_path / "custom" / prepared.FACTORS).exists()
 
 
 def test_a_second_call_keeps_a_sound_copy(copy, tmp_path, monkeypatch):
-    monkeypatch.setattr(sets, "from_files", None)  # it must not be read again
+    monkeypatch.setattr(prepared, "write", None)  # it must not be made again
     assert prepare(tmp_path / "mine.npz", copy.parent) == 0
+    assert run("prepare", "custom", f"--dir={copy.parent}") == 0
 
 
 def test_other_files_replace_a_copy(copy, tmp_path):
@@ -94,6 +97,94 @@ def test_a_folder_with_another_picture_replaces_a_copy(tmp_path):
         assert prepare(photos.parent, tmp_path / "sets") == 0
         copy = prepared.open_copy(tmp_path / "sets" / "custom")
         assert copy.images.max(axis=(1, 2, 3)).tolist() == [100, 200][:count]
+
+
+def test_other_pixels_in_a_file_of_the_same_size_are_seen(copy, tmp_path):
+    path = tmp_path / "mine.npz"
+    size = path.stat().st_size
+    factors = np.array([[0, 0], [0, 1], [1, 1], [1, 1], [2, 0], [2, 1]])
+    _, images = source(tmp_path, seed=1, factors=factors)
+    assert path.stat().st_size == size
+    assert prepare(path, copy.parent) == 0
+    np.testing.assert_array_equal(prepared.open_copy(copy).images, images)
+
+
+def test_a_copy_of_other_images_is_not_replaced_unasked(copy, tmp_path, capsys):
+    other = tmp_path / "other.npz"
+    source(tmp_path, count=7)[0].rename(other)
+    before = prepared.open_copy(copy).manifest
+    assert prepare(other, copy.parent) == 2
+    message = capsys.readouterr().err
+    assert f"{copy} holds a copy of mine.npz: choose another folder with" in message
+    assert prepared.open_copy(copy).manifest == before
+    assert (
+        run("prepare", "custom", f"--from={other}", f"--dir={copy.parent}", "--replace")
+        == 0
+    )
+    assert len(prepared.open_copy(copy).images) == 7
+
+
+def test_a_copy_of_another_data_set_is_not_replaced_unasked(copy, tmp_path, capsys):
+    copy.rename(copy.parent / "cars3d")
+    assert run("prepare", "cars3d", f"--dir={copy.parent}") == 2
+    assert "cars3d holds a copy of custom: choose another" in capsys.readouterr().err
+
+
+def test_copies_from_before_their_source_was_stored_are_known(copy, tmp_path):
+    manifest = json.loads((copy / prepared.MANIFEST).read_text())
+    del manifest["source"]
+    (copy / prepared.MANIFEST).write_text(json.dumps(manifest))
+    other = tmp_path / "other.npz"
+    path, _ = source(tmp_path, factors=None)
+    assert prepare(path.rename(other), copy.parent) == 2
+    assert prepare(other.rename(path), copy.parent) == 0
+
+
+def test_many_files_are_summed_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(prepared, "_FILES_LISTED", 2)
+    files = [tmp_path / name for name in ("a.png", "b.png", "c.png")]
+    for file in files:
+        file.write_text(file.name)
+    (listed,) = prepared.list_files(files)
+    assert (listed["name"], listed["bytes"]) == ("3 files, a.png ... c.png", 15)
+    files[1].write_text("B.png")
+    (changed,) = prepared.list_files(files)
+    assert changed["sha256"] != listed["sha256"]
+    assert len(prepared.list_files(files[:2])) == 2
+
+
+def test_celeba_from_a_folder_remembers_its_pictures(tmp_path):
+    entry = celeba.entry(celeba_files.LAYOUT, celeba_files.ARCHIVE)
+    folder = tmp_path / "faces"
+    data_files.write_folder(folder, celeba_files.contents())
+    first = preparing.prepare(entry, str(tmp_path), "paper", folder).images.copy()
+    again = preparing.prepare(entry, str(tmp_path), "paper", folder)
+    np.testing.assert_array_equal(again.images, first)
+    assert len(again.manifest["files"]) == celeba_files.COUNT
+    changed = folder / "img_align_celeba" / "000002.jpg"
+    changed.write_bytes(celeba_files.jpeg(celeba_files.face(9)))
+    other = preparing.prepare(entry, str(tmp_path), "paper", folder)
+    assert [bool(np.any(a != b)) for a, b in zip(first, other.images, strict=True)] == [
+        False,
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
+def test_a_set_of_one_image(tmp_path, capsys):
+    Image.new("RGB", (80, 70), "red").save(tmp_path / "only.png")
+    folder = data_files.write_folder(
+        tmp_path / "one", {"only.png": (tmp_path / "only.png").read_bytes()}
+    )
+    assert prepare(folder, tmp_path / "sets") == 0
+    picture = tmp_path / "sheet.png"
+    assert (
+        run("describe", "custom", f"--dir={tmp_path / 'sets'}", f"--picture={picture}")
+        == 0
+    )
+    assert "custom: 1 image of 64 x 64 x 3, files" in capsys.readouterr().out
 
 
 def damage(copy, kind):
@@ -255,7 +346,7 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch, capsys):
         (["prepare"], "required: NAME"),
         (["prepare", "custom"], "say what to prepare with --from"),
         (["prepare", "custom", "--from=/none.npz"], "/none.npz does not exist"),
-        (["prepare", "celeba"], "get img_align_celeba.zip from https://mmlab"),
+        (["check", "cars3d"], "there is no copy of cars3d in .*prepare cars3d"),
         (["describe", "cars3d"], "prepare cars3d.*http://www.scottreed.info/"),
         (["list", "--dirr=x"], "unrecognized arguments: --dirr=x"),
     ],
@@ -276,6 +367,20 @@ def test_list_and_describe(copy, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "custom             prepared, 6 images" in lines
     assert "dsprites           rendered on the device" in lines
+    (copy.parent / "dsprites").mkdir()
+    found = copy.parent / "dsprites" / dsprites.ARCHIVE.name
+    found.touch()
+    norb = copy.parent / "smallnorb"
+    norb.mkdir()
+    (norb / f"{smallnorb.CONVENTIONS['paper'].halves[0].stem}-dat.mat").touch()
+    assert run("list", f"--dir={copy.parent}") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f"dsprites           files found, but no copy yet: {found}" in lines
+    text = "\n".join(lines)
+    assert "smallnorb (paper)  1 of 3 files found; from https://cs.nyu.edu" in text
+    assert "smallnorb (full)   1 of 6 files found; from https://cs.nyu.edu" in text
+    assert run("check", "custom", f"--dir={copy.parent}") == 0
+    assert f"custom: prepared copy in {copy}" in capsys.readouterr().out
     picture = tmp_path / "sheet.png"
     assert (
         run("describe", "custom", f"--dir={copy.parent}", f"--picture={picture}") == 0

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,23 +11,41 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from cfasl_jax.report import names
-from cfasl_jax.report.arrays import LossCurves
-from cfasl_jax.report.style import INK, MUTED, PAGE_WIDTH, PALETTE, new_figure
+from cfasl_jax.report.style import (
+    INK,
+    MUTED,
+    PAGE_WIDTH,
+    PALETTE,
+    drawable,
+    new_figure,
+)
 
 _LOG_RANGE = 30.0
 _MOST_LETTERS = 28
 
 
+class LossCurves(NamedTuple):
+    """Every logged loss term over training.
+
+    Attributes:
+        steps: [T], the logged steps.
+        terms: name -> [R, T], one row for each run.
+    """
+
+    steps: np.ndarray
+    terms: Mapping[str, np.ndarray]
+
+
 def loss_curves(part: LossCurves) -> Figure:
-    """Draws a panel a term: each run as a thin line, their median as a strong one."""
+    """Draw one panel for each term: thin lines for the runs, a strong one for the median."""
     return compared_losses({"": part})
 
 
 def compared_losses(curves: Mapping[str, LossCurves]) -> Figure:
-    """Draws the curves of several trainings over each other, a panel a term.
+    """Draw the curves of several trainings over each other, one panel for each term.
 
     Args:
-      curves: by the name of the training, which is its entry in the legend.
+        curves: by the name of the training, which is its entry in the legend.
     """
     present = [name for part in curves.values() for name in part.terms]
     terms = names.ordered_terms(dict.fromkeys(present))
@@ -41,17 +59,17 @@ def compared_losses(curves: Mapping[str, LossCurves]) -> Figure:
         panel.set_title(names.term(term), loc="left")
     figure.supxlabel("step", fontsize=7.5)
     if len(curves) > 1:
-        _write_legend(figure, list(curves), legend)
+        _write_legend(figure, list(curves))
     return figure
 
 
 def color(place: int) -> str:
-    """Returns the colour of the run at a place."""
+    """The colour of the run at a place."""
     return PALETTE[place % len(PALETTE)]
 
 
 def _panels(count: int, height: float, legend: float) -> tuple[Figure, list[Axes]]:
-    """Returns a figure with so many panels, four in a row, and room for a legend."""
+    """A figure with so many panels, four in a row, and room for a legend."""
     columns = min(4, count)
     rows = math.ceil(count / columns)
     total = height * rows + 0.15 + legend
@@ -66,26 +84,27 @@ def _panels(count: int, height: float, legend: float) -> tuple[Figure, list[Axes
 
 
 def _legend_height(count: int) -> float:
-    """Returns the inches that a legend of so many entries takes above the panels."""
+    """The inches that a legend of so many entries takes above the panels."""
     return 0.22 + 0.14 * math.ceil(count / 2) if count > 1 else 0.0
 
 
-def _write_legend(figure: Figure, labels: Sequence[str], height: float) -> None:
-    """Writes a legend of colours at the top of the figure."""
+def _write_legend(figure: Figure, labels: Sequence[str]) -> None:
+    """Write a legend of colours at the top of the figure."""
     handles = [Line2D([], [], color=color(i), lw=2) for i in range(len(labels))]
-    total = figure.get_figheight()
     figure.legend(
         handles,
-        [shortened(label, 2 * _MOST_LETTERS) for label in labels],
+        [
+            drawable(shortened(label, 2 * _MOST_LETTERS), f"run {place}")
+            for place, label in enumerate(labels)
+        ],
         loc="upper left",
         bbox_to_anchor=(0.0, 1.0, 1.0, 0.0),
         ncols=2 if len(labels) > 1 else 1,
     ).set_in_layout(False)
-    assert height < total
 
 
 def shortened(label: str, most: int = _MOST_LETTERS) -> str:
-    """Returns a label with its middle left out where it is long."""
+    """A label with its middle left out where it is long."""
     if len(label) <= most:
         return label
     half = (most - 1) // 2
@@ -93,7 +112,7 @@ def shortened(label: str, most: int = _MOST_LETTERS) -> str:
 
 
 def _curve(axes: Axes, steps: np.ndarray, values: np.ndarray, hue: str) -> None:
-    """Draws one term [R, T] of R runs, and their median."""
+    """Draw one term [R, T] of R runs, and their median."""
     style: dict[str, Any] = {"color": hue, "marker": "." if len(steps) == 1 else None}
     if len(values) > 1:
         axes.plot(steps, values.T, lw=0.4, alpha=0.5, **style)
@@ -101,7 +120,7 @@ def _curve(axes: Axes, steps: np.ndarray, values: np.ndarray, hue: str) -> None:
 
 
 def _dress(axes: Axes, drawn: Sequence[np.ndarray]) -> None:
-    """Scales and grids a panel; positive values over decades get a log axis."""
+    """Scale a panel and draw its grid; positive values over decades get a log axis."""
     values = np.concatenate([part.ravel() for part in drawn])
     finite = values[np.isfinite(values)]
     if finite.size and finite.min() > 0 and finite.max() > _LOG_RANGE * finite.min():
@@ -116,7 +135,7 @@ def _dress(axes: Axes, drawn: Sequence[np.ndarray]) -> None:
 
 
 def _thousands(value: float, _: float) -> str:
-    """Formats a step count: 0, 500, 20k, 1.5M."""
+    """Format a step count: 0, 500, 20k, 1.5M."""
     for size, unit in ((1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:g}{unit}"
@@ -126,11 +145,11 @@ def _thousands(value: float, _: float) -> str:
 def compared_scores(
     scores: Mapping[str, Mapping[str, Mapping[str, Any]]], metrics: Sequence[str]
 ) -> Figure:
-    """Draws a panel a metric and a row a training: seeds, mean, interval and floor.
+    """Draw one panel for each metric, with one row for each training.
 
     Args:
-      scores: by the name of the training, as in results.json.
-      metrics: which ones.
+        scores: by the name of the training, as in results.json.
+        metrics: which ones.
     """
     height = 0.42 + 0.16 * len(scores)
     legend = _legend_height(len(scores))
@@ -146,12 +165,12 @@ def compared_scores(
         panel.grid(axis="x", color=MUTED, alpha=0.2, lw=0.4)
         panel.locator_params(axis="x", nbins=4)
         panel.margins(x=0.08)
-    _write_legend(figure, list(scores), legend)
+    _write_legend(figure, list(scores))
     return figure
 
 
 def _score(axes: Axes, row: int, entry: Mapping[str, Any]) -> None:
-    """Draws one training's score times 100: interval, seeds, mean and chance floor."""
+    """Draw one training's score times 100: interval, seeds, mean and chance floor."""
     hue = color(row)
     if entry.get("interval"):
         low, high = (100 * end for end in entry["interval"])
