@@ -83,6 +83,24 @@ class Fidelity:
     lie_decoder_not_equivariant: bool = False
 
 
+@dataclasses.dataclass(frozen=True)
+class Ours:
+    """Changes to CFASL beyond the paper, each off until measurement speaks for it.
+
+    Attributes:
+        detached_heads: the heads read a pair's posterior without a gradient to the
+            encoder, past the noise of z, which could keep weak dimensions alive.
+        detached_biases: parallel, perpendicular and sparsity shape the codebook alone:
+            their displacements are of stop_gradient(z).
+        relative_sparsity: sparsity is the mean of 1 - max_d delta_d^2 / ||delta||^2,
+            which does not depend on how far an element moves z.
+    """
+
+    detached_heads: bool = False
+    detached_biases: bool = False
+    relative_sparsity: bool = False
+
+
 FIDELITIES: Mapping[str, Fidelity] = {
     "corrected": Fidelity(),
     "official": Fidelity(
@@ -223,6 +241,7 @@ class Config(Hyper):
     cfasl: bool
     data: Data
     fidelity: Fidelity
+    ours: Ours = Ours()
     latent_dim: int = bounded(least=1, most=1_000)
     hidden: int = bounded(least=1, most=100_000)
     seeds: tuple[int, ...] = bounded(least=0)

@@ -56,6 +56,12 @@ def get_config() -> ConfigDict:
     ):
         config.fidelity[switch] = placeholder(bool)
 
+    # Changes to CFASL beyond the paper; all off is the paper.
+    config.ours = ConfigDict()
+    config.ours.detached_heads = False  # the heads send no gradient to the encoder
+    config.ours.detached_biases = False  # the codebook's biases send none to z
+    config.ours.relative_sparsity = False  # 1 - max delta_d^2 / ||delta||^2
+
     # Networks.
     config.latent_dim = 10  # D, and the number of sections S
     config.hidden = 256  # h, width of the dense layers (CLG-VAE: always 256)

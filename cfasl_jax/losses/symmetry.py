@@ -167,6 +167,19 @@ def sparsity(delta: jax.Array) -> jax.Array:
     return jnp.square(jnp.square(delta).sum(axis=-1, where=others)).mean()
 
 
+def relative_sparsity(delta: jax.Array) -> jax.Array:
+    """`sparsity` whatever the lengths: each element moves one latent dimension alone.
+
+    The mean over s, l, b of 1 - max_d delta_d^2 / ||delta||^2, for delta [S, L, B, D];
+    in [0, 1 - 1/D]. A displacement of 0 counts as 0. Not in the paper.
+    """
+    chex.assert_rank(delta, 4)
+    unit = _direction(delta)
+    largest = jnp.argmax(jnp.abs(delta), axis=-1, keepdims=True)
+    others = jax.lax.broadcasted_iota(largest.dtype, delta.shape, 3) != largest
+    return jnp.square(unit).sum(axis=-1, where=others).mean()
+
+
 def commutator(generators: jax.Array) -> jax.Array:
     """The symmetries commute.
 

@@ -60,7 +60,7 @@ def build(config: Config, spec: Spec) -> Objective:
             bias_init=bias_init(4 * config.latent_dim),
         )
         expm = lie_group.resolve(config.codebook.expm)
-        cfasl = CFASL(codebook, config.fidelity, expm)
+        cfasl = CFASL(codebook, config.fidelity, expm, config.ours)
     return Objective(
         encoder=encoder,
         decoder=decoder,

@@ -7,6 +7,7 @@ decoder's equivariance is a reconstruction loss of the latents that are moved he
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import chex
 import jax
@@ -17,10 +18,11 @@ from cfasl_jax.codebook import Codebook, Symmetry
 from cfasl_jax.lie_group import Expm, group_element
 from cfasl_jax.losses import symmetry as symmetry_lib
 from cfasl_jax.objectives.base import Batch, Losses, Term, apply
-from cfasl_jax.settings import FIDELITIES, Fidelity
+from cfasl_jax.settings import FIDELITIES, Fidelity, Ours
 from cfasl_jax.types import Params, Posterior
 
 _PUBLISHED_TEMPERATURE = 1e-4
+_NOTHING_OF_OURS = Ours()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,11 +33,13 @@ class CFASL:
         codebook: generators and heads.
         fidelity: which departures of the published code are reproduced.
         expm: how matrix exponentials are computed, see `lie_group`.
+        ours: which changes beyond the paper are made.
     """
 
     codebook: Codebook
     fidelity: Fidelity = FIDELITIES["corrected"]
     expm: Expm = "scipy"
+    ours: Ours = _NOTHING_OF_OURS
 
     @property
     def drawn_elements(self) -> int:
@@ -100,6 +104,8 @@ class CFASL:
         first, second = _halves(batch.posterior)
         z1, z2 = jnp.split(batch.z, 2)
 
+        if self.ours.detached_heads:
+            first, second = jax.lax.stop_gradient((first, second))
         symmetry, logits = self.compose(
             batch.params, first, second, hyper.codebook.temperature, noise.gumbel
         )
@@ -108,17 +114,11 @@ class CFASL:
         g, g_c, g_c_inverse = _group_elements(
             self.expm, generators, symmetry.generator, -symmetry.generator
         )
-        delta = codebook_lib.displaced_by(g, batch.z)
+        z = jax.lax.stop_gradient(batch.z) if self.ours.detached_biases else batch.z
+        delta = codebook_lib.displaced_by(g, z)
         forth, back = codebook_lib.move(z1, g_c), codebook_lib.move(z2, g_c_inverse)
 
-        commutator, factor_prediction = (
-            symmetry_lib.commutator_official
-            if fidelity.commutator_memory_order
-            else symmetry_lib.commutator,
-            symmetry_lib.factor_prediction_official
-            if fidelity.double_softmax
-            else symmetry_lib.factor_prediction,
-        )
+        commutator, sparsity, factor_prediction = self._chosen_losses()
         mu1, mu2 = (z1, z2) if fidelity.targets_from_sample else (first.mu, second.mu)
         changed = jnp.abs(mu1 - mu2) > hyper.threshold
 
@@ -129,7 +129,7 @@ class CFASL:
                 symmetry_lib.perpendicular(delta, noise.element, axis), alpha
             ),
             "commutator": Term(commutator(generators), alpha),
-            "sparsity": Term(symmetry_lib.sparsity(delta), alpha),
+            "sparsity": Term(sparsity(delta), alpha),
             "factor_prediction": Term(
                 factor_prediction(logits, changed), hyper.weights.gamma
             ),
@@ -139,6 +139,20 @@ class CFASL:
             ),
         }
         return losses, jnp.concatenate([back, forth])
+
+    def _chosen_losses(self) -> tuple[Callable[..., jax.Array], ...]:
+        """Commutator, sparsity and factor prediction, each in the form asked for."""
+        return (
+            symmetry_lib.commutator_official
+            if self.fidelity.commutator_memory_order
+            else symmetry_lib.commutator,
+            symmetry_lib.relative_sparsity
+            if self.ours.relative_sparsity
+            else symmetry_lib.sparsity,
+            symmetry_lib.factor_prediction_official
+            if self.fidelity.double_softmax
+            else symmetry_lib.factor_prediction,
+        )
 
 
 def _halves(posterior: Posterior) -> tuple[Posterior, Posterior]:

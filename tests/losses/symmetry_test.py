@@ -27,6 +27,7 @@ CASES = {
     "parallel": (DELTA,),
     "perpendicular": (DELTA, ELEMENT),
     "sparsity": (DELTA,),
+    "relative_sparsity": (DELTA,),
     "commutator": (GENERATORS,),
     "factor_prediction": (LOGITS, CHANGED),
     "encoder_equivariance": (Z1, Z2, M),
@@ -134,7 +135,9 @@ def test_commutator_keeps_its_precision_near_commuting(scale):
     np.testing.assert_allclose(symmetry.commutator(near), expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("loss", [symmetry.parallel, symmetry.sparsity])
+@pytest.mark.parametrize(
+    "loss", [symmetry.parallel, symmetry.sparsity, symmetry.relative_sparsity]
+)
 def test_zero_displacement_has_a_finite_loss_and_no_gradient(loss):
     delta = DELTA.copy()
     delta[0, 0] = 0

@@ -26,6 +26,7 @@ from cfasl_jax.settings import (
     Fidelity,
     Hyper,
     Lie,
+    Ours,
     Weights,
 )
 from cfasl_jax.settings import Codebook as CodebookSettings
@@ -108,7 +109,13 @@ def base(name, switches=FIDELITIES["corrected"]):
 
 
 def objective(
-    D=3, L=2, cfasl=True, likelihood="bernoulli", base_name="beta_vae", **switches
+    D=3,
+    L=2,
+    cfasl=True,
+    likelihood="bernoulli",
+    base_name="beta_vae",
+    ours=None,
+    **switches,
 ):
     """Any objective with small networks, for images of this module's data set."""
     fidelity = Fidelity(**switches)
@@ -118,7 +125,7 @@ def objective(
         encoder=LieEncoder(D) if lie else Encoder(D),
         decoder=LieDecoder(D) if lie else Decoder(),
         base=base(base_name, fidelity),
-        cfasl=CFASL(codebook, fidelity) if cfasl else None,
+        cfasl=CFASL(codebook, fidelity, ours=ours or Ours()) if cfasl else None,
         likelihood=likelihood,
         latent_dim=D,
     )
