@@ -85,7 +85,7 @@ def test_a_file_that_is_not_committed_would_not_be_there(capsys, tmp_path, monke
     subprocess.run(["git", "init", "--quiet", project], check=True)
     (project / "configs").mkdir()
     mine = project / "configs" / "mine.py"
-    mine.write_text("from configs.shapes3d import get_config\n")
+    mine.write_text((check.ROOT / "configs/shapes3d.py").read_text())
     monkeypatch.setattr(check, "ROOT", project)
     monkeypatch.chdir(project)
     code, _, err = told(capsys, "--config=configs/mine.py:quick")
