@@ -50,6 +50,7 @@ def test_a_sound_command_tells_what_it_needs(capsys, arguments, address):
         ([RENDERED, "--config.batch_size=24"], "a multiple of 16"),
         ([], "say what to train"),
         (["--help"], "--help starts no run"),
+        (["--mode=analyze", "--compare=runs/a,runs/b"], "--compare reads finished"),
         ([REAL], "the slice has no copy of cars3d unless --data names one: put one"),
         ([REAL, "--config.data.dir=/data"], "no copy of cars3d in /data"),
         ([REAL, "--config.data.path=/my/files"], "no copy of cars3d in /my/files"),
