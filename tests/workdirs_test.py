@@ -194,7 +194,7 @@ def test_a_run_in_a_bucket_resumes_on_a_new_machine_bitwise(url, tmp_path):
 @pytest.mark.usefixtures("tiny_networks")
 def test_messages_name_the_url(url, monkeypatch, capsys):
     with workdirs.local(url) as folder:
-        provenance.claim(folder, tiny.config(beta=3.0), "made by the tests")
+        provenance.claim(folder, tiny.config(beta=3.0), tiny.dataset().spec)
         write_checkpoint(folder, 4)
     command = Command(tiny.config(), url, mode="train", distributed=False)
     monkeypatch.setattr(main.command_line, "parse", lambda _: command)

@@ -49,6 +49,8 @@ def check(accelerator: str, arguments: Sequence[str]) -> str:
         command = command_line.parse(["cfasl_jax.main", *arguments])
     if command is None:
         raise ConfigError("--help starts no run")
+    if command.compare:
+        raise ConfigError("--compare reads finished runs where they are: use local.sh")
     if command.config is None:
         return ""  # the run's own configuration, which was checked when it began
     _require_committed(arguments)

@@ -50,6 +50,7 @@ def test_a_sound_command_tells_what_it_needs(capsys, arguments, address):
         ([RENDERED, "--config.batch_size=24"], "a multiple of 16"),
         ([], "say what to train"),
         (["--help"], "--help starts no run"),
+        (["--mode=analyze", "--compare=runs/a,runs/b"], "--compare reads finished"),
         ([REAL], "the slice has no copy of cars3d unless --data names one: put one"),
         ([REAL, "--config.data.dir=/data"], "no copy of cars3d in /data"),
         ([REAL, "--config.data.path=/my/files"], "no copy of cars3d in /my/files"),
@@ -85,7 +86,7 @@ def test_a_file_that_is_not_committed_would_not_be_there(capsys, tmp_path, monke
     subprocess.run(["git", "init", "--quiet", project], check=True)
     (project / "configs").mkdir()
     mine = project / "configs" / "mine.py"
-    mine.write_text("from configs.shapes3d import get_config\n")
+    mine.write_text((check.ROOT / "configs/shapes3d.py").read_text())
     monkeypatch.setattr(check, "ROOT", project)
     monkeypatch.chdir(project)
     code, _, err = told(capsys, "--config=configs/mine.py:quick")
