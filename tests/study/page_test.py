@@ -166,6 +166,20 @@ def test_what_is_unfinished_failed_or_unequal_is_said_first(tmp_path):
     assert "beta-VAE has one setting more." in tables.settings(results).caption
 
 
+def test_arms_whose_settings_all_fail_are_named(tmp_path):
+    study = build()
+
+    def all_but_one(run):
+        return "loss not finite" if run.arm == "slow beta-VAE" else score_of(run)
+
+    study_results.finish(tmp_path, study, all_but_one)
+    results = outcome.collect(study, tmp_path)
+    head = page._head(results)
+    assert "slow beta-VAE: none of their settings has every score" in head
+    assert results["differences"][0]["n"] == 0
+    assert tables.differences(results) is None
+
+
 def test_the_command_writes_what_is_finished_so_far(tmp_path, capsys):
     study = definition.load(study_worker.__file__)
     run = plan.tuning_runs(study, study.arms[0])[0]
