@@ -26,8 +26,6 @@ from cfasl_jax.study import (
 )
 from cfasl_jax.training import devices, loop
 
-_EXIT_INTERRUPTED = 143
-
 
 class _Parser(argparse.ArgumentParser):
     """Mistakes on the command line are told like all others."""
@@ -43,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     except ConfigError as error:
         return _fail(f"error: {error}", 2)
     except loop.InterruptedRunError as stop:
-        return _fail(str(stop), _EXIT_INTERRUPTED)
+        return _fail(str(stop), 128 + stop.signal)
     except KeyboardInterrupt:
         return _fail("interrupted; the same command resumes the study", 130)
     return 0

@@ -114,7 +114,7 @@ def _curves(path: Path) -> dict[str, list[list[float]]]:
             continue
         logged = json.loads(line)
         for name, value in logged.items():
-            if name.startswith(_CURVES):
+            if name.startswith(_CURVES) and None not in np.atleast_1d(value):
                 point = [logged["step"], float(np.mean(value))]
                 curves.setdefault(name.removeprefix(_CURVES), []).append(point)
     return curves

@@ -17,7 +17,7 @@ import jax
 
 from cfasl_jax import config as config_lib
 from cfasl_jax.data.dataset import Dataset
-from cfasl_jax.run import provenance
+from cfasl_jax.run import evaluate, provenance
 from cfasl_jax.settings import Config, flatten
 from cfasl_jax.study import plan
 from cfasl_jax.study.arms import REPORTING
@@ -107,7 +107,7 @@ def train(runs: Sequence[Run], dataset: Dataset, root: Path) -> None:
 def _train_alone(run: Run, dataset: Dataset, root: Path) -> None:
     folder = root / run.folder
     provenance.claim(folder, run.config, dataset.spec)
-    loop.train(run.config, dataset, folder)
+    loop.train(run.config, dataset, folder, _scorer(run.config, dataset))
 
 
 def _train_together(runs: Sequence[Run], dataset: Dataset, root: Path) -> None:
@@ -116,11 +116,16 @@ def _train_together(runs: Sequence[Run], dataset: Dataset, root: Path) -> None:
     folder = root / "packs" / f"{runs[0].phase}_{len(runs)}_runs_{digest}"
     config = together(runs)
     provenance.claim(folder, config, dataset.spec)
-    state = loop.train(config, dataset, folder)
+    state = loop.train(config, dataset, folder, _scorer(config, dataset))
     for place, run in enumerate(runs):
         if plan.steps_left(root, run):
             _take_out(place, run, state, folder, dataset, root)
     shutil.rmtree(folder)
+
+
+def _scorer(config: Config, dataset: Dataset) -> loop.Score | None:
+    """What scores runs along the way, where the configuration asks for it."""
+    return evaluate.scorer(config, dataset) if config.eval.every else None
 
 
 def _take_out(
@@ -135,16 +140,19 @@ def _take_out(
     folder = root / run.folder
     provenance.claim(folder, run.config, dataset.spec)
     steps, terms = record.read(pack)
+    scores = record.read_scores(pack)
     with (
         Path(os.devnull).open("w") as nowhere,
         contextlib.redirect_stderr(nowhere),  # its progress was shown already
         record.Record(folder, (run.seed,), 0, run.config.num_steps) as log,
     ):
         for column, step in enumerate(steps.tolist()):
-            log.write(
-                step,
-                {name: v[place : place + 1, column] for name, v in terms.items()},
-            )
+            line = {name: v[place : place + 1, column] for name, v in terms.items()}
+            for name, (scored, values) in scores.items():
+                if step in scored:
+                    found = values[place : place + 1, scored.tolist().index(step)]
+                    line[record.SCORES + name] = found
+            log.write(step, line)
     own = jax.tree.map(lambda leaf: leaf[place : place + 1], state)
     with Checkpoints(folder, run.config.checkpoint.keep) as checkpoints:
         checkpoints.save(run.config.num_steps, own)

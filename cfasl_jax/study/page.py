@@ -98,6 +98,12 @@ def _head(results: Mapping[str, Any]) -> str:
     ]
     if failed:
         parts.append(_warning("Runs that failed.", "; ".join(failed)))
+    unchosen = [name for name, arm in results["arms"].items() if not arm["chosen"]]
+    if unchosen and not results["unfinished"]:
+        reason = "none of their settings has every score that chooses settings"
+        parts.append(
+            _warning("Arms without a result.", f"{', '.join(unchosen)}: {reason}")
+        )
     if results["question"]:
         parts.append(f"<p>{html.text(results['question'])}</p>")
     revisions = {origin["revision"] for origin in results["provenance"]}

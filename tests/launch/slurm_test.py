@@ -15,8 +15,8 @@ def world(tmp_path, project):
     return world
 
 
-def sbatch(world, *options, **kwargs):
-    return world.run("sbatch", *options, "launch/slurm.sbatch", *TRAIN, **kwargs)
+def sbatch(world, *options, command=TRAIN, **kwargs):
+    return world.run("sbatch", *options, "launch/slurm.sbatch", *command, **kwargs)
 
 
 def log(world):
@@ -47,6 +47,17 @@ def test_one_process_a_gpu_or_a_node(world, gpus, bound, per_node):
     if bound and per_node == 4:
         expected = ["0"] * 8
     assert sorted(start["devices"] for start in starts) == sorted(expected)
+
+
+def test_each_task_is_a_worker_of_a_study_with_a_gpu_of_its_own(world):
+    study = ["--study=configs/studies/dsprites.py", "--workdir=runs/study"]
+    result = sbatch(world, "--gpus-per-node=4", "--ntasks-per-node=4", command=study)
+    assert result.returncode == 0, log(world)
+    starts = world.lines("starts")
+    assert all(start["argv"][1:] == study for start in starts)
+    assert {start["module"] for start in starts} == {"study"}
+    assert sorted(start["gpus"] for start in starts) == ["0", "1", "2", "3"]
+    assert [start["devices"] for start in starts] == [None] * 4
 
 
 def test_a_cluster_without_gpus(world):

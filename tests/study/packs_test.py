@@ -107,7 +107,7 @@ def test_a_pack_that_was_cut_off_goes_on_where_it_was(small, tmp_path, monkeypat
     def stop(checkpoints, step, state):
         save(checkpoints, step, state)
         checkpoints._manager.wait_until_finished()
-        raise loop.InterruptedRunError
+        raise loop.InterruptedRunError("stopped", 15)
 
     save = Checkpoints.save
     monkeypatch.setattr(Checkpoints, "save", stop)
@@ -134,7 +134,7 @@ def test_a_pack_that_was_cut_off_goes_on_where_it_was(small, tmp_path, monkeypat
 def test_a_pack_that_cannot_train_is_halved(small, tmp_path, monkeypatch, error):
     runs, trained = all_tuning(small), []
 
-    def train(config, _, folder):
+    def train(config, *_):
         trained.append(config.seeds)
         bad = 4.0 in dict(config.per_run).get("beta", (config.beta,))
         if bad and (

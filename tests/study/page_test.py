@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 import study_results
+import study_worker
 from study_worker import ENTRIES
 
 from cfasl_jax.study import __main__ as command
@@ -63,13 +64,8 @@ def test_nothing_is_bold_where_an_interval_has_zero(tmp_path):
 
     study_results.finish(tmp_path, build(), shaken)
     results = outcome.collect(build(), tmp_path)
-    tables.write(results, tmp_path / "tables")
-    for path in (tmp_path / "tables").glob("*.tex"):
-        assert "textbf" not in path.read_text()
-    for path in (tmp_path / "tables").glob("scores*.md"):
-        assert "**" not in path.read_text()
-    section = page.write(results, tmp_path).read_text().split('id="scores"')[1]
-    assert "<td><strong>" not in section
+    for table in tables.all_tables(results):
+        assert not any(cell.bold for row in table.rows for cell in row)
 
 
 def test_differences_have_intervals_and_both_p(finished, tmp_path):
@@ -170,15 +166,26 @@ def test_what_is_unfinished_failed_or_unequal_is_said_first(tmp_path):
     assert "beta-VAE has one setting more." in tables.settings(results).caption
 
 
+def test_arms_whose_settings_all_fail_are_named(tmp_path):
+    study = build()
+
+    def all_but_one(run):
+        return "loss not finite" if run.arm == "slow beta-VAE" else score_of(run)
+
+    study_results.finish(tmp_path, study, all_but_one)
+    results = outcome.collect(study, tmp_path)
+    head = page._head(results)
+    assert "slow beta-VAE: none of their settings has every score" in head
+    assert results["differences"][0]["n"] == 0
+    assert tables.differences(results) is None
+
+
 def test_the_command_writes_what_is_finished_so_far(tmp_path, capsys):
-    study_file = command.definition.load(
-        str(study_results.__file__).replace("results", "worker")
-    )
-    run = plan.tuning_runs(study_file, study_file.arms[0])[0]
+    study = definition.load(study_worker.__file__)
+    run = plan.tuning_runs(study, study.arms[0])[0]
     study_results.write(tmp_path, run, {"mig": 0.5, "modularity": 0.5})
-    place = str(study_results.__file__).replace("results", "worker")
-    arguments = [f"--study={place}", f"--workdir={tmp_path}", "--report"]
-    assert command.main(["study", *arguments]) == 0
+    place = [f"--study={study_worker.__file__}", f"--workdir={tmp_path}"]
+    assert command.main(["study", *place, "--report"]) == 0
     assert "study.html" in capsys.readouterr().out
     assert json.loads((tmp_path / "study.json").read_text())["unfinished"] == 3
 

@@ -24,7 +24,9 @@ def main(argv):
     step = int(steps.read_text()) if steps.exists() else 0
     with open(WORLD / "starts", "a") as starts:
         devices = os.environ.get("JAX_LOCAL_DEVICE_IDS")
+        gpus = os.environ.get("CUDA_VISIBLE_DEVICES")
         start = {"host": host, "step": step, "argv": argv, "devices": devices}
+        start |= {"module": Path(argv[0]).stem, "gpus": gpus}
         starts.write(json.dumps(start) + "\n")
     world = json.loads((WORLD / "world.json").read_text())
     if world["first_exit"] and step == 0:

@@ -74,7 +74,8 @@ def make_project(root: Path) -> Path:
     shutil.copytree(LAUNCH, project / "launch")
     (project / "launch" / "environment.sh").write_text(_ENVIRONMENT)
     (project / "launch" / "tpu" / "check.py").write_text(_CHECK)
-    shutil.copy(TESTS / "fake_main.py", project / "cfasl_jax" / "main.py")
+    for name in ("main", "study"):
+        shutil.copy(TESTS / "fake_main.py", project / "cfasl_jax" / f"{name}.py")
     (project / ".gitignore").write_text(".venv/\nruns/\n__pycache__/\n")
     git(project, "init", "--quiet")
     git(project, "add", "--all")

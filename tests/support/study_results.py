@@ -27,6 +27,8 @@ def write(root, run, scores):
         return
     for protocol in run.protocols:
         _json(plan.scores_file(folder, protocol), results(run, scores))
+    if run.reports:
+        (folder / "report.html").write_text("")
 
 
 def results(run, scores):
