@@ -41,6 +41,8 @@ setup(
         "cuda13": ["jax[cuda13]>=0.10,<0.11"],
         "tpu": ["gcsfs>=2024.6", "jax[tpu]>=0.10,<0.11"],
         "dev": [
+            "gcp-storage-emulator>=2024.8",
+            "gcsfs>=2024.6",
             "mypy>=1.13,<3",
             "pytest>=8,<10",
             "pytest-xdist>=3.6,<4",

@@ -6,6 +6,8 @@ A data set's file and the command line override what stands here.
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
+from cfasl_jax.errors import require_choice
+
 
 def get_config() -> ConfigDict:
     config = ConfigDict()
@@ -121,20 +123,27 @@ def get_config() -> ConfigDict:
 
     # After training.
     config.eval = ConfigDict()
-    config.eval.protocol = "official"  # official, official_histogram_dci, dlib, fast
+    config.eval.protocol = "official"  # official, dlib, fast
     config.eval.metrics = ()  # names such as ("mig", "fvm"); empty: all
+    # Score while training goes on, by the protocol fast and into metrics.jsonl, after
+    # so many steps; a multiple of log_every. 0: only at the end.
+    config.eval.every = 0
 
     return config
 
 
+# What may follow the colon of --config=FILE:PRESET.
+PRESETS = ("quick",)
+
+
 def with_preset(config: ConfigDict, preset: str) -> ConfigDict:
     """Apply what follows the colon of --config=FILE:PRESET; "" leaves the paper's."""
+    if preset:
+        require_choice("preset", preset, PRESETS)
     if preset == "quick":
         config.num_steps = 1_500
         config.learning_rate = 1e-3
         config.log_every = 100
         config.checkpoint.every = 500
         config.eval.protocol = "fast"
-    elif preset:
-        raise ValueError(f"unknown preset {preset!r}: quick, or none")
     return config

@@ -65,8 +65,11 @@ def remove_checkpoint(folder, step):
 
 def test_paths_are_themselves_and_urls_are_recognised(tmp_path):
     assert workdirs.location("runs/first") == Path("runs/first")
+    assert workdirs.location("~/runs/first") == Path.home() / "runs/first"
     assert workdirs.location(f"file://{tmp_path}") == tmp_path
     assert workdirs.location("gs://bucket/run/") == "gs://bucket/run"
+    with pytest.raises(ConfigError, match="no user whose home is ~no-one"):
+        workdirs.location("~no-one/runs/first")
     with workdirs.local(tmp_path) as folder:
         assert folder == tmp_path
 

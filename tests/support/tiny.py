@@ -12,7 +12,7 @@ from cfasl_jax import config as config_lib
 from cfasl_jax.codebook import Codebook
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.data.grid import FactorGrid
-from cfasl_jax.data.mapped import MappedImages
+from cfasl_jax.data.storage import MappedImages
 from cfasl_jax.lie_group import group_element
 from cfasl_jax.models.discriminator import Discriminator
 from cfasl_jax.objectives import OBJECTIVES, Noise, Objective

@@ -10,7 +10,7 @@ import pytest
 import tiny
 
 from cfasl_jax import objectives
-from cfasl_jax.data.mapped import MappedImages
+from cfasl_jax.data.storage import MappedImages
 from cfasl_jax.training import devices, loop, record, stream
 from cfasl_jax.training import state as state_lib
 
