@@ -69,11 +69,17 @@ def _run_in(workdir: Path, command: command_line.Command) -> None:
     if command.mode != "analyze":  # which reads what older versions have left too
         config_lib.validate(config)
     devices.use_compilation_cache()
+    if command.mode == "analyze":
+        drawn = analyze.redraw(config, workdir)
+        if drawn is not None:  # what was probed before serves, without data or model
+            print(f"report: {command.workdir}/{drawn.relative_to(workdir)}")
+            return
     dataset = data.load(config.dataset, config.data)
     writes = devices.is_first_process()
     with provenance.held(workdir) if trains and writes else nullcontext():
         if writes:
-            print(f"{dataset.name}: {dataset.num_images:,} images, {dataset.source}")
+            images = f"{dataset.num_images:,} image{'s' * (dataset.num_images > 1)}"
+            print(f"{dataset.name}: {images}, {dataset.source}")
             provenance.claim(workdir, config, dataset.spec, trains)
         if trains:
             score = evaluate.scorer(config, dataset) if config.eval.every else None
