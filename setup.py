@@ -38,6 +38,7 @@ setup(
     ],
     extras_require={
         "cuda": ["jax[cuda12]>=0.10,<0.11"],
+        "cuda13": ["jax[cuda13]>=0.10,<0.11"],
         "tpu": ["gcsfs>=2024.6", "jax[tpu]>=0.10,<0.11"],
         "dev": [
             "gcp-storage-emulator>=2024.8",

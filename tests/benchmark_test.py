@@ -10,6 +10,7 @@ import pytest
 import tiny
 
 from cfasl_jax import benchmark, data, device_check, objectives
+from cfasl_jax.models import conv
 from cfasl_jax.training import agreement, kernels
 from cfasl_jax.training.agreement import Difference
 
@@ -28,6 +29,8 @@ def small(monkeypatch, tmp_path):
         ),
     )
     monkeypatch.setattr(data, "load", lambda *_: tiny.dataset())
+    # These networks have no convolution, so that one form stands for both.
+    monkeypatch.setattr(conv, "FORMS", ("matmul",))
 
 
 @pytest.mark.usefixtures("small")
@@ -40,10 +43,7 @@ def test_check_compares_measures_and_ends_with_the_winner(capsys, tmp_path):
     assert all(r["highest"]["terms"] == 0 for r in compared)  # the CPU is itself
     measured = [r for r in records if "seed_steps_a_second" in r]
     assert [(r["cfasl"], r["conv"], r["expm"]) for r in measured] == [
-        (False, "lax", "-"),
         (False, "matmul", "-"),
-        (True, "lax", "scipy"),
-        (True, "lax", "taylor"),
         (True, "matmul", "scipy"),
         (True, "matmul", "taylor"),
     ]
@@ -56,7 +56,7 @@ def test_check_compares_measures_and_ends_with_the_winner(capsys, tmp_path):
     assert 1 <= len(found) <= 10
     shares = [r["share"] for r in found]
     assert shares == sorted(shares, reverse=True)
-    best = max(measured[2:], key=lambda r: r["seed_steps_a_second"])
+    best = max(measured[1:], key=lambda r: r["seed_steps_a_second"])
     winner = f"convolutions {best['conv']}, matrix exponential {best['expm']}"
     assert any(winner in line for line in lines)
     # A CPU's measurement is not kept: its kind is the same on every machine.

@@ -38,7 +38,9 @@ def costliest(run: Callable[[], Any], count: int = 10) -> list[Kernel]:
         count: how many kernels.
     """
     with tempfile.TemporaryDirectory(prefix="cfasl-profile-") as folder:
-        with jax.profiler.trace(folder):
+        options = jax.profiler.ProfileOptions()
+        options.python_tracer_level = 0  # Python's own calls are not asked for
+        with jax.profiler.trace(folder, profiler_options=options):
             jax.block_until_ready(run())
         files = sorted(Path(folder).rglob("*.xplane.pb"))
         seconds: defaultdict[str, float] = defaultdict(float)
