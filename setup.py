@@ -30,7 +30,7 @@ setup(
         "orbax-checkpoint>=0.11.25,<0.13",
         "pillow>=11,<14",
         "scikit-learn>=1.6,<2",
-        "scipy>=1.14,<2",
+        "scipy>=1.15,<2",
         "tensorboardX>=2.6,<3",
         "tensorflow-datasets>=4.9.9,<5",
         "threadpoolctl>=3.5,<4",

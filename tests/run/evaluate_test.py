@@ -12,6 +12,7 @@ from cfasl_jax import evaluate, metrics, objectives
 from cfasl_jax.data.dataset import Labels
 from cfasl_jax.metrics import suite
 from cfasl_jax.metrics.points import UnavailableError
+from cfasl_jax.run import evaluate as run_evaluate
 from cfasl_jax.run.codes import Codes
 from cfasl_jax.run.model import Model, section_generators
 from cfasl_jax.training import loop
@@ -113,7 +114,7 @@ def test_losses_are_those_of_the_checkpoint_not_of_the_last_line(tmp_path):
     lines = [{"step": s, "loss": [s / 2, s / 4]} for s in (2, 4, 6)]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "metrics.jsonl").write_text(text)
-    assert evaluate._losses_at(tmp_path, 4) == {"loss": [2.0, 1.0]}
+    assert run_evaluate._losses_at(tmp_path, 4) == {"loss": [2.0, 1.0]}
 
 
 CONFIG = tiny.config(seeds=(1, 2), cfasl=False)
@@ -136,7 +137,7 @@ def score(tmp_path, monkeypatch):
     def run(dataset, *names):
         chosen = dataclasses.replace(CONFIG.eval, metrics=names or ("mig",))
         config = dataclasses.replace(CONFIG, eval=chosen)
-        results = evaluate.evaluate(config, dataset, tmp_path)
+        results = run_evaluate.evaluate(config, dataset, tmp_path)
         written = json.loads((tmp_path / "results.json").read_text())
         assert json.loads(json.dumps(results)) == written
         return written
