@@ -236,7 +236,7 @@ def _make_importable(config: str | None) -> None:
         return
     path = Path(config.split(":")[0])
     is_python = path.is_file() and path.suffix == ".py"
-    if not is_python or "def get_config(" not in path.read_text(encoding="utf-8"):
+    if not is_python or "get_config" not in path.read_text(encoding="utf-8"):
         _refuse_config(path)
     root = str(path.resolve().parent.parent)
     if root not in sys.path:

@@ -24,7 +24,9 @@ def get_config() -> ConfigDict:
     # Datasets, else the rendered twin (dsprites, shapes3d). files: a prepared copy.
     # tfds: TensorFlow Datasets. rendered: drawn on the device.
     config.data.source = "auto"
-    config.data.dir = ""  # where real data lie; empty: ~/tensorflow_datasets
+    # Where real data lie, a folder or a URL such as gs://BUCKET/DIR, from which a
+    # prepared copy is fetched once; empty: ~/tensorflow_datasets
+    config.data.dir = ""
     # Your own images for the data set custom (.npz, .h5, a folder of pictures or a
     # prepared copy), or the authors' files of another one.
     config.data.path = ""
