@@ -73,9 +73,10 @@ def _one_after_another(
 def _mean_log_alignment(rows: jax.Array, columns: jax.Array) -> jax.Array:
     """Mean of -log(cos^2 + floor) over sections and pairs, [S, N, D] and [S, M, D].
 
-    The columns are the rows of all devices, and constants to the gradient: each pair
-    of samples occurs twice, and by symmetry what one of them gets as a column equals
-    what it gets as a row. So the gradient by the rows, doubled, is the whole.
+    `rows` are this device's directions, `columns` those of all devices. Every pair of
+    directions occurs twice, once with each of them as the row, and contributes the same
+    both times. So the whole gradient by a direction is twice that by it as a row, and
+    the columns need no gradient of their own.
     """
     return _mean_log_alignment_fwd(rows, columns)[0]
 

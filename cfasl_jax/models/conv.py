@@ -53,15 +53,15 @@ def conv(x: chex.Array, kernel: chex.Array, form: Form) -> chex.Array:
     PyTorch's `Conv2d(C, O, 4, 2)` with its weight [O, C, a, b] read as [a, b, C, O].
 
     Args:
-      x: images [n, H, W, C], H and W at least 4.
-      kernel: weights [4, 4, C, O].
-      form: "lax", the library's convolution, or "matmul"; the same up to rounding.
+        x: images [n, H, W, C], H and W at least 4.
+        kernel: weights [4, 4, C, O].
+        form: "lax", the library's convolution, or "matmul"; the same up to rounding.
 
     Returns:
-      [n, (H - 2) // 2, (W - 2) // 2, O].
+        [n, (H - 2) // 2, (W - 2) // 2, O].
 
     Raises:
-      ValueError: if `form` is unknown or x has fewer than 4x4 pixels.
+        ValueError: if `form` is unknown or x has fewer than 4x4 pixels.
     """
     _check(x, kernel, form)
     _, H, W, C = x.shape
@@ -86,15 +86,15 @@ def conv_transpose(x: chex.Array, kernel: chex.Array, form: Form) -> chex.Array:
     as [a, b, C, O], taps not flipped.
 
     Args:
-      x: [n, h, w, C].
-      kernel: weights [4, 4, C, O].
-      form: as for `conv`.
+        x: [n, h, w, C].
+        kernel: weights [4, 4, C, O].
+        form: as for `conv`.
 
     Returns:
-      [n, 2h, 2w, O].
+        [n, 2h, 2w, O].
 
     Raises:
-      ValueError: if `form` is unknown.
+        ValueError: if `form` is unknown.
     """
     _check(x, kernel, form)
     if form == "lax":
@@ -143,7 +143,8 @@ def _correlate(x: chex.Array, taps: chex.Array, padding: int) -> chex.Array:
     _, P, Q = taps.shape
     if P <= Q:
         return _product(_gather(x, padding), taps.reshape(4 * P, Q))
-    # Seen from x, y's positions lie on the other side: the taps are reversed.
+    # The product spreads each position of x over its neighbours in y. The tap that
+    # reads a neighbour ahead spreads to one behind, so the taps come in reverse.
     products = _product(x, taps[::-1].transpose(1, 0, 2).reshape(P, 4 * Q))
     return _overlap(products, 1 - padding)
 
