@@ -1,9 +1,9 @@
 """A run's configuration as frozen dataclasses; `config` builds and validates it.
 
 Every field is declared once, here, with its bounds; configs/default.py explains it and
-gives the value that new runs start from. A default that stands here is for the runs
-that were stored before the field existed: it means "as it was then". A field without
-one has been there from the start.
+gives the value that new runs start from. A default here applies only when a config.json
+is loaded that was stored before the field existed; it must reproduce what was done
+then. A field without a default has been there from the start.
 
 The groups of hyperparameters are pytrees. `Hyper` holds them: its leaves are traced, so
 that one compiled program serves every setting, and with a leading axis [R] one program
@@ -49,10 +49,12 @@ class Fidelity:
         sigma2_from_mu: sigma2 in the heads' input is exp(mu2 / 2), a slip.
         double_softmax: the factor prediction's cross-entropy is taken of
             probabilities as if they were logits.
-        targets_from_sample: a factor counts as changed by the sampled z, by which a
-            collapsed dimension changes nine times in ten.
-        commutator_memory_order: the commutator pairs blocks of the codebook re-read in
-            memory order, of the first L generators alone, early pairs weighing most.
+        targets_from_sample: whether a factor changes is read off z instead of mu, so
+            that noise alone labels a collapsed dimension as changed in about nine pairs
+            of ten.
+        commutator_memory_order: the commutator covers the first L generators alone,
+            pairs each with a block of the codebook that is reshaped in memory order,
+            and weighs earlier pairs more.
         perpendicular_below_sections: perpendicular draws element indices below S, so
             that later elements are never drawn.
         soft_noisy_switch: the switch is a Gumbel-softmax at temperature 1e-4, with
@@ -88,8 +90,9 @@ class Ours:
     """Changes to CFASL beyond the paper, each off until measurement speaks for it.
 
     Attributes:
-        detached_heads: the heads read a pair's posterior without a gradient to the
-            encoder, past the noise of z, which could keep weak dimensions alive.
+        detached_heads: stop_gradient on the heads' input. The heads see mu and sigma
+            rather than the noisy z, so their gradient could keep dimensions active that
+            z barely uses.
         detached_biases: parallel, perpendicular and sparsity shape the codebook alone:
             their displacements are of stop_gradient(z).
         relative_sparsity: sparsity is the mean of 1 - max_d delta_d^2 / ||delta||^2,

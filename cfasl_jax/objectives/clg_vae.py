@@ -70,7 +70,7 @@ class CLGVAE(Base):
 
     @property
     def decodes_moved_latents(self) -> bool:
-        """Not in the published code."""
+        """True, but for the published code, which never decodes moved latents."""
         return not self.official_equivariance
 
 

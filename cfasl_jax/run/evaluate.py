@@ -126,7 +126,9 @@ def _losses_at(workdir: Path, step: int) -> dict[str, list[float]]:
     if step not in steps:
         return {}
     column = int(np.flatnonzero(steps == step)[-1])
-    return {name: values[:, column].tolist() for name, values in terms.items()}
+    at = {name: values[:, column] for name, values in terms.items()}
+    # A term that was added later is not in the lines before.
+    return {name: v.tolist() for name, v in at.items() if np.isfinite(v).all()}
 
 
 def sample_indices(dataset: Dataset, count: int, seed: int = 0) -> np.ndarray:

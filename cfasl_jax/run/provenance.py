@@ -91,9 +91,9 @@ class Run(NamedTuple):
 def claim(workdir: Path, config: Config, spec: Spec, trains: bool = True) -> None:
     """Make a working directory this configuration's, or check that it is.
 
-    Until its first checkpoint a run holds nothing that another could spoil: a call that
-    failed at once must not stand in the way of its mended successor. A call that does
-    not train leaves the record of what did.
+    Before the first checkpoint config.json may be overwritten, so that a start that
+    failed does not block a corrected one. A call that does not train never overwrites
+    the record of the training.
 
     Raises:
         ConfigError: where it belongs to a run with another configuration, naming the

@@ -36,7 +36,7 @@ class NonFiniteLossError(RuntimeError):
 class InterruptedRunError(Exception):
     """SIGTERM or Ctrl-C arrived; the state is saved, and the same command resumes.
 
-    The chunk that has been started is finished first, and one that is still running.
+    Every chunk of steps that the devices have been given is finished first.
 
     Attributes:
         signal: the number of the signal.

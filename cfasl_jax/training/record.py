@@ -118,11 +118,17 @@ def _boards(folder: Path, seeds: tuple[int, ...], first_step: int) -> list[Any]:
 
 
 def read(workdir: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The losses in metrics.jsonl as arrays: steps [T] and, for each term, [R, T]."""
+    """The losses in metrics.jsonl as arrays: steps [T] and, for each term, [R, T].
+
+    A term that a line lacks, since an earlier version wrote it, is NaN there.
+    """
     lines, _ = _sound_lines(workdir / METRICS_FILE)
     steps = np.array([line["step"] for line in lines], int)
-    names = sorted(_terms(lines[0]), key=list(lines[0]).index) if lines else []
-    terms = {name: np.array([line[name] for line in lines]).T for name in names}
+    names = dict.fromkeys(name for line in lines for name in _terms(line))
+    missing = [np.nan] * _num_runs(lines[0]) if lines else []
+    terms = {
+        name: np.array([line.get(name, missing) for line in lines]).T for name in names
+    }
     return steps, terms
 
 
@@ -165,15 +171,21 @@ def _sound_lines(path: Path) -> tuple[list[dict[str, Any]], bool]:
 
 
 def _follows(line: dict[str, Any], lines: list[dict[str, Any]]) -> bool:
-    """Whether a line has a later step than those before, and the same terms."""
+    """Whether a line has a later step than those before, and as many runs."""
     if not lines:
         return True
-    return line["step"] > lines[-1]["step"] and _terms(line) == _terms(lines[0])
+    later = line["step"] > lines[-1]["step"]
+    return later and _num_runs(line) == _num_runs(lines[0])
 
 
-def _terms(line: dict[str, Any]) -> set[str]:
-    """Names of the loss terms in a line; scores may come and go."""
-    return {n for n in line if n != "step" and not n.startswith(SCORES)}
+def _terms(line: dict[str, Any]) -> list[str]:
+    """Names of the loss terms in a line."""
+    return [n for n in line if n != "step" and not n.startswith(SCORES)]
+
+
+def _num_runs(line: dict[str, Any]) -> int:
+    """R, the number of values that each term of a line has."""
+    return next(len(values) for name, values in line.items() if name != "step")
 
 
 def _parsed(text: str) -> dict[str, Any] | None:

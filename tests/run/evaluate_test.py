@@ -110,6 +110,16 @@ def test_section_generator_is_what_elements_share_with_either_sign():
     np.testing.assert_allclose(got[1], -common[1], rtol=1e-4)
 
 
+def test_codes_without_factors_get_the_scores_that_need_none(arrays, capsys):
+    codes = f"--codes={arrays / 'codes.npy'}"
+    assert evaluate.main(["evaluate", codes, "--protocol=fast"]) == 0
+    printed = capsys.readouterr().out
+    assert "total" in printed
+    assert "mig" not in printed
+    assert evaluate.main(["evaluate", codes, "--metrics=mig"]) == 2
+    assert "need --factors" in capsys.readouterr().err
+
+
 def test_losses_are_those_of_the_checkpoint_not_of_the_last_line(tmp_path):
     lines = [{"step": s, "loss": [s / 2, s / 4]} for s in (2, 4, 6)]
     text = "".join(json.dumps(line) + "\n" for line in lines)

@@ -43,7 +43,8 @@ BAD = [
     '{"loss": [1]}',
     '{"step": 3, "loss": 1}',
     '{"step": 3, "loss": ["a"]}',
-    '{"step": 3, "other": [1.0]}',
+    '{"step": 3, "loss": [1.0, 2.0]}',
+    '{"step": 3}',
     '{"step": 1, "loss": [1.0]}',
     "\x00\xff",
 ]
@@ -57,6 +58,15 @@ def test_a_bad_line_costs_that_line_alone_and_is_kept_aside(bad, tmp_path, capsy
     (kept,) = tmp_path.glob("metrics.jsonl.damaged-*")
     assert kept.read_bytes() == before
     assert kept.name in capsys.readouterr().err
+
+
+def test_a_term_that_was_added_later_is_missing_before(tmp_path):
+    newer = json.dumps({"step": 8, "loss": [8.0], "new": [0.5]})
+    write(tmp_path, [*LINES, newer])
+    assert resume(tmp_path, 8) == [2, 4, 6, 8, 10]
+    new = record.read(tmp_path)[1]["new"]
+    np.testing.assert_array_equal(new, [[np.nan, np.nan, np.nan, 0.5, np.nan]])
+    assert not list(tmp_path.glob("*damaged*"))
 
 
 def test_a_log_that_is_a_directory_gets_one_sentence(tmp_path):
