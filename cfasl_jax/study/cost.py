@@ -16,7 +16,6 @@ from cfasl_jax.study import packs, plan
 from cfasl_jax.study.definition import Study
 from cfasl_jax.study.plan import Entry, Run
 from cfasl_jax.training import devices, loop, stream
-from cfasl_jax.training import state as state_lib
 
 # Steps of one timed call; calls are repeated until so many seconds have passed, or so
 # many calls are done.
@@ -113,15 +112,11 @@ def _measure(config: Config, dataset: Dataset) -> float:
     config = dataclasses.replace(config, log_every=_STEPS, num_steps=_STEPS * _MOST)
     objective = objectives.build(config, dataset.spec)
     state = devices.replicate(loop.initial_state(config, objective, dataset.spec))
-    fixed = loop.fixed_arguments(config, dataset)
-    adam = state_lib.optimizer(objective, config.clip_norm)
-    program = devices.compile_chunk(objective, adam, config.num_pairs, _STEPS)
+    run = loop.Steps(config, objective, dataset)
     with stream.Images(config, objective, dataset, 0) as images:
-        arguments = [*fixed, images.next()]
-        state, _ = jax.block_until_ready(program(state, *arguments))
+        state, _ = jax.block_until_ready(run(state, images, _STEPS))
         start, calls, passed = time.perf_counter(), 0, 0.0
         while passed < _LEAST_SECONDS and calls < _MOST - 1:
-            arguments = [*fixed, images.next()]
-            state, _ = jax.block_until_ready(program(state, *arguments))
+            state, _ = jax.block_until_ready(run(state, images, _STEPS))
             calls, passed = calls + 1, time.perf_counter() - start
     return passed / (calls * _STEPS)

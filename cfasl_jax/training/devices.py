@@ -230,6 +230,16 @@ def compile_chunk(
     )
 
 
+def wait_if_shared(tree: Any) -> None:
+    """Wait for results, if several devices are parts of one processor.
+
+    Such devices share a pool of threads, and their collectives wait in it for each
+    other: of two programs in flight each could hold threads that the other needs.
+    """
+    if jax.default_backend() == "cpu" and jax.local_device_count() > 1:
+        jax.block_until_ready(tree)
+
+
 def any_process(flag: bool) -> bool:
     """Whether the flag is set in any process; every process must call this."""
     if jax.process_count() == 1:

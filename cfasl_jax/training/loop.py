@@ -132,12 +132,12 @@ def train(
             config.num_steps,
             active=devices.is_first_process(),
         ) as record:
-            run = _Steps(config, objective, dataset)
+            run = Steps(config, objective, dataset)
             return _run_chunks(run, state, checkpoints, record, stop_asked, score)
 
 
 def _run_chunks(
-    run: "_Steps",
+    run: "Steps",
     state: TrainState,
     checkpoints: Checkpoints,
     record: Record,
@@ -152,13 +152,8 @@ def _run_chunks(
         for start, length in stream.chunks(config, first_step):
             device_state, terms = run(device_state, images, length)
             unread.append((start, terms))
-            scored = score if _is_due(start + length, config.eval.every) else None
-            # An accelerator computes this chunk while the host reads the one before. On
-            # the CPU two programs in flight could each wait for threads of the other.
-            ahead = jax.default_backend() != "cpu" or scored is not None
-            if not ahead:
-                jax.block_until_ready(device_state)
-            while len(unread) > ahead:
+            # The devices compute this chunk while the host reads the one before.
+            while len(unread) > 1:
                 _log(record, config.seeds, *unread.popleft())
             step = start + length
             stopping = devices.any_process(stop_asked.number > 0)
@@ -169,8 +164,7 @@ def _run_chunks(
                 # Only a state whose losses are all known to be finite is saved or
                 # scored. The next chunk, which consumes it, has not been started.
                 host = devices.unreplicate(device_state)
-                if unread:
-                    _log(record, config.seeds, *unread.popleft(), scores, host)
+                _log(record, config.seeds, *unread.popleft(), scores, host)
             if saves:
                 checkpoints.save(step, host)
             if stopping and not last:
@@ -215,7 +209,7 @@ def _log(
     record.write(end, means)
 
 
-class _Steps:
+class Steps:
     """Any number of steps, of programs that are compiled once for each length."""
 
     def __init__(self, config: Config, objective: Objective, dataset: Dataset) -> None:
@@ -228,12 +222,13 @@ class _Steps:
     ) -> tuple[TrainState, list[Terms]]:
         """Start `length` steps: the state after them, and each block's terms.
 
-        Both are on the devices, which are still computing them.
+        Both are on the devices, which may still be computing them.
         """
         parts = []
-        for block in images.blocks(length):
-            arguments = [*self._fixed, images.next()]
+        for block, pixels in images.chunk(length):
+            arguments = [*self._fixed, pixels]
             state, terms = self._program(block)(state, *arguments)
+            devices.wait_if_shared(state)
             parts.append(terms)
         return state, parts
 

@@ -64,7 +64,19 @@ class Images:
         self._pending: deque[Future[jax.Array]] = deque()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="images")
 
-    def blocks(self, length: int) -> list[int]:
+    def chunk(self, length: int) -> Iterator[tuple[int, jax.Array | None]]:
+        """(number of steps, images) of each block of the next chunk, in order.
+
+        Images are uint8 [devices, R, steps, b, H, W, C], or None where the steps look
+        them up in the data set.
+
+        Raises:
+            OSError: or whatever else reading them raised.
+        """
+        for block in self._blocks(length):
+            yield block, self._next()
+
+    def _blocks(self, length: int) -> list[int]:
         """Lengths of the blocks of a chunk."""
         if not self._dataset.streamed:
             return [length]
@@ -72,12 +84,7 @@ class Images:
         image_bytes = math.prod(self._dataset.image_shape)
         return blocks(length, len(self._config.seeds) * samples * image_bytes)
 
-    def next(self) -> jax.Array | None:
-        """The next block's images, uint8 [devices, R, steps, b, H, W, C], or None.
-
-        Raises:
-            OSError: or whatever else reading them raised.
-        """
+    def _next(self) -> jax.Array | None:
         if not self._dataset.streamed:
             return None
         while len(self._pending) <= _READ_AHEAD:
@@ -89,7 +96,7 @@ class Images:
 
     def _block_starts(self, first_step: int) -> Iterator[tuple[int, int]]:
         for start, length in chunks(self._config, first_step):
-            for block in self.blocks(length):
+            for block in self._blocks(length):
                 yield start, block
                 start += block
 

@@ -59,9 +59,9 @@ def test_a_run_in_two_parts_is_the_run_in_one_bit_by_bit(tmp_path):
 def test_a_chunk_is_started_before_the_one_before_is_read(tmp_path, monkeypatch):
     """But where a checkpoint is due, everything is read first."""
     events = []
-    start, write, save = loop._Steps.__call__, record.Record.write, Checkpoints.save
+    start, write, save = loop.Steps.__call__, record.Record.write, Checkpoints.save
     monkeypatch.setattr(
-        loop._Steps, "__call__", lambda *a: events.append("start") or start(*a)
+        loop.Steps, "__call__", lambda *a: events.append("start") or start(*a)
     )
     monkeypatch.setattr(
         record.Record, "write", lambda *a: events.append(f"log {a[1]}") or write(*a)
@@ -72,7 +72,7 @@ def test_a_chunk_is_started_before_the_one_before_is_read(tmp_path, monkeypatch)
     config = tiny.config(num_steps=8, checkpoint={"every": 6})
     loop.train(config, tiny.dataset(), tmp_path)
     assert events == [
-        *("start", "log 2", "start", "log 4", "start", "log 6", "save 6"),
+        *("start", "start", "log 2", "start", "log 4", "log 6", "save 6"),
         *("start", "log 8", "save 8"),
     ]
 
