@@ -1,6 +1,6 @@
 """Confidence intervals of one run by the bootstrap, and the summary of several runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,30 +31,86 @@ def interval(
 
 
 def share_interval(
-    share: float, replicates: np.ndarray, count: int, confidence: float
+    share: float, variance: float, count: int, confidence: float
 ) -> list[float]:
     """Confidence interval [low, high] of a share of votes.
 
     Wilson's interval (1927) for the number of independent votes that would vary as much
-    as the replicates do (Korn & Graubard 1998 do so for complex samples). Unlike
-    quantiles of the replicates it has a width where every vote, and so every replicate,
-    is a hit.
+    (Korn & Graubard 1998 do so for complex samples). Unlike an interval of a normal
+    distribution it has a width where every vote is a hit, and stays inside 0 to 1.
 
     Args:
         share: the estimate, from 0 to 1.
-        replicates: of the bootstrap, [R].
-        count: the number of votes; the effective number is at most this.
+        variance: of the estimate. It is taken to be at least that of half a vote, which
+            is all that is known where every vote is a hit.
+        count: the number of votes.
         confidence: coverage.
     """
     inner = np.clip(share, 0.5 / count, 1 - 0.5 / count)
-    variance = max(float(np.var(replicates, ddof=1)), inner * (1 - inner) / count)
-    effective = inner * (1 - inner) / variance
+    effective = inner * (1 - inner) / max(float(variance), 0.5 / count**2)
     z = float(ndtri((1 + confidence) / 2))
     centre = (share + z**2 / (2 * effective)) / (1 + z**2 / effective)
     spread = share * (1 - share) / effective + (z / (2 * effective)) ** 2
     reach = z / (1 + z**2 / effective) * np.sqrt(spread)
     # Rounding must not leave a share of 0 or 1 outside.
-    return [max(0.0, min(share, centre - reach)), min(1.0, max(share, centre + reach))]
+    low, high = min(share, centre - reach), max(share, centre + reach)
+    return [float(max(0.0, low)), float(min(1.0, high))]
+
+
+def common_variance(drawn: np.ndarray, groups: np.ndarray) -> float:
+    """Variance of the mean share by which votes change together.
+
+    Of the variance over replicates, this is what the single votes, each for itself, do
+    not explain: the mean over more votes would have it too.
+
+    Args:
+        drawn: hits of the same votes in each replicate, bool [R, n].
+        groups: int [n].
+    """
+    counts = np.bincount(groups)
+    size = 1 / (counts[groups] * np.count_nonzero(counts))
+    alone = np.sum(size**2 * drawn.var(axis=0, ddof=1))
+    return max(float(np.var(drawn @ size, ddof=1) - alone), 0.0)
+
+
+def half_sample_variance(
+    statistic: Callable[[np.ndarray], np.ndarray],
+    count: int,
+    repeats: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Variance of statistics of points, by comparing halves of them.
+
+    Half the squared difference between two disjoint halves has the variance of one
+    half as its mean, and the whole has half of that. Halves hold no copies of a point,
+    as bootstrap resamples do, which estimators by nearest neighbours cannot bear.
+
+    Args:
+        statistic: rows -> [m].
+        count: the number of points.
+        repeats: the number of random divisions into halves.
+        rng: source of randomness.
+
+    Returns:
+        [m].
+    """
+    half, squares = count // 2, []
+    for _ in range(repeats):
+        rows = rng.permutation(count)
+        first, second = statistic(rows[:half]), statistic(rows[half : 2 * half])
+        squares.append((first - second) ** 2)
+    return np.mean(squares, axis=0) / 4
+
+
+def normal_interval(
+    estimate: float,
+    variance: float,
+    confidence: float,
+    bounds: tuple[float, float] = (0.0, 1.0),
+) -> list[float]:
+    """Confidence interval [low, high] of an estimate that is normally distributed."""
+    reach = float(ndtri((1 + confidence) / 2)) * np.sqrt(variance)
+    return np.clip([estimate - reach, estimate + reach], *bounds).tolist()
 
 
 def mean_interval(

@@ -63,6 +63,8 @@ class Protocol:
             width.
         irs_quantile: quantile of the deviations that stands for their maximum.
         bootstrap: resamples behind a confidence interval.
+        refits: how often what is fitted, or estimated from neighbours, is done again
+            for an interval.
         confidence: coverage of the intervals.
         chance_repeats: draws of noise that a chance floor is averaged over.
         chance_repeats_dci: the same for DCI, the slow one.
@@ -108,6 +110,7 @@ class Protocol:
     irs_bins: int = 20
     irs_quantile: float = 0.99
     bootstrap: int = 200
+    refits: int = 20
     confidence: float = 0.95
     chance_repeats: int = 3
     chance_repeats_dci: int = 1
