@@ -30,7 +30,7 @@ setup(
         "orbax-checkpoint>=0.11.25,<0.13",
         "pillow>=11,<14",
         "scikit-learn>=1.6,<2",
-        "scipy>=1.14,<2",
+        "scipy>=1.15,<2",
         "tensorboardX>=2.6,<3",
         "tensorflow-datasets>=4.9.9,<5",
         "threadpoolctl>=3.5,<4",
@@ -38,8 +38,11 @@ setup(
     ],
     extras_require={
         "cuda": ["jax[cuda12]>=0.10,<0.11"],
+        "cuda13": ["jax[cuda13]>=0.10,<0.11"],
         "tpu": ["gcsfs>=2024.6", "jax[tpu]>=0.10,<0.11"],
         "dev": [
+            "gcp-storage-emulator>=2024.8",
+            "gcsfs>=2024.6",
             "mypy>=1.13,<3",
             "pytest>=8,<10",
             "pytest-xdist>=3.6,<4",

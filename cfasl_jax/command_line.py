@@ -2,6 +2,7 @@
 
 import re
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,10 +12,10 @@ from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
 from cfasl_jax import config as config_lib
-from cfasl_jax import workdirs
+from cfasl_jax import data, metrics, objectives, workdirs
 from cfasl_jax.config import MODES, Config
 from cfasl_jax.errors import ConfigError, require_choice
-from cfasl_jax.settings import flatten
+from cfasl_jax.settings import FIDELITIES, flatten
 
 _OVERRIDE = re.compile(r"--?config\.([\w.]+)(=|$)")
 
@@ -54,7 +55,7 @@ def parse(argv: list[str]) -> Command | None:
     _check_overrides(arguments)
     values = _read(arguments)
     if values.help:
-        print(_HELP + values.main_module_help())
+        print(_help(values))
         return None
     require_choice("mode", values.mode, MODES)
     if values.compare:
@@ -119,12 +120,43 @@ _HELP = """Train a VAE with or without CFASL, score it and write its report.
 
     python -m cfasl_jax.main --config=configs/shapes3d.py:quick --workdir=runs/first
 
-Any field of configs/default.py can be overridden: --config.beta=4
+The same command resumes a run; --workdir alone names one that was started before. Any
+field of configs/default.py, where each is explained, can be set: --config.beta=4
 
 Finished runs side by side in one page:
 
     python -m cfasl_jax.main --mode=analyze --compare=runs/first,runs/second
 """
+
+
+def _help(values: flags.FlagValues) -> str:
+    """What --help prints: examples, flags, and the names that may be given."""
+    own = [values[name] for name in _FLAGS]
+    lines = [_HELP, "Flags:"]
+    for flag in own:
+        text = f"--{flag.name}: {flag.help}"
+        lines += textwrap.wrap(
+            text, 84, initial_indent="  ", subsequent_indent="      "
+        )
+    names = {
+        "Modes": MODES,
+        "Objectives (--config.objective)": objectives.OBJECTIVES,
+        "Data sets (configs/NAME.py)": data.NAMES,
+        "Presets (configs/NAME.py:PRESET)": ("quick",),
+        "Fidelities (--config.fidelity)": FIDELITIES,
+        "Protocols (--config.eval.protocol)": metrics.PROTOCOLS,
+        "Metrics (--config.eval.metrics)": metrics.METRICS,
+    }
+    for title, choices in names.items():
+        lines += ["", f"{title}:"]
+        lines += textwrap.wrap(
+            ", ".join(choices), 84, initial_indent="  ", subsequent_indent="  "
+        )
+    lines += ["", "The rows of the paper's tables: python -m configs.paper"]
+    return "\n".join(lines)
+
+
+_FLAGS = ("config", "workdir", "mode", "compare", "distributed", "help")
 
 
 def _flags(arguments: list[str]) -> flags.FlagValues:
@@ -160,7 +192,9 @@ def _flags(arguments: list[str]) -> flags.FlagValues:
         "One of several processes, which Slurm or the TPU slice names.",
         flag_values=values,
     )
-    flags.DEFINE_bool("help", False, "Show this help.", flag_values=values)
+    flags.DEFINE_bool(
+        "help", False, "Show this help; so does -h.", short_name="h", flag_values=values
+    )
     return values
 
 
@@ -189,7 +223,7 @@ def _expand_fidelity(argument: str) -> str:
 def _config_argument(arguments: list[str]) -> str | None:
     """FILE[:PRESET] as given, or None."""
     for place, argument in enumerate(arguments):
-        if match := re.fullmatch(r"--?config=(.+)", argument):
+        if match := re.fullmatch(r"--?config=(.*)", argument):
             return match[1]
         if re.fullmatch(r"--?config", argument) and place + 1 < len(arguments):
             return arguments[place + 1]
@@ -201,12 +235,26 @@ def _make_importable(config: str | None) -> None:
     if config is None:
         return
     path = Path(config.split(":")[0])
-    if not path.exists():
-        known = sorted(str(p) for p in path.parent.glob("*.py") if p.stem != "default")
-        require_choice("config file", str(path), known)
+    is_python = path.is_file() and path.suffix == ".py"
+    if not is_python or "get_config" not in path.read_text(encoding="utf-8"):
+        _refuse_config(path)
     root = str(path.resolve().parent.parent)
     if root not in sys.path:
         sys.path.append(root)
+
+
+def _refuse_config(path: Path) -> None:
+    """Raise a ConfigError that names the configuration files there are."""
+    folder = path if path.is_dir() else path.parent
+    if not (folder / "default.py").is_file():
+        folder = Path("configs")
+    known = sorted(
+        str(file) for file in folder.glob("[a-z]*.py") if file.stem != "default"
+    )
+    if path.name and str(folder / f"{path.stem}.py") in known:
+        hint = f"; did you mean {str(folder / path.stem) + '.py'!r}?"
+        raise ConfigError(f"{str(path)!r} is no config file{hint}")
+    require_choice("config file", str(path), known)
 
 
 def _check_overrides(arguments: list[str]) -> None:
@@ -232,4 +280,9 @@ def _default_workdir(arguments: list[str]) -> str:
 def _last_cause(message: str) -> str:
     """absl and ml_collections report nested causes, a line each; the last one tells."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    return re.sub(r"^\w+Error: ", "", lines[-1]) if lines else message
+    last = re.sub(r"^[\w.]*Error: ", "", lines[-1]) if lines else message
+    # absl names what is wrong with a boolean as a tuple.
+    boolean = re.match(r"flag --(\S+)=.*Non-boolean argument.*'(.*)'\)$", last)
+    if boolean:
+        return f"{boolean[1]} must be True or False, not {boolean[2]!r}"
+    return last

@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+import jax
+
 from cfasl_jax import data, metrics, objectives
 from cfasl_jax.errors import ConfigError, require_choice
+from cfasl_jax.lie_group import EXPMS
 from cfasl_jax.settings import FIDELITIES, Config
 
 MODES = ("all", "train", "evaluate", "analyze")
+PRECISIONS = ("default", "high", "highest")
 
 # Numbers end up as float32 or int32 on the device.
 _MOST_FLOAT, _MOST_INT = 1e30, 2**31 - 1
@@ -59,6 +63,8 @@ def validate(config: Config) -> None:
     """Raise a ConfigError unless every value is one of its choices and in its range."""
     require_choice("data set", config.dataset, data.NAMES)
     require_choice("objective", config.objective, objectives.OBJECTIVES)
+    require_choice("codebook.expm", config.codebook.expm, ("auto", *EXPMS))
+    require_choice("matmul_precision", config.matmul_precision, PRECISIONS)
     require_choice("eval.protocol", config.eval.protocol, metrics.PROTOCOLS)
     for name in config.eval.metrics:
         require_choice("metric", name, metrics.METRICS)
@@ -79,10 +85,12 @@ def validate(config: Config) -> None:
             f"checkpoint.every ({config.checkpoint.every}) must be a multiple of "
             f"log_every ({config.log_every})"
         )
-    if not config.seeds or len(set(config.seeds)) != len(config.seeds):
+    if config.eval.every % config.log_every:
         raise ConfigError(
-            f"seeds must name at least one seed and none twice, not {config.seeds}"
+            f"eval.every ({config.eval.every}) must be a multiple of log_every "
+            f"({config.log_every}), or 0"
         )
+    _validate_runs(config)
     below_sections = config.fidelity.perpendicular_below_sections
     if config.cfasl and below_sections and config.codebook.elements < config.latent_dim:
         raise ConfigError(
@@ -90,6 +98,36 @@ def validate(config: Config) -> None:
             f"latent_dim ({config.latent_dim}) with "
             f"fidelity.perpendicular_below_sections, as in the published code"
         )
+
+
+def _validate_runs(config: Config) -> None:
+    """Check that the runs differ, each of them in range."""
+    if not config.per_run:
+        if not config.seeds or len(set(config.seeds)) != len(config.seeds):
+            raise ConfigError(
+                f"seeds must name at least one seed and none twice, not {config.seeds}"
+            )
+        return
+    traced = _traced_fields(config)
+    for name, values in config.per_run:
+        require_choice("field in per_run", name, traced)
+        if len(values) != len(config.seeds):
+            raise ConfigError(
+                f"per_run has {len(values)} values of {name} for {len(config.seeds)} "
+                "seeds: give one for each"
+            )
+    runs = [config.of_run(run) for run in range(len(config.seeds))]
+    for number, run in enumerate(runs):
+        _validate_ranges(run, prefix=f"run {number}: ")
+    if len(set(runs)) != len(runs):
+        raise ConfigError("two runs of per_run have the same seed and the same values")
+
+
+def _traced_fields(config: Config) -> list[str]:
+    """Dotted names of the hyperparameters that may differ between runs."""
+    paths, _ = jax.tree_util.tree_flatten_with_path(config.hyper)
+    names = [".".join(key.name for key in path) for path, _ in paths]
+    return [name for name in names if name != "num_steps"]  # of the whole program
 
 
 def _validate_data(config: Config) -> None:
@@ -188,8 +226,13 @@ def _convert(name: str, value: Any, kind: Any) -> Any:
     if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
         return _build(kind, value, prefix=f"{name}.")  # type: ignore[arg-type]
     if get_origin(kind) is tuple and isinstance(value, list | tuple):
-        item = get_args(kind)[0]
-        return tuple(_convert(f"{name}[{i}]", v, item) for i, v in enumerate(value))
+        kinds = get_args(kind)
+        if kinds[-1] is Ellipsis:
+            kinds = kinds[:1] * len(value)
+        if len(kinds) != len(value):
+            raise ConfigError(f"{name} must have {len(kinds)} parts, not {value!r}")
+        parts = enumerate(zip(value, kinds, strict=True))
+        return tuple(_convert(f"{name}[{i}]", v, item) for i, (v, item) in parts)
     # bool is an int to Python, but True is no number of steps.
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

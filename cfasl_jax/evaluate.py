@@ -1,4 +1,4 @@
-"""Score codes of any model, given with the factors of their images.
+"""Score codes of any model, given with the factors of their images, or without.
 
 python -m cfasl_jax.evaluate --codes=codes.npy --factors=factors.npy --protocol=dlib
 """
@@ -7,6 +7,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from cfasl_jax import metrics
 from cfasl_jax.run import provenance
@@ -16,25 +17,18 @@ def main(argv: Sequence[str]) -> int:
     """Score arrays from files; return the exit code: 0, or 2 for bad input."""
     parser = argparse.ArgumentParser(
         prog="python -m cfasl_jax.evaluate",
-        description="Score codes of any model, given with the factors of their images.",
+        description="Score codes of any model, given with the factors of their images; "
+        "without factors, by the scores that need none.",
     )
     parser.add_argument("--codes", required=True, help=".npy, numbers [N, D]")
-    parser.add_argument("--factors", required=True, help=".npy, integers [N, K]")
+    parser.add_argument("--factors", help=".npy, integers [N, K]")
     parser.add_argument("--protocol", default="dlib", help=", ".join(metrics.PROTOCOLS))
     parser.add_argument("--metrics", default=None, help="names with commas between")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="write the full record as JSON")
     options = parser.parse_args(argv[1:])
     try:
-        results = metrics.score_arrays(
-            metrics.load_array(options.codes, "codes"),
-            metrics.load_array(options.factors, "factors"),
-            options.protocol,
-            options.seed,
-            metrics=[name.strip() for name in options.metrics.split(",")]
-            if options.metrics
-            else None,
-        )
+        results = _scores(options)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -46,6 +40,22 @@ def main(argv: Sequence[str]) -> int:
         print(f"error: cannot write {options.output}: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _scores(options: argparse.Namespace) -> dict[str, Any]:
+    codes = metrics.load_array(options.codes, "codes")
+    if options.factors is None:
+        if options.metrics:
+            raise ValueError("--metrics chooses among scores that need --factors")
+        return metrics.score_unsupervised(codes, options.protocol, options.seed)
+    names = options.metrics.split(",") if options.metrics else None
+    return metrics.score_arrays(
+        codes,
+        metrics.load_array(options.factors, "factors"),
+        options.protocol,
+        options.seed,
+        metrics=[name.strip() for name in names] if names else None,
+    )
 
 
 if __name__ == "__main__":

@@ -1,37 +1,134 @@
 """From a Lie algebra to its group: the matrix exponential, exact to float32."""
 
 from functools import partial
+from typing import Literal, cast
 
 import chex
 import jax
 import jax.numpy as jnp
 
-_HIGHEST = jax.lax.Precision.HIGHEST
+from cfasl_jax import forms
+from cfasl_jax.errors import require_choice
 
-# A matrix is halved until its L1 norm is below _MAX_NORM, the largest for which the
-# Pade approximant of order 7 is exact to float32, and the result squared as often.
+# How the exponential of a matrix of small norm is computed: by jax.scipy.linalg.expm,
+# which is the definition, or by a polynomial, which is made of matrix products alone.
+Expm = Literal["scipy", "taylor"]
+EXPMS: tuple[Expm, ...] = ("scipy", "taylor")
+
+_matmul = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+
+# A matrix is halved until its L1 norm is below this, the largest norm for which the
+# Pade approximant of order 7, or the Taylor polynomial of degree 18, is exact to
+# float32; the result is squared as often.
+_MAX_NORM = {"scipy": 3.9, "taylor": 3.0}
 # Under vmap every squaring that is allowed for is computed, needed or not. Eight serve
-# norms up to 1,000; beyond that the result is NaN, which stops a run with the name of
-# the term: such a generator carries no latent anywhere sensible.
-_MAX_NORM = 3.9
+# norms up to 700; beyond about that the result is NaN, which stops a run with the name
+# of the term: such a generator carries no latent anywhere sensible.
 _MAX_SQUARINGS = 8
 
+# Bader, Blanes & Casas, "Computing the matrix exponential with an optimized Taylor
+# polynomial approximation", Mathematics 7 (2019) 1174: the Taylor polynomial of degree
+# 18 is B2 + (B3 + A9) A9 with A9 = B1 B5 + B4. Each row holds the weights of
+# I, A, A^2, A^3 and A^6 in B1 to B5.
+_DEGREE_18 = (
+    (
+        0.0,
+        -1.00365581030144618e-1,
+        -8.02924648241156932e-3,
+        -8.92138498045729985e-4,
+        0.0,
+    ),
+    (
+        0.0,
+        3.97849749499645077e-1,
+        1.36783778460411720,
+        4.98289622525382669e-1,
+        -6.37898194594723280e-4,
+    ),
+    (
+        -1.09676396052962062e1,
+        1.68015813878906207,
+        5.71779846478865511e-2,
+        -6.98210122488052056e-3,
+        3.34975017086070471e-5,
+    ),
+    (
+        -9.04316832390810593e-2,
+        -6.76404519071381882e-2,
+        6.75961301770459655e-2,
+        2.95552570429315521e-2,
+        -1.39180257516060693e-5,
+    ),
+    (
+        0.0,
+        0.0,
+        -9.23364619367118555e-2,
+        -1.69364939002081722e-2,
+        -1.40086798182036094e-5,
+    ),
+)
 
-def group_element(generator: jax.Array) -> jax.Array:
-    """expm of generators, [..., D, D] -> [..., D, D], float32.
+
+def default_expm() -> Expm:
+    """Returns the faster way on this kind of device, see `forms.fastest`.
+
+    LU factorisations of small matrices are slow on a GPU or TPU, where "taylor" is used
+    unless a measurement says otherwise.
+    """
+    usual: Expm = "scipy" if jax.default_backend() == "cpu" else "taylor"
+    return forms.fastest("expm", EXPMS, usual)
+
+
+def resolve(expm: str) -> Expm:
+    """What `codebook.expm` of a configuration stands for: "auto" is the faster way."""
+    if expm == "auto":
+        return default_expm()
+    require_choice("expm", expm, EXPMS)
+    return cast(Expm, expm)
+
+
+def group_element(generator: jax.Array, expm: Expm = "scipy") -> jax.Array:
+    """The exponential of generators, [..., D, D] -> [..., D, D], float32.
 
     jax.scipy.linalg.expm halves its argument once too rarely for float32: it leaves L1
     norms up to 7.8, where a rotation by 7 radians is wrong by 1e-3. Scaled beforehand,
-    the result is exact to a few float32 roundings (Higham 2005).
+    the result is exact to a few float32 roundings (Higham 2005), either way.
+
+    Args:
+        generator: elements of the Lie algebra.
+        expm: "scipy", or "taylor": matrix products alone, which a GPU prefers.
+
+    Raises:
+        ConfigError: if `expm` is neither.
     """
+    require_choice("expm", expm, EXPMS)
     chex.assert_equal(generator.shape[-1], generator.shape[-2])
     A = generator.reshape(-1, *generator.shape[-2:])
     norm = jnp.abs(A).sum(axis=-2).max(axis=-1)[:, None, None]
-    halvings = jnp.ceil(jnp.log2(jnp.maximum(norm, _MAX_NORM) / _MAX_NORM))
+    most = _MAX_NORM[expm]
+    halvings = jnp.ceil(jnp.log2(jnp.maximum(norm, most) / most))
     halvings = jax.lax.stop_gradient(halvings)
-    expm = partial(jax.scipy.linalg.expm, max_squarings=0)
-    g = jax.vmap(expm)(A * jnp.exp2(-halvings))
+    of_small = _taylor if expm == "taylor" else _pade
+    g = of_small(A * jnp.exp2(-halvings))
     for squaring in range(_MAX_SQUARINGS):
-        g = jnp.where(squaring < halvings, jnp.matmul(g, g, precision=_HIGHEST), g)
+        g = jnp.where(squaring < halvings, _matmul(g, g), g)
     g = jnp.where(halvings > _MAX_SQUARINGS, jnp.nan, g)
     return g.reshape(generator.shape)
+
+
+def _pade(A: jax.Array) -> jax.Array:
+    """The exponential of matrices of small norm, [N, D, D], by JAX's own function."""
+    return jax.vmap(partial(jax.scipy.linalg.expm, max_squarings=0))(A)
+
+
+def _taylor(A: jax.Array) -> jax.Array:
+    """The exponential of matrices of small norm, [N, D, D], in five products."""
+    A2 = _matmul(A, A)
+    A3 = _matmul(A2, A)
+    powers = (jnp.eye(A.shape[-1], dtype=A.dtype)[None], A, A2, A3, _matmul(A3, A3))
+    B1, B2, B3, B4, B5 = (
+        sum(weight * power for weight, power in zip(row, powers, strict=True) if weight)
+        for row in _DEGREE_18
+    )
+    A9 = _matmul(B1, B5) + B4
+    return B2 + _matmul(B3 + A9, A9)

@@ -1,9 +1,9 @@
 """A run's configuration as frozen dataclasses; `config` builds and validates it.
 
 Every field is declared once, here, with its bounds; configs/default.py explains it and
-gives the value that new runs start from. A default that stands here is for the runs
-that were stored before the field existed: it means "as it was then". A field without
-one has been there from the start.
+gives the value that new runs start from. A default here applies only when a config.json
+is loaded that was stored before the field existed; it must reproduce what was done
+then. A field without a default has been there from the start.
 
 The groups of hyperparameters are pytrees. `Hyper` holds them: its leaves are traced, so
 that one compiled program serves every setting, and with a leading axis [R] one program
@@ -49,10 +49,12 @@ class Fidelity:
         sigma2_from_mu: sigma2 in the heads' input is exp(mu2 / 2), a slip.
         double_softmax: the factor prediction's cross-entropy is taken of
             probabilities as if they were logits.
-        targets_from_sample: a factor counts as changed by the sampled z, by which a
-            collapsed dimension changes nine times in ten.
-        commutator_memory_order: the commutator pairs blocks of the codebook re-read in
-            memory order, of the first L generators alone, early pairs weighing most.
+        targets_from_sample: whether a factor changes is read off z instead of mu, so
+            that noise alone labels a collapsed dimension as changed in about nine pairs
+            of ten.
+        commutator_memory_order: the commutator covers the first L generators alone,
+            pairs each with a block of the codebook that is reshaped in memory order,
+            and weighs earlier pairs more.
         perpendicular_below_sections: perpendicular draws element indices below S, so
             that later elements are never drawn.
         soft_noisy_switch: the switch is a Gumbel-softmax at temperature 1e-4, with
@@ -83,6 +85,25 @@ class Fidelity:
     lie_decoder_not_equivariant: bool = False
 
 
+@dataclasses.dataclass(frozen=True)
+class Ours:
+    """Changes to CFASL beyond the paper, each off until measurement speaks for it.
+
+    Attributes:
+        detached_heads: stop_gradient on the heads' input. The heads see mu and sigma
+            rather than the noisy z, so their gradient could keep dimensions active that
+            z barely uses.
+        detached_biases: parallel, perpendicular and sparsity shape the codebook alone:
+            their displacements are of stop_gradient(z).
+        relative_sparsity: sparsity is the mean of 1 - max_d delta_d^2 / ||delta||^2,
+            which does not depend on how far an element moves z.
+    """
+
+    detached_heads: bool = False
+    detached_biases: bool = False
+    relative_sparsity: bool = False
+
+
 FIDELITIES: Mapping[str, Fidelity] = {
     "corrected": Fidelity(),
     "official": Fidelity(
@@ -100,6 +121,7 @@ class Codebook:
     scale: float = bounded(above=0, static=True)
     temperature: float = bounded(above=0)
     learning_rate: float = bounded(above=0)
+    expm: str = bounded(default="auto", static=True)
 
 
 @jax.tree_util.register_dataclass
@@ -210,6 +232,7 @@ class Eval:
 
     protocol: str
     metrics: tuple[str, ...] = ()
+    every: int = bounded(least=0, default=0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -221,11 +244,15 @@ class Config(Hyper):
     cfasl: bool
     data: Data
     fidelity: Fidelity
+    ours: Ours = Ours()
     latent_dim: int = bounded(least=1, most=1_000)
     hidden: int = bounded(least=1, most=100_000)
     seeds: tuple[int, ...] = bounded(least=0)
+    # Traced fields by their dotted names, with one value for each of the seeds.
+    per_run: tuple[tuple[str, tuple[float, ...]], ...] = ()
     batch_size: int = bounded(least=2)
     clip_norm: float = bounded(above=0)
+    matmul_precision: str = "default"
     log_every: int = bounded(least=1)
     checkpoint: Checkpoint
     eval: Eval
@@ -240,6 +267,27 @@ class Config(Hyper):
         """The hyperparameters that are traced, as plain numbers."""
         names = [field.name for field in dataclasses.fields(Hyper)]
         return Hyper(**{name: getattr(self, name) for name in names})
+
+    def of_run(self, run: int) -> "Config":
+        """The configuration of one run alone, with its own seed and values."""
+        config = dataclasses.replace(self, seeds=(self.seeds[run],), per_run=())
+        for name, values in self.per_run:
+            config = replaced(config, name, values[run])
+        return config
+
+
+def replaced(group: Any, name: str, value: Any) -> Any:
+    """A dataclass with the field of a dotted name replaced, such as "weights.alpha".
+
+    Raises:
+        AttributeError: where there is no such field.
+    """
+    first, _, rest = name.partition(".")
+    if first not in {field.name for field in dataclasses.fields(group)}:
+        raise AttributeError(first)
+    if rest:
+        value = replaced(getattr(group, first), rest, value)
+    return dataclasses.replace(group, **{first: value})
 
 
 def flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

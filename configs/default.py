@@ -6,6 +6,8 @@ A data set's file and the command line override what stands here.
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
+from cfasl_jax.errors import require_choice
+
 
 def get_config() -> ConfigDict:
     config = ConfigDict()
@@ -22,7 +24,9 @@ def get_config() -> ConfigDict:
     # Datasets, else the rendered twin (dsprites, shapes3d). files: a prepared copy.
     # tfds: TensorFlow Datasets. rendered: drawn on the device.
     config.data.source = "auto"
-    config.data.dir = ""  # where real data lie; empty: ~/tensorflow_datasets
+    # Where real data lie, a folder or a URL such as gs://BUCKET/DIR, from which a
+    # prepared copy is fetched once; empty: ~/tensorflow_datasets
+    config.data.dir = ""
     # Your own images for the data set custom (.npz, .h5, a folder of pictures or a
     # prepared copy), or the authors' files of another one.
     config.data.path = ""
@@ -54,6 +58,12 @@ def get_config() -> ConfigDict:
     ):
         config.fidelity[switch] = placeholder(bool)
 
+    # Changes to CFASL beyond the paper; all off is the paper.
+    config.ours = ConfigDict()
+    config.ours.detached_heads = False  # the heads send no gradient to the encoder
+    config.ours.detached_biases = False  # the codebook's biases send none to z
+    config.ours.relative_sparsity = False  # 1 - max delta_d^2 / ||delta||^2
+
     # Networks.
     config.latent_dim = 10  # D, and the number of sections S
     config.hidden = 256  # h, width of the dense layers (CLG-VAE: always 256)
@@ -62,6 +72,11 @@ def get_config() -> ConfigDict:
     config.codebook.scale = 0.1  # standard deviation of the first generators
     config.codebook.temperature = 1.0  # of the switch's Gumbel-softmax
     config.codebook.learning_rate = 2e-5  # of the two linear heads
+    # How matrix exponentials are computed (clg_vae's too): scipy, as
+    # jax.scipy.linalg.expm does, or taylor, by products alone, as a GPU prefers. auto:
+    # what 'python -m cfasl_jax.benchmark --check' found to be faster; before that,
+    # scipy on a CPU and taylor elsewhere.
+    config.codebook.expm = "auto"
 
     # The base objective; each field says which objectives read it.
     config.beta = 1.0  # weight of the KL (beta_vae) or of the TC (beta_tcvae)
@@ -97,10 +112,17 @@ def get_config() -> ConfigDict:
 
     # Training.
     config.seeds = (1,)  # all are trained together, as one program
+    # Hyperparameters that differ between the runs of one program, with one value for
+    # each of the seeds: (("beta", (1.0, 4.0)), ("weights.epsilon", (0.1, 0.01))).
+    config.per_run = ()
     config.num_steps = 300_000
     config.batch_size = 64  # B, over all devices; half of it are pairs
     config.learning_rate = 1e-4  # of Adam, for all but the codebook's heads
     config.clip_norm = 1.0  # of the global gradient
+    # Of the networks' matrix products. default: TF32 on an NVIDIA GPU, bfloat16 on a
+    # TPU, float32 on a CPU; high: between; highest: float32. The Lie algebra and the
+    # codebook's losses always have float32.
+    config.matmul_precision = "default"
     config.log_every = 500  # steps in one compiled call, and in one logged line
 
     config.checkpoint = ConfigDict()
@@ -109,20 +131,27 @@ def get_config() -> ConfigDict:
 
     # After training.
     config.eval = ConfigDict()
-    config.eval.protocol = "official"  # official, official_histogram_dci, dlib, fast
+    config.eval.protocol = "official"  # official, dlib, fast
     config.eval.metrics = ()  # names such as ("mig", "fvm"); empty: all
+    # Score while training goes on, by the protocol fast and into metrics.jsonl, after
+    # so many steps; a multiple of log_every. 0: only at the end.
+    config.eval.every = 0
 
     return config
 
 
+# What may follow the colon of --config=FILE:PRESET.
+PRESETS = ("quick",)
+
+
 def with_preset(config: ConfigDict, preset: str) -> ConfigDict:
     """Apply what follows the colon of --config=FILE:PRESET; "" leaves the paper's."""
+    if preset:
+        require_choice("preset", preset, PRESETS)
     if preset == "quick":
         config.num_steps = 1_500
         config.learning_rate = 1e-3
         config.log_every = 100
         config.checkpoint.every = 500
         config.eval.protocol = "fast"
-    elif preset:
-        raise ValueError(f"unknown preset {preset!r}: quick, or none")
     return config

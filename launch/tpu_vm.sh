@@ -17,10 +17,16 @@
 #   --type=TYPE [--version=VERSION]     accelerator, as v6e-8, and runtime
 #   --spot                              cheaper, and may be taken away; else on demand
 #   --bucket=BUCKET                     the run lives in gs://BUCKET/NAME
+#   --data=gs://BUCKET/DIR              run: where prepared data sets are
 #   --project=ID                        else gcloud's own
 #   --delete-when-done                  run: delete the slice after a run that succeeded
 #   --yes                               delete without asking
-#   --dry-run                           print every command, call nothing
+#   --dry-run                           check, print every command, call nothing
+#
+# Passed on to gcloud with the request for a slice, whose reference explains them:
+#   --service-account=EMAIL --network=NAME --subnetwork=NAME --internal-ips --reserved
+#   --valid-until-duration=TIME --labels=KEY=VALUE,...
+# (--internal-ips is for every verb: it also says how to reach the slice.)
 #
 # launch/README.md walks through it.
 set -euo pipefail
@@ -33,8 +39,9 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 . "$here/launch/tpu/run.sh"
 
 verb="" name="" zone="" type="" version="" spot="" bucket="" project=""
-yes="" dry_run="" delete_when_done="" revision="" asked=""
-arguments=()
+yes="" dry_run="" delete_when_done="" revision="" asked="" left="" data=""
+arguments=() request=() reach=()
+key=~/.ssh/google_compute_engine            # gcloud's own
 patience=10                                 # failed connections in a row
 rehearsed_state=READY rehearsed_host=absent # what a dry run is told
 
@@ -57,6 +64,13 @@ read_options() {
       --version=*) version=${1#*=} ;;
       --bucket=*) bucket=${1#*=} ;;
       --project=*) project=${1#*=} ;;
+      --data=*) data=${1#*=} ;;
+      --service-account=* | --network=* | --subnetwork=* | --labels=* | \
+        --valid-until-duration=* | --reserved)
+        request+=("$1") ;;
+      --internal-ips)
+        request+=("$1")
+        reach=(--internal-ip) ;;
       --spot) spot=spot ;;
       --yes) yes=1 ;;
       --dry-run) dry_run=1 ;;
@@ -78,9 +92,13 @@ check_options() {
     "small letters, digits and hyphens, a letter first, 40 at most"
   [[ $zone =~ ^[a-z]+-[a-z]+[0-9]+-[a-z]$ ]] ||
     fail "--zone='$zone' is not the name of a zone, such as us-east5-a"
+  type=${type/#v5e-/v5litepod-} # gcloud's name for it
   case $verb in create | run)
-    [[ $type =~ ^v[0-9]+[a-z]*-[0-9]+$ ]] ||
+    [[ $type =~ ^[a-z][a-z0-9]*-[0-9]+$ ]] ||
       fail "--type='$type' is not an accelerator type, such as v6e-8 or v4-32" ;;
+  esac
+  case "$spot ${request[*]-}" in *spot*--reserved*)
+    fail "--spot and --reserved exclude each other" ;;
   esac
   # https://cloud.google.com/tpu/docs/runtimes
   if [ -z "$version" ]; then
@@ -96,6 +114,7 @@ check_options() {
 # The run's home must outlive the slice, so it is a bucket.
 choose_workdir() {
   local argument
+  [ -z "$data" ] || arguments+=("--config.data.dir=${data%/}")
   bucket=${bucket#gs://}
   workdir=${bucket:+gs://${bucket%/}/$name}
   for argument in ${arguments[@]+"${arguments[@]}"}; do
@@ -113,42 +132,40 @@ choose_workdir() {
 
 create() {
   [ -z "$workdir" ] || check_bucket
-  trap 'say "no longer waiting; the request for $name stays, and once it is filled\
- $(price_note)"; exit 130' INT TERM
+  check_key
+  trap 'say "no longer waiting"; exit 130' INT TERM
   until bring_up; do pause 60; done
 }
 
 setup() {
   require_ready
-  send_code || fail "$name could not be set up; $(price_note)"
+  send_code || fail "$name could not be set up"
   say "$name is set up"
 }
 
 run() {
+  check_command
   check_bucket
+  check_data
+  check_key
   command=(python -m cfasl_jax.main --distributed "--workdir=$workdir"
     ${arguments[@]+"${arguments[@]}"})
-  trap 'say "no longer watching; the run goes on on $name, and the same command watches\
- it again; $(price_note)"; exit 130' INT TERM
+  trap 'say "no longer watching; a run goes on, and the same command watches it again";
+ exit 130' INT TERM
   run_to_end
   trap - INT TERM
   case $verdict in
     done) say "the run is done: $workdir" ;;
     stopped)
-      say "the run was stopped, and saved; the same command resumes it; $(price_note)"
+      say "the run was stopped, and saved; the same command resumes it"
       exit 143 ;;
     fault)
       on_hosts all "tail -n 20 cfasl/runs/.host/log" || true
-      say "the run failed by itself and is not tried again; $(price_note)"
+      say "the run failed by itself and is not tried again"
       says exit:2 && exit 2
       exit 1 ;;
   esac
-  if [ "$verdict" = "done" ] && [ -n "$delete_when_done" ]; then
-    remove
-    say "$name is deleted"
-  else
-    say "$name is still there; $(price_note)"
-  fi
+  [ -z "$delete_when_done" ] || remove
 }
 
 logs() {
@@ -161,7 +178,7 @@ stop() {
   require_ready
   persist on_hosts all "bash cfasl/launch/tpu/host.sh stop" ||
     fail "$name was taken away"
-  say "the run is saved and ended; $name is still there; $(price_note)"
+  say "the run is saved and ended"
 }
 
 fetch() {
@@ -190,7 +207,6 @@ delete() {
     esac
   fi
   remove
-  say "$name is deleted"
 }
 
 read_options "$@"
@@ -199,7 +215,7 @@ choose_workdir
 scratch=$(mktemp -d)
 errors=$scratch/errors
 : >"$errors"
-trap 'rm -rf "$scratch"' EXIT
+trap leave EXIT
 exec 3>&1 # where a dry run prints, within $(...) too
 check_gcloud
 place=("--zone=$zone")

@@ -87,6 +87,15 @@ def test_whole_numbers_are_fine_where_numbers_are_wanted():
         ({"batch_size": 0}, "batch_size must be at least 2"),
         ({"seeds": ()}, "at least one seed"),
         ({"seeds": (1, 1)}, "none twice"),
+        (
+            {"seeds": (1, 1), "per_run": (("beta", (1.0, 1.0)),)},
+            "have the same seed",
+        ),
+        ({"per_run": (("beta", (1.0, 2.0)),)}, "2 values of beta for 1 seeds"),
+        ({"per_run": (("num_steps", (1.0,)),)}, "unknown field in per_run 'num_steps'"),
+        ({"per_run": (("hidden", (1.0,)),)}, "unknown field in per_run 'hidden'"),
+        ({"per_run": (("weights.alpha", (-1.0,)),)}, "run 0: weights.alpha must be at"),
+        ({"per_run": (("beta",),)}, r"per_run\[0\] must have 2 parts"),
         ({"seeds": (-1,)}, r"seeds\[0\] must be at least 0"),
         ({"seeds": (2**31,)}, r"seeds\[0\] must be at most 2,147,483,647"),
         ({"beta": -1.0}, "beta must be at least 0, not -1"),
@@ -154,6 +163,14 @@ def test_an_early_configuration_is_completed():
     for name in ("path", "convention", "likelihood", "residency"):
         del early["data"][name]
     assert config_lib.from_stored(early) == (config_lib.from_dict(fields()), [])
+
+
+def test_runs_of_one_program_may_differ_in_what_is_traced():
+    varied = (("beta", (1.0, 4.0)), ("weights.epsilon", (0.1, 0.01)))
+    config = config_lib.from_dict(fields(seeds=(1, 1), per_run=varied))
+    second = config.of_run(1)
+    assert second == config_lib.from_dict(fields(beta=4.0, weights__epsilon=0.01))
+    assert config.of_run(0) == config_lib.from_dict(fields())
 
 
 def test_traced_hyperparameters_are_numbers_and_the_rest_is_static():

@@ -8,16 +8,16 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "cfasl_jax"
 
 LEVELS = [
-    {"types", "errors"},
+    {"types", "errors", "forms"},
     {"settings", "lie_group"},
-    {"data", "models", "metrics", "report"},
+    {"data", "models", "metrics"},
     {"codebook"},
     {"losses"},
     {"objectives"},
-    {"config", "training", "workdirs"},
-    {"run"},
+    {"config", "training", "workdirs", "report"},
+    {"run", "device_check"},
     {"evaluate", "benchmark", "command_line"},
-    {"main"},
+    {"main", "study"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 MODULES = sorted(

@@ -65,8 +65,11 @@ def remove_checkpoint(folder, step):
 
 def test_paths_are_themselves_and_urls_are_recognised(tmp_path):
     assert workdirs.location("runs/first") == Path("runs/first")
+    assert workdirs.location("~/runs/first") == Path.home() / "runs/first"
     assert workdirs.location(f"file://{tmp_path}") == tmp_path
     assert workdirs.location("gs://bucket/run/") == "gs://bucket/run"
+    with pytest.raises(ConfigError, match="no user whose home is ~no-one"):
+        workdirs.location("~no-one/runs/first")
     with workdirs.local(tmp_path) as folder:
         assert folder == tmp_path
 
@@ -191,7 +194,7 @@ def test_a_run_in_a_bucket_resumes_on_a_new_machine_bitwise(url, tmp_path):
 @pytest.mark.usefixtures("tiny_networks")
 def test_messages_name_the_url(url, monkeypatch, capsys):
     with workdirs.local(url) as folder:
-        provenance.claim(folder, tiny.config(beta=3.0), "made by the tests")
+        provenance.claim(folder, tiny.config(beta=3.0), tiny.dataset().spec)
         write_checkpoint(folder, 4)
     command = Command(tiny.config(), url, mode="train", distributed=False)
     monkeypatch.setattr(main.command_line, "parse", lambda _: command)

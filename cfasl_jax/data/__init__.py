@@ -1,138 +1,335 @@
-"""Data sets by name; `load` is the one way in."""
+"""Data sets by name: `DATASETS` lists them, `load` opens one."""
 
+import dataclasses
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
-from cfasl_jax.data import custom, folders, prepared, sets, tfds_source, twins
-from cfasl_jax.data.dataset import Dataset, Spec
+from cfasl_jax.data import (
+    cars3d,
+    celeba,
+    custom,
+    dsprites,
+    prepared,
+    preparing,
+    remote,
+    shapes3d,
+    smallnorb,
+    storage,
+    tfds,
+)
+from cfasl_jax.data.dataset import Contents, Dataset, Spec
+from cfasl_jax.data.entry import Entry
 from cfasl_jax.data.prepared import Copy
-from cfasl_jax.data.recipe import DataFileError, Recipe, likelihood_of, read
-from cfasl_jax.data.residency import hold
+from cfasl_jax.data.recipe import (
+    DataFileError,
+    Recipe,
+    likelihood_of,
+    read,
+    require_plain,
+)
+from cfasl_jax.data.remote import is_url
+from cfasl_jax.data.storage import RESIDENCIES as RESIDENCIES
 from cfasl_jax.errors import ConfigError, require_choice
 from cfasl_jax.settings import Data
 from cfasl_jax.types import Likelihood
 
-NAMES = sets.NAMES
+# Every list of data sets, in errors and on the command line, comes from this one.
+DATASETS: dict[str, Entry] = {
+    entry.name: entry
+    for entry in (
+        dsprites.ENTRY,
+        shapes3d.ENTRY,
+        cars3d.ENTRY,
+        smallnorb.ENTRY,
+        celeba.ENTRY,
+        custom.ENTRY,
+    )
+}
+NAMES = tuple(DATASETS)
+
 SOURCES = ("auto", "files", "tfds", "rendered")
-CONVENTIONS = ("paper", "full")
-LIKELIHOODS = ("auto", "bernoulli", "gaussian")
-RESIDENCIES = ("auto", "resident", "streamed")
+CONVENTIONS = tuple(
+    dict.fromkeys(name for entry in DATASETS.values() for name in entry.versions)
+)
+LIKELIHOODS = ("auto", *get_args(Likelihood))
+
+
+def entry_of(name: str) -> Entry:
+    """The entry of a data set; an unknown name is a ConfigError that lists all."""
+    require_choice("data set", name, DATASETS)
+    return DATASETS[name]
 
 
 def load(name: str, options: Data) -> Dataset:
     """A data set, ready for the device.
 
     Args:
-        name: an entry of `config.DATASETS`.
+        name: one of NAMES.
         options: the fields data.* of a configuration. Source "auto" takes the files
             that data.path names, else a prepared copy, else one of TensorFlow
             Datasets, else, unless data.dir is given, the rendered twin; "files",
-            "tfds" and "rendered" are strict.
+            "tfds" and "rendered" are strict. Where data.dir or data.path is a URL, the
+            prepared copy there is fetched to this host's disk first.
 
     Raises:
         ConfigError: where the name is unknown, or the data cannot be had; one sentence
             that says what to do.
     """
-    require_choice("data set", name, sets.NAMES)
-    source = _best(name, options) if options.source == "auto" else options.source
-    if source == "rendered":
-        if name not in twins.NAMES:
-            raise ConfigError(
-                f"{name} cannot be rendered, only {' and '.join(twins.NAMES)} can: use "
-                "another data.source"
-            )
-        return twins.rendered(name)
+    entry = entry_of(name)
+    source = resolve_source(entry, options)
     try:
+        if source == "files":
+            options = _on_this_host(entry, options)
+        if source == "rendered":
+            return _twin(entry)
         if source == "tfds":
-            recipe = tfds_source.recipe(name, options.dir, options.convention)
-            return _in_memory(recipe, source, options)
-        if name == "custom" and options.path and not prepared.exists(_path(options)):
-            return _in_memory(custom.recipe(_path(options)), source, options)
-        return _from_copy(name, _copy(name, options), options)
+            return _in_memory(_tfds_recipe(entry, options), source, options)
+        if _is_unprepared(entry, options):
+            return _in_memory(_own_recipe(entry, options), source, options)
+        return _from_copy(_copy(entry, options), options)
+    except ConfigError:
+        raise
     except (ValueError, OSError) as error:
         raise ConfigError(str(error)) from error
+
+
+def spec_of(name: str, options: Data) -> Spec:
+    """What a model trained on a data set needs to know of it, without its images.
+
+    No file is opened where the entry of the data set says it all, as it does for all
+    but a user's own images, which are loaded. The digest of the pixels stays empty.
+
+    Args:
+        name: one of NAMES.
+        options: as for `load`.
+
+    Raises:
+        ConfigError: as for `load`.
+    """
+    entry = entry_of(name)
+    contents = entry.version(options.convention).contents
+    if contents is None or contents.likelihood is None:
+        return load(name, options).spec
+    likelihood = _chosen_likelihood(options) or contents.likelihood
+    return contents.spec(resolve_source(entry, options), likelihood)
+
+
+def require(name: str, options: Data) -> str:
+    """Make sure, without opening the images, that `load` would find a data set.
+
+    Args:
+        name: one of NAMES.
+        options: as for `load`.
+
+    Returns:
+        Where its images would come from, in words.
+
+    Raises:
+        ConfigError: as for `load`.
+    """
+    entry = entry_of(name)
+    source = resolve_source(entry, options)
+    url = url_of(entry, options) if source == "files" else ""
+    try:
+        if source == "rendered":
+            _require_twin(entry)
+            return "rendered on the device"
+        if source == "tfds":
+            return f"copy of TensorFlow Datasets in {_tfds_folder(entry, options)}"
+        if url:
+            manifest = remote.manifest(url)
+            if manifest is None:
+                raise DataFileError(_how_to_get(entry, options, url))
+            _require_copy_of(entry, manifest["name"], url)
+            return f"prepared copy at {url}"
+        if options.path and not prepared.exists(_path(options)):
+            require_plain(_path(options))
+            return f"files in {_path(options)}"
+        place = _find_copy(entry, options)
+        return f"prepared copy in {place}" if place else "files of its authors"
+    except ConfigError:
+        raise
+    except (ValueError, OSError) as error:
+        raise ConfigError(str(error)) from error
+
+
+def resolve_source(entry: Entry, options: Data) -> str:
+    """data.source, with what "auto" means here; only names of files are looked at."""
+    if options.source != "auto":
+        return options.source
+    if options.path or is_url(options.dir):
+        return "files"
+    if prepared.exists(preparing.copy_folder(entry, options.dir, options.convention)):
+        return "files"
+    if entry.tfds and tfds.find(entry.tfds, options.dir):
+        return "tfds"
+    # Whoever names a place for real data must not get rendered ones for a wrong path.
+    return "rendered" if entry.twin and not options.dir else "files"
+
+
+def url_of(entry: Entry, options: Data) -> str:
+    """Of the prepared copy that the options name, where that is not on this host."""
+    if is_url(options.path):
+        return options.path
+    if is_url(options.dir) and not options.path:
+        return f"{options.dir.rstrip('/')}/{entry.folder_name(options.convention)}"
+    return ""
+
+
+def _on_this_host(entry: Entry, options: Data) -> Data:
+    """The options, with a copy at a URL replaced by what is fetched from there."""
+    url = url_of(entry, options)
+    if not url:
+        return dataclasses.replace(options, dir="") if is_url(options.dir) else options
+    if remote.manifest(url) is None:
+        raise DataFileError(_how_to_get(entry, options, url))
+    return dataclasses.replace(options, dir="", path=str(remote.fetch(url).folder))
 
 
 def _path(options: Data) -> Path:
     return Path(options.path).expanduser()
 
 
-def _best(name: str, options: Data) -> str:
-    """What "auto" means for a data set here; only looks at files."""
-    folder = folders.prepared(name, options.dir, options.convention)
-    if options.path or prepared.exists(folder):
-        return "files"
-    if name in tfds_source.BUILDERS and tfds_source.is_prepared(name, options.dir):
-        return "tfds"
-    # Whoever names a place for real data must not get rendered ones for a wrong path.
-    return "rendered" if name in twins.NAMES and not options.dir else "files"
+def _is_unprepared(entry: Entry, options: Data) -> bool:
+    """Whether data.path names a user's own images rather than a copy of them."""
+    if entry.published or not options.path:
+        return False
+    return not prepared.exists(_path(options))
 
 
-def _copy(name: str, options: Data) -> Copy:
-    """The prepared copy, made now where the files that it needs are there."""
-    if options.path and prepared.exists(_path(options)):
-        return prepared.open_copy(_path(options))
-    folder = folders.prepared(name, options.dir, options.convention)
-    if not options.path and prepared.exists(folder):
-        return prepared.open_copy(folder)
-    if options.path:
-        return sets.prepare(name, options.dir, options.convention, _path(options))
-    if sets.find(name, options.dir, options.convention) is not None:
-        return sets.prepare(name, options.dir, options.convention, None)
-    if name == "custom":
-        raise DataFileError(
-            "the data set custom needs data.path: an .npz or .h5 file with 'images', a "
-            "folder of pictures, or a prepared copy of either"
+def _own_recipe(entry: Entry, options: Data) -> Recipe:
+    return entry.version(options.convention).from_files(_path(options))
+
+
+def _require_twin(entry: Entry) -> None:
+    if entry.twin is None:
+        twins = " and ".join(other.name for other in DATASETS.values() if other.twin)
+        raise ConfigError(
+            f"{entry.name} cannot be rendered, only {twins} can: use another "
+            "data.source"
         )
-    extra = f" --convention={options.convention}" if name == "smallnorb" else ""
+
+
+def _twin(entry: Entry) -> Dataset:
+    _require_twin(entry)
+    assert entry.twin is not None
+    return entry.twin()
+
+
+def _tfds_folder(entry: Entry, options: Data) -> Path:
+    """Of a copy of TensorFlow Datasets that is there."""
+    if entry.tfds is None:
+        others = ", ".join(other.name for other in DATASETS.values() if other.tfds)
+        raise ConfigError(
+            f"data.source=tfds is for {others}, not for {entry.name}: use another "
+            "data.source"
+        )
+    folder = tfds.find(entry.tfds, options.dir)
+    if folder is None:
+        raise DataFileError(
+            f"there is no copy of {entry.name} in "
+            f"{prepared.root(options.dir) / entry.tfds}: make one with 'python -m "
+            f"cfasl_jax.data prepare {entry.name}' and set data.source=files, or with "
+            f"'tfds build {entry.tfds}', which needs TensorFlow"
+        )
+    return folder
+
+
+def _tfds_recipe(entry: Entry, options: Data) -> Recipe:
+    folder = _tfds_folder(entry, options)
+    from_tfds = entry.version(options.convention).from_tfds
+    assert from_tfds is not None
+    return from_tfds(folder)
+
+
+def _copy(entry: Entry, options: Data) -> Copy:
+    """The prepared copy, made now where the files that it needs are there."""
+    if options.path and not prepared.exists(_path(options)):
+        return preparing.prepare(entry, options.dir, options.convention, _path(options))
+    folder = _find_copy(entry, options)
+    if folder is None:
+        return preparing.prepare(entry, options.dir, options.convention)
+    copy = prepared.open_copy(folder)
+    _require_copy_of(entry, copy.contents.name, folder)
+    return copy
+
+
+def _find_copy(entry: Entry, options: Data) -> Path | None:
+    """The folder of the prepared copy; None where it can be made of files found there.
+
+    Raises:
+        DataFileError: where there are no such files either.
+    """
+    if options.path:
+        return _path(options)
+    folder = preparing.copy_folder(entry, options.dir, options.convention)
+    if prepared.exists(folder):
+        return folder
+    if preparing.find(entry, options.dir, options.convention) is None:
+        raise DataFileError(_how_to_get(entry, options, folder))
+    return None
+
+
+def _require_copy_of(entry: Entry, name: str, place: Path | str) -> None:
+    if name != entry.name:
+        raise DataFileError(f"{place} holds a copy of {name}, not of {entry.name}")
+
+
+def _how_to_get(entry: Entry, options: Data, place: Path | str) -> str:
+    """A sentence for whoever lacks a copy at a place, a folder or a URL."""
+    if not entry.published and not is_url(str(place)):
+        return (
+            f"the data set {entry.name} needs data.path: an .npz or .h5 file with "
+            "'images', a folder of pictures, or a prepared copy of either"
+        )
+    extra = f" --convention={options.convention}" if len(entry.versions) > 1 else ""
+    extra += " --from=FILE_OR_FOLDER" if not entry.published else ""
     extra += f" --dir={options.dir}" if options.dir else ""
-    raise DataFileError(
-        f"there is no copy of {name} in {folder}: make one with 'python -m "
-        f"cfasl_jax.data prepare {name}{extra}'; its files are at {sets.PAGES[name]}"
+    page = f"; its files are at {entry.page}" if entry.published else ""
+    return (
+        f"there is no copy of {entry.name} in {place}: make one with 'python -m "
+        f"cfasl_jax.data prepare {entry.name}{extra}'{page}"
     )
 
 
-def _from_copy(name: str, copy: Copy, options: Data) -> Dataset:
-    if copy.name != name:
-        raise DataFileError(f"{copy.folder} holds a copy of {copy.name}, not of {name}")
-    held = hold(copy.images, copy.folder / prepared.IMAGES, options.residency)
-    return Dataset(
-        store=held.store,
-        name=name,
-        source="files",
-        grid=copy.grid,
-        num_images=len(copy.images),
-        channels=copy.images.shape[3],
-        likelihood=_likelihood(options) or copy.likelihood,
-        lookup=held.lookup,
-        labels=copy.labels,
-    )
+def _from_copy(copy: Copy, options: Data) -> Dataset:
+    path = copy.folder / prepared.IMAGES
+    return _dataset(copy.contents, "files", copy.images, path, copy.digest, options)
 
 
 def _in_memory(recipe: Recipe, source: str, options: Data) -> Dataset:
-    images: np.ndarray = read(recipe)
-    held = hold(images, None, options.residency)
+    images = read(recipe)
+    digest = prepared.digest_of(images)
+    return _dataset(recipe.contents, source, images, None, digest, options)
+
+
+def _dataset(
+    contents: Contents,
+    source: str,
+    images: np.ndarray,
+    path: Path | None,
+    digest: str,
+    options: Data,
+) -> Dataset:
+    store, lookup = storage.store_and_lookup(images, path, options.residency)
     return Dataset(
-        store=held.store,
-        name=recipe.name,
+        store=store,
+        name=contents.name,
         source=source,
-        grid=recipe.grid,
-        num_images=recipe.num_images,
-        channels=recipe.channels,
-        likelihood=_likelihood(options) or likelihood_of(recipe, images),
-        lookup=held.lookup,
-        labels=recipe.labels,
+        grid=contents.grid,
+        num_images=contents.num_images,
+        channels=contents.channels,
+        likelihood=_chosen_likelihood(options) or likelihood_of(contents, images),
+        lookup=lookup,
+        labels=contents.labels,
+        digest=digest,
     )
 
 
-def _likelihood(options: Data) -> Likelihood | None:
+def _chosen_likelihood(options: Data) -> Likelihood | None:
     """What data.likelihood says; None leaves it to the data set."""
-    if options.likelihood == "bernoulli":
-        return "bernoulli"
-    return "gaussian" if options.likelihood == "gaussian" else None
-
-
-def spec_of(name: str, options: Data) -> Spec:
-    """The Spec of a data set."""
-    return load(name, options).spec
+    return next(
+        (one for one in get_args(Likelihood) if one == options.likelihood), None
+    )

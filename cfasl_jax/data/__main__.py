@@ -1,7 +1,9 @@
 """Prepare, list and describe data sets.
 
 python -m cfasl_jax.data prepare cars3d --dir=DIR
+python -m cfasl_jax.data prepare cars3d --dir=gs://BUCKET/DIR
 python -m cfasl_jax.data list
+python -m cfasl_jax.data check cars3d --dir=gs://BUCKET/DIR
 python -m cfasl_jax.data describe cars3d --picture=cars3d.png
 """
 
@@ -13,18 +15,24 @@ from typing import NoReturn
 
 from cfasl_jax.data import (
     CONVENTIONS,
-    folders,
+    DATASETS,
+    NAMES,
+    entry_of,
     load,
     prepared,
-    sets,
-    tfds_source,
-    twins,
+    preparing,
+    remote,
+    require,
+    tfds,
+    url_of,
 )
+from cfasl_jax.data.entry import Entry
 from cfasl_jax.data.inspection import describe, picture
+from cfasl_jax.data.remote import is_url
 from cfasl_jax.errors import ConfigError, require_choice
 from cfasl_jax.settings import Data
 
-COMMANDS = ("prepare", "list", "describe")
+COMMANDS = ("prepare", "list", "check", "describe")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -54,15 +62,14 @@ def _run(arguments: list[str]) -> None:
     if options.command == "list":
         _list(options.dir)
         return
-    require_choice("data set", options.name, sets.NAMES)
+    entry = entry_of(options.name)
     require_choice("convention", options.convention, CONVENTIONS)
     if options.command == "prepare":
-        copy = sets.prepare(
-            options.name, options.dir, options.convention, options.source
-        )
-        print(f"{copy.folder}: {len(copy.images):,} images, whole and checked")
-        return
-    _describe(options)
+        _prepare(entry, options)
+    elif options.command == "check":
+        _check(entry, options)
+    else:
+        _describe(entry, options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,11 +84,12 @@ def _parser() -> argparse.ArgumentParser:
     describe = commands.add_parser(
         "describe", help="what a data set holds; checks a prepared copy"
     )
-    for command in (prepare, describe):
-        command.add_argument("name", metavar="NAME", help=", ".join(sets.NAMES))
-        command.add_argument(
-            "--convention", default="paper", help="of smallnorb: paper or full"
-        )
+    check = commands.add_parser(
+        "check", help="whether training finds a data set; opens no images"
+    )
+    for command in (prepare, check, describe):
+        command.add_argument("name", metavar="NAME", help=", ".join(NAMES))
+        command.add_argument("--convention", default="paper", help=_convention_help())
     prepare.add_argument(
         "--from",
         dest="source",
@@ -89,65 +97,97 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE_OR_FOLDER",
         help="the authors' files, or your own images for custom",
     )
+    prepare.add_argument(
+        "--replace",
+        action="store_true",
+        help="let the new copy replace one of something else",
+    )
     describe.add_argument("--picture", type=Path, help="write a sheet of images, .png")
     listing = commands.add_parser("list", help="all data sets, and what is here")
-    for command in (prepare, describe, listing):
+    for command in (prepare, check, describe, listing):
         command.add_argument(
             "--dir",
             default="",
-            help="folder of all data sets; default: TFDS_DATA_DIR or "
-            "~/tensorflow_datasets",
+            help="folder of all data sets, or its URL, such as gs://BUCKET/DIR; "
+            "default: TFDS_DATA_DIR or ~/tensorflow_datasets",
         )
     return parser
 
 
+def _prepare(entry: Entry, options: argparse.Namespace) -> None:
+    arguments = (options.convention, options.source, options.replace)
+    if is_url(options.dir):
+        count = preparing.publish(entry, options.dir, *arguments)
+        print(f"{url_of(entry, _fields(options))}: {count:,} images, whole")
+        return
+    copy = preparing.prepare(entry, options.dir, *arguments)
+    print(f"{copy.folder}: {len(copy.images):,} images, whole and checked")
+
+
+def _check(entry: Entry, options: argparse.Namespace) -> None:
+    """Fail unless a training that names this place finds its data there."""
+    print(f"{entry.name}: {require(entry.name, _fields(options))}")
+
+
+def _fields(options: argparse.Namespace) -> Data:
+    """The fields data.* that mean the same place."""
+    return _at(options.dir, options.convention)
+
+
+def _at(data_dir: str, convention: str) -> Data:
+    return Data(source="auto", dir=data_dir, convention=convention)
+
+
+def _convention_help() -> str:
+    """Which data sets come in several versions, and their names."""
+    several = (entry for entry in DATASETS.values() if len(entry.versions) > 1)
+    return "; ".join(f"of {e.name}: {' or '.join(e.versions)}" for e in several)
+
+
 def _list(data_dir: str) -> None:
-    print(f"in {folders.root(data_dir)}:")
-    for name in sets.NAMES:
-        conventions = CONVENTIONS if name == "smallnorb" else ("paper",)
-        for convention in conventions:
-            shown = f"{name} ({convention})" if len(conventions) > 1 else name
-            print(f"{shown:<18} {_state(name, data_dir, convention)}")
+    print(f"in {data_dir if is_url(data_dir) else prepared.root(data_dir)}:")
+    for entry in DATASETS.values():
+        several = len(entry.versions) > 1
+        for convention in entry.versions:
+            shown = f"{entry.name} ({convention})" if several else entry.name
+            print(f"{shown:<18} {_state(entry, data_dir, convention)}")
 
 
-def _state(name: str, data_dir: str, convention: str) -> str:
+def _state(entry: Entry, data_dir: str, convention: str) -> str:
     """What there is of a data set, in words."""
-    folder = folders.prepared(name, data_dir, convention)
+    if is_url(data_dir):
+        url = url_of(entry, _at(data_dir, convention))
+        manifest = remote.manifest(url)
+        return f"prepared, {manifest['shape'][0]:,} images" if manifest else "not here"
+    folder = preparing.copy_folder(entry, data_dir, convention)
     if prepared.exists(folder):
         try:
             copy = prepared.open_copy(folder)
         except ValueError as error:
             return f"of no use: {error}"
         return f"prepared, {len(copy.images):,} images"
-    if name in tfds_source.BUILDERS and tfds_source.is_prepared(name, data_dir):
+    if entry.tfds and tfds.find(entry.tfds, data_dir):
         return "prepared by TensorFlow Datasets"
-    if name in twins.NAMES:
+    found = preparing.find(entry, data_dir, convention)
+    if found:
+        return f"files found, but no copy yet: {found}"
+    there, wanted = preparing.count(entry, data_dir, convention)
+    if there:
+        return f"{there} of {wanted} files found; from {entry.page}"
+    if entry.twin:
         return "rendered on the device"
-    if name == "custom":
-        return "your own images"
-    found = sets.find(name, data_dir, convention)
-    return f"files found: {found}" if found else f"not here; from {sets.PAGES[name]}"
+    return f"not here; from {entry.page}" if entry.published else "your own images"
 
 
-def _describe(options: argparse.Namespace) -> None:
-    folder = folders.prepared(options.name, options.dir, options.convention)
-    if prepared.exists(folder):
+def _describe(entry: Entry, options: argparse.Namespace) -> None:
+    folder = preparing.copy_folder(entry, options.dir, options.convention)
+    if not is_url(options.dir) and prepared.exists(folder):
         copy = prepared.open_copy(folder)
         prepared.verify(copy)
         print(f"{folder}: whole and checked")
-        for entry in copy.manifest["files"]:
-            print(f"made of {entry['name']}, {entry['bytes']:,} bytes")
-    dataset = load(
-        options.name,
-        Data(
-            source="auto",
-            dir=options.dir,
-            path="",
-            convention=options.convention,
-            likelihood="auto",
-            residency="auto",
-        ),
-    )
+        for file in copy.manifest["files"]:
+            print(f"made of {file['name']}, {file['bytes']:,} bytes")
+    dataset = load(options.name, _fields(options))
     print(describe(dataset))
     if options.picture:
         options.picture.parent.mkdir(parents=True, exist_ok=True)

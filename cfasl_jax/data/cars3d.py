@@ -6,11 +6,11 @@ with a Lanczos filter, as disentanglement_lib and the CFASL authors do; cars are
 by file name.
 """
 
-import dataclasses
 import fnmatch
 import io
 import tarfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -19,50 +19,37 @@ import numpy as np
 import scipy.io
 
 from cfasl_jax.data import pictures
-from cfasl_jax.data.checks import Checksum, check
+from cfasl_jax.data.dataset import Contents
+from cfasl_jax.data.download import Archive
+from cfasl_jax.data.entry import Entry, Version
 from cfasl_jax.data.grid import FactorGrid
 from cfasl_jax.data.recipe import Block, DataFileError, Recipe, reading
 
 CHANNELS = 3
 PAGE = "http://www.scottreed.info/"
-ARCHIVE = Checksum(
+ARCHIVE = Archive(
     "nips2015-analogy-data.tar.gz",
     url="http://www.scottreed.info/files/nips2015-analogy-data.tar.gz",
-    algorithm="md5",
     digest="4e866a7919c1beedf53964e6f7a23686",
+    algorithm="md5",
+    instead=("cars", "data/cars"),
 )
 
 _PATTERN = "car_*_mesh.mat"
 
 
-@dataclasses.dataclass(frozen=True)
-class Layout:
-    """What the authors' files hold.
+_SIDE = 128  # height and width of the stored images
 
-    Attributes:
-        grid: elevation, azimuth, object; the number of objects is that of files.
-        side: height and width of the stored images.
-        archive: the published archive.
-    """
-
-    grid: FactorGrid
-    side: int
-    archive: Checksum
+# One file holds one object.
+GRID = FactorGrid(names=("elevation", "azimuth", "object"), sizes=(4, 24, 183))
 
 
-LAYOUT = Layout(
-    FactorGrid(names=("elevation", "azimuth", "object"), sizes=(4, 24, 183)),
-    side=128,
-    archive=ARCHIVE,
-)
-
-
-def recipe(path: Path, layout: Layout = LAYOUT) -> Recipe:
+def recipe(path: Path, grid: FactorGrid = GRID) -> Recipe:
     """3D Cars from the authors' archive, or from a folder of its .mat files.
 
     Args:
         path: the archive, or a folder with the .mat files anywhere below it.
-        layout: what is expected.
+        grid: of the factors that are expected.
 
     Raises:
         DataFileError: where the number of cars is another, or the archive is damaged.
@@ -71,12 +58,11 @@ def recipe(path: Path, layout: Layout = LAYOUT) -> Recipe:
         files = tuple(sorted(path.rglob(_PATTERN), key=lambda file: file.name))
         names = [file.name for file in files]
     else:
-        check(path, layout.archive)
         files = (path,)
         with reading(path), tarfile.open(path) as archive:
             names = sorted(Path(name).name for name in archive.getnames())
             names = fnmatch.filter(names, _PATTERN)
-    cars = layout.grid.sizes[2]
+    cars = grid.sizes[2]
     if len(set(names)) != cars or len(names) != cars:
         raise DataFileError(
             f"{path} holds {len(names)} files {_PATTERN} where 3D Cars has {cars}; "
@@ -86,18 +72,14 @@ def recipe(path: Path, layout: Layout = LAYOUT) -> Recipe:
     def blocks() -> Iterator[Block]:
         for name, file in _open_all(path, files):
             with reading(f"{path}: {name}" if path.is_file() else file.name):
-                images = _load(file.read(), layout)
-            yield _indices(names.index(name), layout.grid), images
+                images = _load(file.read(), grid)
+            yield _indices(names.index(name), grid), images
 
-    return Recipe(
-        name="cars3d",
-        num_images=layout.grid.num_points,
-        channels=CHANNELS,
-        likelihood="gaussian",
-        files=files,
-        blocks=blocks,
-        grid=layout.grid,
-    )
+    return Recipe(_contents(grid), files, blocks)
+
+
+def _contents(grid: FactorGrid) -> Contents:
+    return Contents("cars3d", grid.num_points, CHANNELS, "gaussian", grid)
 
 
 def _open_all(path: Path, files: tuple[Path, ...]) -> Iterator[tuple[str, IO[bytes]]]:
@@ -125,11 +107,11 @@ def _indices(car: int, grid: FactorGrid) -> np.ndarray:
     )
 
 
-def _load(content: bytes, layout: Layout) -> np.ndarray:
+def _load(content: bytes, grid: FactorGrid) -> np.ndarray:
     """A .mat file -> uint8 [4 * 24, 64, 64, 3], in the order elevation, azimuth."""
     stored = _matlab_array(content, "im")
-    elevations, azimuths, _ = layout.grid.sizes
-    expected = (layout.side, layout.side, CHANNELS, azimuths, elevations)
+    elevations, azimuths, _ = grid.sizes
+    expected = (_SIDE, _SIDE, CHANNELS, azimuths, elevations)
     if stored.shape != expected or stored.dtype != np.uint8:
         raise ValueError(
             f"its array 'im' is {stored.dtype} {stored.shape} instead of uint8 "
@@ -152,3 +134,12 @@ def _matlab_array(content: bytes, name: str) -> np.ndarray:
     if name not in arrays:
         raise ValueError(f"it has no array {name!r}")
     return arrays[name]
+
+
+def entry(grid: FactorGrid = GRID, archive: Archive = ARCHIVE) -> Entry:
+    """3D Cars, or a part of it with fewer factor values."""
+    version = Version(_contents(grid), partial(recipe, grid=grid), (archive,))
+    return Entry("cars3d", PAGE, {"paper": version})
+
+
+ENTRY = entry()

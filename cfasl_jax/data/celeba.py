@@ -7,16 +7,30 @@ of 128 is resized to 64 x 64 bicubically, in the order of the file names.
 import dataclasses
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from cfasl_jax.data import pictures
+from cfasl_jax.data import pictures, tfds
+from cfasl_jax.data.dataset import Contents
+from cfasl_jax.data.download import Archive
+from cfasl_jax.data.entry import Entry, Version
 from cfasl_jax.data.recipe import Block, DataFileError, Recipe, reading
 
 CHANNELS = 3
+_TFDS_NAME = "celeb_a"
 PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
-ARCHIVE_NAME = "img_align_celeba.zip"
+ARCHIVE = Archive(
+    "img_align_celeba.zip",
+    # The authors' Google Drive; "confirm" answers that the file is too large for its
+    # virus scan.
+    url="https://drive.usercontent.google.com/download?"
+    "id=0B7EVK8r0v71pZjFTYXZWM3FlRnM&export=download&confirm=t",
+    size=1_443_490_838,
+    digest="46fb89443c578308acf364d7d379fe1b9efb793042c0af734b6112e4fd3a8c74",
+    instead=("img_align_celeba",),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +41,22 @@ class Layout:
         count: number of pictures.
         shape: of a stored picture, (H, W, C).
         crop: side of the central square.
+        splits: number of pictures of each split in TensorFlow Datasets.
     """
 
     count: int = 202_599
     shape: tuple[int, int, int] = (218, 178, 3)
     crop: int = 128
+    splits: tuple[tuple[str, int], ...] = (
+        ("train", 162_770),
+        ("validation", 19_867),
+        ("test", 19_962),
+    )
+
+    @property
+    def contents(self) -> Contents:
+        """Pictures without ground-truth factors."""
+        return Contents("celeba", self.count, CHANNELS, "gaussian")
 
 
 LAYOUT = Layout()
@@ -52,20 +77,31 @@ def recipe(path: Path, layout: Layout = LAYOUT) -> Recipe:
     else:
         with reading(path), zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith(".jpg")]
+    # macOS adds a hidden file to each picture that it packs or copies.
+    names = [name for name in names if not Path(name).name.startswith(".")]
     names.sort(key=lambda name: Path(name).name)
     if len(names) != layout.count:
         raise DataFileError(
             f"{path} holds {len(names)} pictures (.jpg) where CelebA has "
-            f"{layout.count}; {ARCHIVE_NAME} is at {PAGE}"
+            f"{layout.count}; {ARCHIVE.name} is at {PAGE}"
         )
-    return Recipe(
-        name="celeba",
-        num_images=layout.count,
-        channels=CHANNELS,
-        likelihood="gaussian",
-        files=(path,),
-        blocks=lambda: _blocks(path, names, layout),
-    )
+    files = tuple(map(Path, names)) if path.is_dir() else (path,)
+    return Recipe(layout.contents, files, lambda: _blocks(path, names, layout))
+
+
+def recipe_of_records(folder: Path, layout: Layout = LAYOUT) -> Recipe:
+    """CelebA from a copy of TensorFlow Datasets, in the order of its records."""
+
+    def blocks() -> Iterator[Block]:
+        start, counts = 0, dict(layout.splits)
+        for split in counts:
+            for block in tfds.records(folder, _TFDS_NAME, split, counts):
+                files = [tfds.content(fields, "image") for fields in block]
+                for images in pictures.parallel(fit, files):
+                    yield np.arange(start, start + len(images)), images
+                    start += len(images)
+
+    return tfds.recipe(layout.contents, folder, blocks)
 
 
 def fit(file: bytes, layout: Layout = LAYOUT) -> np.ndarray:
@@ -107,3 +143,17 @@ def _contents(path: Path, names: list[str]) -> Iterator[tuple[str, bytes]]:
     with reading(path), zipfile.ZipFile(path) as archive:
         for name in names:
             yield name, archive.read(name)
+
+
+def entry(layout: Layout = LAYOUT, archive: Archive = ARCHIVE) -> Entry:
+    """CelebA, or a part of it with fewer pictures."""
+    version = Version(
+        layout.contents,
+        partial(recipe, layout=layout),
+        (archive,),
+        partial(recipe_of_records, layout=layout),
+    )
+    return Entry("celeba", PAGE, {"paper": version}, tfds=_TFDS_NAME)
+
+
+ENTRY = entry()

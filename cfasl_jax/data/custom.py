@@ -18,22 +18,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from cfasl_jax.data import pictures
-from cfasl_jax.data.dataset import Labels
+from cfasl_jax.data.dataset import SIDE, Contents, Labels
+from cfasl_jax.data.entry import Entry, Version
 from cfasl_jax.data.grid import FactorGrid
 from cfasl_jax.data.recipe import (
-    SIDE,
     Block,
     DataFileError,
     Recipe,
     open_arrays,
     reading,
+    require_plain,
+    row_slices,
 )
 
 _FORMATS = ".npz, .h5 or .hdf5"
-_AT_A_TIME = 1024
+# What Pillow reads as one picture; it knows more, such as .pdf, which it only writes.
+_PICTURES = (
+    *(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".avif"),
+    *(".pbm", ".pgm", ".ppm", ".pnm", ".pcx", ".tga", ".jp2"),
+)
 
 
 def recipe(path: Path) -> Recipe:
@@ -48,6 +53,7 @@ def recipe(path: Path) -> Recipe:
         raise DataFileError(
             f"{path} does not exist: give a file {_FORMATS}, or a folder"
         )
+    require_plain(path)
     if path.suffix.lower() not in (".npz", ".h5", ".hdf5"):
         raise DataFileError(
             f"{path} is of no known format: give {_FORMATS}, or a folder"
@@ -55,10 +61,18 @@ def recipe(path: Path) -> Recipe:
     return _of_arrays(path)
 
 
-def pictures_in(path: Path) -> list[Path]:
-    """All picture files below a folder, in the order of their paths."""
-    known = Image.registered_extensions()
-    return sorted(p for p in path.rglob("*") if p.suffix.lower() in known)
+def pictures_in(folder: Path) -> list[Path]:
+    """All picture files below a folder, in the order of their paths.
+
+    Hidden files are left out, and all in hidden folders: among them are the "._NAME"
+    that macOS puts beside each file on a foreign disk.
+    """
+
+    def is_picture(path: Path) -> bool:
+        hidden = any(p.startswith(".") for p in path.relative_to(folder).parts)
+        return not hidden and path.suffix.lower() in _PICTURES and path.is_file()
+
+    return sorted(path for path in folder.rglob("*") if is_picture(path))
 
 
 def _of_folder(path: Path) -> Recipe:
@@ -81,7 +95,8 @@ def _of_folder(path: Path) -> Recipe:
             yield np.arange(start, start + len(images)), images
             start += len(images)
 
-    return Recipe("custom", len(files), channels, None, tuple(files), blocks)
+    contents = Contents("custom", len(files), channels, likelihood=None)
+    return Recipe(contents, tuple(files), blocks)
 
 
 def _of_arrays(path: Path) -> Recipe:
@@ -102,23 +117,13 @@ def _of_arrays(path: Path) -> Recipe:
     def blocks() -> Iterator[Block]:
         with open_arrays(path) as arrays:
             images = arrays["images"]
-            for start in range(0, shape[0], _AT_A_TIME):
-                block = np.asarray(images[start : start + _AT_A_TIME], np.float32)
-                places = order.places[start : start + len(block)]
-                scaled = np.round(block * (255.0 / white)).astype(np.uint8)
-                yield places, scaled.reshape(len(block), SIDE, SIDE, -1)
+            for rows in row_slices(images):
+                block = _as_bytes(images[rows], white)
+                yield order.places[rows], block.reshape(len(block), SIDE, SIDE, -1)
 
     channels = 1 if len(shape) == 3 else shape[3]
-    return Recipe(
-        name="custom",
-        num_images=shape[0],
-        channels=channels,
-        likelihood=None,
-        files=(path,),
-        blocks=blocks,
-        grid=order.grid,
-        labels=order.labels,
-    )
+    contents = Contents("custom", shape[0], channels, None, order.grid, order.labels)
+    return Recipe(contents, (path,), blocks)
 
 
 def _require_images(path: Path, images: Any) -> None:
@@ -148,8 +153,8 @@ def _require_images(path: Path, images: Any) -> None:
 def _white(path: Path, images: Any) -> float:
     """The stored value of white, after a look at all values: 255 or 1."""
     low, high = math.inf, -math.inf
-    for start in range(0, len(images), _AT_A_TIME):
-        block = np.asarray(images[start : start + _AT_A_TIME])
+    for rows in row_slices(images):
+        block = np.asarray(images[rows])
         low = min(low, float(block.min()))
         high = max(high, float(block.max()))
         if not (math.isfinite(low) and math.isfinite(high)):
@@ -160,6 +165,13 @@ def _white(path: Path, images: Any) -> float:
             f"[{low:g}, {high:g}]"
         )
     return 255.0 if high > 1 else 1.0
+
+
+def _as_bytes(block: np.ndarray, white: float) -> np.ndarray:
+    """Stored values, black 0 and white `white`, as uint8 from 0 to 255."""
+    if block.dtype == np.uint8 and white == 255:
+        return block
+    return np.round(block.astype(np.float32) * (255.0 / white)).astype(np.uint8)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,6 +191,19 @@ def _names(stored: Any) -> tuple[str, ...]:
     )
 
 
+def _require_names(path: Path, names: tuple[str, ...], count: int) -> None:
+    """Refuse names that do not tell `count` factors apart, or cannot be printed."""
+    if len(names) != count:
+        raise DataFileError(f"{path}: {len(names)} factor_names for {count} factors")
+    for name in names:
+        if names.count(name) > 1:
+            raise DataFileError(f"{path}: factor_names has {name!r} more than once")
+        if not name.strip() or not name.isprintable():
+            raise DataFileError(
+                f"{path}: factor_names has {name!r}, which cannot be shown"
+            )
+
+
 def _order(
     path: Path, factors: np.ndarray, names: tuple[str, ...] | None, count: int
 ) -> _Order:
@@ -187,15 +212,19 @@ def _order(
         raise DataFileError(
             f"{path}: factors have shape {factors.shape} instead of [{count}, K]"
         )
-    if factors.dtype.kind not in "iub" and not np.array_equal(
-        factors, np.round(factors)
-    ):
-        raise DataFileError(f"{path}: factors must be integers, not {factors.dtype}")
-    names = names or tuple(f"factor_{k}" for k in range(factors.shape[1]))
-    if len(names) != factors.shape[1]:
+    if factors.dtype.kind not in "iubf":
         raise DataFileError(
-            f"{path}: {len(names)} factor_names for {factors.shape[1]} factors"
+            f"{path}: factors must be integers, not of type {factors.dtype}; number "
+            "the values of each factor"
         )
+    if not np.isfinite(factors).all():
+        raise DataFileError(f"{path}: factors have values that are not finite")
+    if not np.array_equal(factors, np.round(factors)):
+        raise DataFileError(
+            f"{path}: factors must be integers, not fractions of type {factors.dtype}"
+        )
+    names = names or tuple(f"factor_{k}" for k in range(factors.shape[1]))
+    _require_names(path, names, factors.shape[1])
     # One column at a time, since each has its own values.
     numbered = [np.unique(column, return_inverse=True) for column in factors.T]
     varying = [k for k, (values, _) in enumerate(numbered) if len(values) > 1]
@@ -210,3 +239,7 @@ def _order(
         if len(np.unique(places)) == count:
             return _Order(grid, None, places)
     return _Order(None, Labels(kept, sizes, table), np.arange(count))
+
+
+# Only the files can tell what they hold.
+ENTRY = Entry("custom", page="", versions={"paper": Version(None, recipe)})

@@ -1,7 +1,6 @@
 """A data set as the training step sees it: indices in, images out, on the device."""
 
 import dataclasses
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,11 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from cfasl_jax.data.grid import FactorGrid
-from cfasl_jax.data.mapped import MappedImages
+from cfasl_jax.data.storage import Lookup, MappedImages
 from cfasl_jax.types import Likelihood
 
-# (store, indices int32 [n]) -> images uint8 [n, 64, 64, C]
-Lookup = Callable[[Any, jax.Array], jax.Array]
+SIDE = 64  # height and width of every image
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,6 +57,8 @@ class Spec:
         factor_names: of the ground-truth factors; empty where there are none.
         factor_sizes: number of values of each factor.
         full_grid: whether every combination of factor values occurs just once.
+        digest: of all pixels, so that two sets of images under one name can be told
+            apart; empty where it is not known.
     """
 
     name: str
@@ -69,11 +69,55 @@ class Spec:
     factor_names: tuple[str, ...]
     factor_sizes: tuple[int, ...]
     full_grid: bool
+    digest: str = ""
 
     @property
     def channels(self) -> int:
         """C."""
         return self.image_shape[2]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Contents:
+    """What a data set holds, apart from its images.
+
+    Attributes:
+        name: "dsprites", "shapes3d", ...
+        num_images: N.
+        channels: C.
+        likelihood: of a pixel; None where the pixels decide: Bernoulli if all of them
+            are black or white.
+        grid: the ground-truth factors where they are a full grid: every combination of
+            their values occurs just once, and `FactorGrid` orders the images.
+        labels: the ground-truth factors where they are no full grid.
+    """
+
+    name: str
+    num_images: int
+    channels: int
+    likelihood: Likelihood | None
+    grid: FactorGrid | None = None
+    labels: Labels | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of all images together, (N, 64, 64, C)."""
+        return (self.num_images, SIDE, SIDE, self.channels)
+
+    def spec(self, source: str, likelihood: Likelihood, digest: str = "") -> Spec:
+        """The `Spec` of a data set with these contents."""
+        factors = self.grid or self.labels
+        return Spec(
+            name=self.name,
+            source=source,
+            num_images=self.num_images,
+            image_shape=(SIDE, SIDE, self.channels),
+            likelihood=likelihood,
+            factor_names=tuple(factors.names) if factors else (),
+            factor_sizes=tuple(int(size) for size in factors.sizes) if factors else (),
+            full_grid=self.grid is not None,
+            digest=digest,
+        )
 
 
 @partial(
@@ -88,6 +132,7 @@ class Spec:
         "likelihood",
         "lookup",
         "labels",
+        "digest",
     ],
 )
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +154,7 @@ class Dataset:
             data sets compile to the same program.
         labels: the ground-truth factors where they are no full grid, else None. A data
             set without factors has neither a grid nor labels.
+        digest: of all pixels, see `Spec`; empty where it is not known.
     """
 
     store: Any
@@ -120,6 +166,7 @@ class Dataset:
     likelihood: Likelihood
     lookup: Lookup
     labels: Labels | None = None
+    digest: str = ""
 
     @property
     def factor_names(self) -> tuple[str, ...]:
@@ -130,17 +177,11 @@ class Dataset:
     @property
     def spec(self) -> Spec:
         """What a model trained on this data set needs to know of it."""
-        factors = self.grid or self.labels
-        return Spec(
-            name=self.name,
-            source=self.source,
-            num_images=self.num_images,
-            image_shape=self.image_shape,
-            likelihood=self.likelihood,
-            factor_names=self.factor_names,
-            factor_sizes=tuple(int(size) for size in factors.sizes) if factors else (),
-            full_grid=self.grid is not None,
+        contents = Contents(
+            self.name, self.num_images, self.channels, None, self.grid, self.labels
         )
+        spec = contents.spec(self.source, self.likelihood, self.digest)
+        return dataclasses.replace(spec, image_shape=self.image_shape)
 
     @property
     def streamed(self) -> bool:

@@ -1,81 +1,157 @@
-"""Downloads that can be interrupted, go on where they stopped, and are checked."""
+"""The authors' files: checked, and downloaded so that an interruption costs nothing."""
 
+import dataclasses
+import fcntl
+import hashlib
+import http.client
 import sys
-import threading
 import urllib.error
-import urllib.parse
 import urllib.request
 from pathlib import Path
 
 from tqdm import tqdm
 
-from cfasl_jax.data.checks import Checksum, digest
-from cfasl_jax.data.recipe import DataFileError
+from cfasl_jax.data.recipe import DataFileError, reading
 
-_PROBE_SECONDS = 6.0
+# A server that sends nothing for so long has stalled.
 _STALL_SECONDS = 60.0
 _PIECE = 1 << 20
+_LARGE = 1 << 27  # checking a smaller file takes less than a second
 
 
-def probe(url: str) -> str | None:
-    """Ask for a file's header: None where the host has it, else what went wrong."""
-    host = urllib.parse.urlsplit(url).hostname
-    outcome: list[str | None] = [f"no answer from {host} within {_PROBE_SECONDS:g} s"]
+@dataclasses.dataclass(frozen=True)
+class Archive:
+    """A file that the authors of a data set publish.
 
-    def ask() -> None:
-        request = urllib.request.Request(url, method="HEAD")
-        try:
-            with urllib.request.urlopen(request, timeout=_PROBE_SECONDS):
-                outcome[0] = None
-        except OSError as error:
-            reason = str(error).strip("<>")
-            outcome[0] = f"{host} does not answer as it should ({reason})"
+    Attributes:
+        name: of the file.
+        url: where it can be downloaded.
+        size: in bytes; None where it is not known.
+        digest: its checksum, hexadecimal; None where none is known.
+        algorithm: of the checksum, a name of hashlib.
+        instead: other files or folders that serve as well, such as what unpacking the
+            archive gives.
+    """
 
-    # In a thread, since looking up a host name heeds no timeout.
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(_PROBE_SECONDS)
-    return outcome[0]
+    name: str
+    url: str
+    size: int | None = None
+    digest: str | None = None
+    algorithm: str = "sha256"
+    instead: tuple[str, ...] = ()
+
+    def find(self, folder: Path) -> Path | None:
+        """The archive, or what serves instead, in a folder."""
+        archive = folder / self.name
+        if archive.is_file():
+            return archive
+        paths = (folder / name for name in self.instead)
+        return next((path for path in paths if path.exists()), None)
 
 
-def fetch(published: Checksum, folder: Path) -> Path:
-    """A published file in a folder, downloaded unless it is there.
+def check(path: Path, archive: Archive) -> None:
+    """Raise a DataFileError if a file has an archive's name but not its checksum."""
+    if archive.digest is None or path.name != archive.name or not path.is_file():
+        return
+    found = digest(path, archive.algorithm)
+    if found != archive.digest:
+        raise DataFileError(
+            f"{path} differs from the published file: its {archive.algorithm} is "
+            f"{found} instead of {archive.digest}; delete it and download it again "
+            f"from {archive.url}"
+        )
 
-    What has arrived so far is kept as NAME.part; another call goes on from there.
+
+def digest(path: Path, algorithm: str = "sha256") -> str:
+    """The checksum of a file, hexadecimal, with a progress bar on a terminal."""
+    hasher = hashlib.new(algorithm)
+    size = path.stat().st_size
+    with (
+        reading(path),
+        path.open("rb") as file,
+        tqdm(
+            desc=f"checking {path.name}",
+            total=size,
+            unit="B",
+            unit_scale=True,
+            leave=False,
+            disable=size < _LARGE or not sys.stderr.isatty(),
+        ) as progress,
+    ):
+        while piece := file.read(_PIECE):
+            hasher.update(piece)
+            progress.update(len(piece))
+    return hasher.hexdigest()
+
+
+def fetch(archive: Archive, folder: Path) -> Path:
+    """An archive in a folder, downloaded unless it is there already.
+
+    What has arrived is kept as NAME.part. A connection that breaks is opened again as
+    long as each one brings something; after that, another call goes on where this one
+    stopped.
 
     Raises:
-        DataFileError: where the host does not answer, the connection breaks, or what
-            arrives is not the published file.
+        DataFileError: where the server cannot be reached, the connection breaks, or
+            what the server offers is not the published file.
     """
-    path = folder / published.name
+    path, part = folder / archive.name, folder / f"{archive.name}.part"
     if path.is_file():
         return path
-    problem = probe(published.url)
-    if problem is not None:
-        raise DataFileError(f"cannot download {published.url}: {problem}")
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{published.name}.part"
-    try:
-        _append(published, part)
-    except OSError as error:
-        raise DataFileError(
-            f"the download of {published.url} broke off ({error}); run the same "
-            "command again to go on"
-        ) from error
-    if published.digest not in (None, digest(part, published.algorithm)):
-        part.unlink()
-        raise DataFileError(
-            f"{published.url} gave another file than the published one: its "
-            f"{published.algorithm} is not {published.digest}"
-        )
-    part.replace(path)
+    with part.open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be downloading it
+        if path.is_file():
+            part.unlink(missing_ok=True)
+            return path
+        try:
+            _complete(archive, part)
+        except (OSError, http.client.HTTPException) as error:
+            arrived, kind = _size(part), type(error).__name__
+            if not arrived:
+                part.unlink(missing_ok=True)
+            reason = str(error).strip("<>").removeprefix("urlopen error ")
+            raise DataFileError(
+                f"the download of {archive.url} broke off after {arrived:,} bytes "
+                f"({reason or kind}); run the same command again to go on"
+                if arrived
+                else f"{archive.url} cannot be downloaded: {reason or kind}"
+            ) from error
+        if archive.digest not in (None, digest(part, archive.algorithm)):
+            part.unlink()
+            raise DataFileError(
+                f"{archive.url} gave another file than the published one: its "
+                f"{archive.algorithm} is not {archive.digest}"
+            )
+        part.replace(path)
     return path
 
 
-def _append(published: Checksum, part: Path) -> None:
-    """Download what a partial file lacks."""
-    have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(published.url)
+def _complete(archive: Archive, part: Path) -> None:
+    """Download what a partial file lacks, in as many connections as it takes."""
+    while True:
+        have = _size(part)
+        try:
+            _append(archive, part)
+            return
+        except (OSError, http.client.HTTPException) as error:
+            refused = isinstance(error, urllib.error.HTTPError)
+            if refused or _size(part) <= have:
+                raise
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _append(archive: Archive, part: Path) -> None:
+    """Download what a partial file lacks, in one connection."""
+    have = _size(part)
+    if archive.size is not None and have >= archive.size:
+        if have == archive.size:
+            return
+        have = 0  # it is no part of this file
+    request = urllib.request.Request(archive.url)
     if have:
         request.add_header("Range", f"bytes={have}-")
     try:
@@ -85,13 +161,18 @@ def _append(published: Checksum, part: Path) -> None:
             return
         raise
     with response:
-        if response.status != 206:  # the host cannot go on, and sends all again
+        if response.status != 206:  # the server cannot go on, and sends all again
             have = 0
+        elif not response.headers.get("Content-Range", f"bytes {have}-").startswith(
+            f"bytes {have}-"
+        ):
+            raise OSError("the server sent another part than it was asked for")
         left = int(response.headers.get("Content-Length", 0))
+        _require_size(archive, have + left if left else None, response)
         with (
             part.open("ab" if have else "wb") as file,
             tqdm(
-                desc=f"downloading {published.name}",
+                desc=f"downloading {archive.name}",
                 initial=have,
                 total=have + left if left else None,
                 unit="B",
@@ -100,9 +181,23 @@ def _append(published: Checksum, part: Path) -> None:
             ) as progress,
         ):
             got = 0
-            while piece := response.read(_PIECE):
+            while piece := response.read1(_PIECE):
                 file.write(piece)
                 got += len(piece)
                 progress.update(len(piece))
-    if left and got != left:
-        raise OSError(f"{got} of {left} bytes arrived")
+    expected = left or (archive.size or got + have) - have
+    if got != expected:
+        raise OSError(f"{got:,} of {expected:,} bytes arrived")
+
+
+def _require_size(
+    archive: Archive, offered: int | None, response: http.client.HTTPResponse
+) -> None:
+    """Refuse, before a byte is kept, what cannot be the published file."""
+    if None in (archive.size, offered) or offered == archive.size:
+        return
+    kind = response.headers.get("Content-Type", "unknown type")
+    raise DataFileError(
+        f"{archive.url} offers {offered:,} bytes ({kind}) where {archive.name} has "
+        f"{archive.size:,}"
+    )

@@ -1,4 +1,4 @@
-"""A renderer of dSprites: the images of the published set, drawn from their factors.
+"""dSprites: its published files, and a renderer that draws its images from factors.
 
 dSprites (Matthey, Higgins, Hassabis, Lerchner, 2017) shows one white shape on black,
 64 x 64 pixels, each combination of five factors once. A pixel is white where its
@@ -7,17 +7,39 @@ set and are in pixels, for scale 1; x runs to the right and y downwards, from th
 of the top left pixel.
 """
 
+from functools import partial
+
 import chex
 import jax
 import jax.numpy as jnp
 
+from cfasl_jax.data import published, tfds
+from cfasl_jax.data.dataset import Contents, Dataset
+from cfasl_jax.data.download import Archive
+from cfasl_jax.data.entry import Entry, Version
 from cfasl_jax.data.grid import FactorGrid
+from cfasl_jax.data.published import Arrays
 
 GRID = FactorGrid(
     names=("shape", "scale", "orientation", "x_position", "y_position"),
     sizes=(3, 6, 40, 32, 32),
 )
-CHANNELS = 1
+CONTENTS = Contents("dsprites", GRID.num_points, 1, "bernoulli", GRID)
+
+_STEM = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64"
+ARCHIVE = Archive(
+    f"{_STEM}.hdf5",
+    url=f"https://github.com/google-deepmind/dsprites-dataset/raw/master/{_STEM}.hdf5",
+    size=28_024_106,
+    digest="729fa22e884c9c500e1f17415d580746b4c5894fbbb780a1319bbcfa39a745bb",
+    instead=(f"{_STEM}.npz",),
+)
+# The first column of the factors is the only colour.
+_ARRAYS = {
+    ".hdf5": Arrays("imgs", "latents/classes", skipped=1),
+    ".npz": Arrays("imgs", "latents_classes", skipped=1),
+}
+_WHITE = 1
 
 _SIZE = 64
 _FIRST_CENTRE, _LAST_CENTRE = 15.5, 47.5
@@ -101,3 +123,41 @@ def _in_heart(u: jax.Array, v: jax.Array) -> jax.Array:
     q = jnp.maximum(1 - cube_root, 0)
     middle = 4 - 2 * q - 8 * q**2
     return (y - middle) ** 2 < q * (19 - 8 * q) ** 2
+
+
+def _look_up(store: tuple[()], indices: jax.Array) -> jax.Array:
+    return render(GRID.factors(indices))
+
+
+def twin() -> Dataset:
+    """dSprites with its images drawn on the device."""
+    return Dataset(
+        store=(),
+        name=CONTENTS.name,
+        source="rendered",
+        grid=GRID,
+        num_images=GRID.num_points,
+        channels=CONTENTS.channels,
+        likelihood="bernoulli",
+        lookup=_look_up,
+    )
+
+
+def entry(contents: Contents = CONTENTS, archive: Archive = ARCHIVE) -> Entry:
+    """dSprites, or a part of it with fewer factor values."""
+    version = Version(
+        contents,
+        partial(published.recipe, contents=contents, arrays=_ARRAYS, white=_WHITE),
+        (archive,),
+        partial(tfds.grid_recipe, contents=contents, white=_WHITE),
+    )
+    return Entry(
+        contents.name,
+        page="https://github.com/google-deepmind/dsprites-dataset",
+        versions={"paper": version},
+        tfds="dsprites",
+        twin=twin,
+    )
+
+
+ENTRY = entry()

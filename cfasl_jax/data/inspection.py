@@ -1,10 +1,11 @@
 """A data set in words, and as a sheet of its images."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image
 
-from cfasl_jax.data import pictures
-from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.data.dataset import SIDE, Dataset
 
 _COLUMNS = 10
 _ROWS_WITHOUT_FACTORS = 6
@@ -14,8 +15,9 @@ _SEED = 0
 def describe(dataset: Dataset) -> str:
     """Name, source, sizes and factors, a line each."""
     height, width, channels = dataset.image_shape
+    kind = "image" if dataset.num_images == 1 else "images"
     lines = [
-        f"{dataset.name}: {dataset.num_images:,} images of {height} x {width} x "
+        f"{dataset.name}: {dataset.num_images:,} {kind} of {height} x {width} x "
         f"{channels}, {dataset.source}",
         f"likelihood of a pixel: {dataset.likelihood}",
     ]
@@ -39,7 +41,7 @@ def picture(dataset: Dataset) -> Image.Image:
     if grid is None:
         shape = (_ROWS_WITHOUT_FACTORS, _COLUMNS)
         chosen = rng.integers(0, dataset.num_images, shape)
-        return pictures.sheet(list(dataset.host_images(chosen)))
+        return _sheet(list(dataset.host_images(chosen)))
     start = grid.sample(rng, 1)[0]
     rows = []
     for k, size in enumerate(grid.sizes):
@@ -47,4 +49,17 @@ def picture(dataset: Dataset) -> Image.Image:
         factors = np.tile(start, (len(values), 1))
         factors[:, k] = values
         rows.append(dataset.host_images(grid.indices(factors)))
-    return pictures.sheet(rows)
+    return _sheet(rows)
+
+
+def _sheet(rows: Sequence[np.ndarray]) -> Image.Image:
+    """Rows of images, each uint8 [n, 64, 64, C], as one picture with white gaps."""
+    gap = 4
+    width, height = max(map(len, rows)), len(rows)
+    step = SIDE + gap
+    canvas = Image.new("RGB", (width * step + gap, height * step + gap), "white")
+    for y, row in enumerate(rows):
+        for x, image in enumerate(row):
+            tile = Image.fromarray(np.squeeze(image)).convert("RGB")
+            canvas.paste(tile, (gap + x * step, gap + y * step))
+    return canvas

@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, ImageOps
 
-from cfasl_jax.data.recipe import SIDE
+from cfasl_jax.data.dataset import SIDE
 
 Item = TypeVar("Item")
 
@@ -78,16 +78,3 @@ def parallel(
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         while block := list(islice(items, _BLOCK)):
             yield np.stack(list(pool.map(function, block)))
-
-
-def sheet(rows: Sequence[np.ndarray]) -> Image.Image:
-    """Rows of images, each uint8 [n, 64, 64, C], as one picture with white gaps."""
-    gap = 4
-    width, height = max(map(len, rows)), len(rows)
-    step = SIDE + gap
-    canvas = Image.new("RGB", (width * step + gap, height * step + gap), "white")
-    for y, row in enumerate(rows):
-        for x, image in enumerate(row):
-            tile = Image.fromarray(np.squeeze(image)).convert("RGB")
-            canvas.paste(tile, (gap + x * step, gap + y * step))
-    return canvas

@@ -4,30 +4,34 @@
     DIR/NAME/factors.npy     int32 [N, K], only where the factors are no full grid
     DIR/NAME/manifest.json   shape, factors, source files, checksums
 
-A copy is written beside its folder, under a name that no reader looks at, and moved in
-once it is whole, the manifest last. Without a manifest there is no copy, whatever else
-lies in the folder; so an interrupted call never leaves one that passes for whole. The
-files move one by one since TensorFlow Datasets keeps its own versions in DIR/NAME.
+A copy is written beside its folder, under a name that no reader looks at. Once it is
+whole, its files are moved into the folder, the manifest last. A folder without a
+manifest holds no copy, whatever else is in it, so that an interrupted call never leaves
+something that passes for a whole copy. The files are moved one by one because
+TensorFlow Datasets keeps its own versions in DIR/NAME too.
 """
 
 import fcntl
+import hashlib
+import io
 import json
+import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from cfasl_jax.data.checks import digest
-from cfasl_jax.data.dataset import Labels
+from cfasl_jax.data.dataset import Contents, Labels
+from cfasl_jax.data.download import digest
 from cfasl_jax.data.grid import FactorGrid
 from cfasl_jax.data.recipe import DataFileError, Recipe, likelihood_of, read
-from cfasl_jax.types import Likelihood
 
 FORMAT = 1
+_FILES_LISTED = 1000
 MANIFEST, IMAGES, FACTORS = "manifest.json", "images.npy", "factors.npy"
 
 
@@ -36,21 +40,31 @@ class Copy(NamedTuple):
 
     Attributes:
         folder: where it lies.
-        name: of the data set.
+        contents: what the data set holds apart from its images.
         images: uint8 [N, 64, 64, C], mapped, read only.
-        likelihood: of a pixel.
-        grid: the factors where they are a full grid.
-        labels: the factors where they are no full grid.
         manifest: all that is written about it.
     """
 
     folder: Path
-    name: str
+    contents: Contents
     images: np.ndarray
-    likelihood: Likelihood
-    grid: FactorGrid | None
-    labels: Labels | None
     manifest: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file of images."""
+        return str(self.manifest["sha256"][IMAGES])
+
+
+def root(data_dir: str | None) -> Path:
+    """The folder of all data sets.
+
+    Args:
+        data_dir: None or "" for TensorFlow Datasets' own default, TFDS_DATA_DIR or
+            ~/tensorflow_datasets.
+    """
+    default = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    return Path(data_dir or default).expanduser()
 
 
 def exists(folder: Path) -> bool:
@@ -78,6 +92,7 @@ def open_copy(folder: Path) -> Copy:
         shape = tuple(manifest["shape"])
         factors = manifest["factors"]
         name, likelihood = manifest["name"], manifest["likelihood"]
+        manifest["sha256"][IMAGES]  # every copy has it
         grid, labels = None, None
         if factors is not None:
             names, sizes = tuple(factors["names"]), tuple(factors["sizes"])
@@ -96,7 +111,8 @@ def open_copy(folder: Path) -> Copy:
             "set again"
         ) from error
     images = _array(folder / IMAGES, shape, np.uint8)
-    return Copy(folder, name, images, likelihood, grid, labels, manifest)
+    contents = Contents(name, shape[0], shape[3], likelihood, grid, labels)
+    return Copy(folder, contents, images, manifest)
 
 
 def verify(copy: Copy) -> None:
@@ -109,17 +125,60 @@ def verify(copy: Copy) -> None:
             )
 
 
-def write(recipe: Recipe, folder: Path) -> Copy:
-    """Make a prepared copy in a folder, in place of an older one; call it `locked`.
+def list_files(files: Sequence[Path]) -> list[dict[str, Any]]:
+    """Files as a manifest names them; many are summed up as one, with one checksum."""
+    listed: list[dict[str, Any]] = [
+        {"name": file.name, "bytes": file.stat().st_size, "sha256": digest(file)}
+        for file in files
+    ]
+    if len(listed) <= _FILES_LISTED:
+        return listed
+    together = hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+    size = sum(file["bytes"] for file in listed)
+    name = f"{len(listed):,} files, {listed[0]['name']} ... {listed[-1]['name']}"
+    return [{"name": name, "bytes": size, "sha256": together}]
+
+
+def digest_of(images: np.ndarray) -> str:
+    """SHA-256 of the file that a copy of these images, uint8 [N, 64, 64, C], has."""
+    head = io.BytesIO()
+    array = np.lib.format.header_data_from_array_1_0(images)
+    np.lib.format.write_array_header_1_0(head, array)
+    hasher = hashlib.sha256(head.getvalue())
+    hasher.update(np.ascontiguousarray(images).data)
+    return hasher.hexdigest()
+
+
+def write(recipe: Recipe, folder: Path, source: str = "") -> Copy:
+    """Make a prepared copy in a folder, in place of an older one.
+
+    The caller must hold the folder's lock, see `locked`.
+
+    Args:
+        recipe: what to write.
+        folder: where to.
+        source: what the copy is made of, as its manifest says.
 
     Raises:
         DataFileError: where the recipe's files are of no use, or the disk is too small.
     """
     _require_space(recipe, folder.parent)
+    return assemble(folder, lambda building: _build(recipe, building, source))
+
+
+def assemble(folder: Path, build: Callable[[Path], None]) -> Copy:
+    """Put a copy into a folder once all of its files are there.
+
+    The caller must hold the folder's lock, see `locked`.
+
+    Args:
+        folder: where to.
+        build: writes the files of a copy into an empty folder that it is given.
+    """
     building = _building(folder)
     building.mkdir()
     try:
-        _build(recipe, building)
+        build(building)
         _move_in(building, folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -145,54 +204,52 @@ def _building(folder: Path) -> Path:
 
 
 def _require_space(recipe: Recipe, parent: Path) -> None:
-    needed = int(np.prod(recipe.shape))
-    free = shutil.disk_usage(parent).free
+    needed = math.prod(recipe.contents.shape)
+    free, name = shutil.disk_usage(parent).free, recipe.contents.name
     if free < needed:
         raise DataFileError(
-            f"{parent} has {free / 1e9:.1f} GB free, and a copy of {recipe.name} needs "
-            f"{needed / 1e9:.1f} GB: choose another folder with --dir"
+            f"{parent} has {free / 1e9:.1f} GB free, and a copy of {name} "
+            f"needs {needed / 1e9:.1f} GB: choose another folder with --dir"
         )
 
 
-def _build(recipe: Recipe, building: Path) -> None:
-    """Write all files of a copy, the manifest too, and wait until the disk has them."""
+def _build(recipe: Recipe, building: Path, source: str) -> None:
+    """Write all files of a copy, the manifest too."""
+    contents = recipe.contents
     images = np.lib.format.open_memmap(
-        building / IMAGES, mode="w+", dtype=np.uint8, shape=recipe.shape
+        building / IMAGES, mode="w+", dtype=np.uint8, shape=contents.shape
     )
     read(recipe, images)
     images.flush()
     factors = None
     written = [IMAGES]
-    known = recipe.grid or recipe.labels
+    known = contents.grid or contents.labels
     if known is not None:
         factors = {
             "names": known.names,
             "sizes": [int(size) for size in known.sizes],
-            "grid": recipe.grid is not None,
+            "grid": contents.grid is not None,
         }
-    if recipe.labels is not None:
-        np.save(building / FACTORS, recipe.labels.factors.astype(np.int32))
+    if contents.labels is not None:
+        np.save(building / FACTORS, contents.labels.factors.astype(np.int32))
         written.append(FACTORS)
     manifest = {
         "format": FORMAT,
-        "name": recipe.name,
-        "shape": recipe.shape,
-        "likelihood": likelihood_of(recipe, images),
+        "name": contents.name,
+        "shape": contents.shape,
+        "likelihood": likelihood_of(contents, images),
         "factors": factors,
-        "files": [
-            {"name": file.name, "bytes": file.stat().st_size, "sha256": digest(file)}
-            for file in recipe.files
-            if file.is_file()
-        ],
+        "source": source,
+        "files": list_files(recipe.files),
         "sha256": {name: digest(building / name) for name in written},
     }
     (building / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-    for name in (*written, MANIFEST):
-        _sync(building / name)
 
 
 def _move_in(building: Path, folder: Path) -> None:
     """Put the files of a whole copy in their place, the manifest first out, last in."""
+    for path in building.iterdir():
+        _sync(path)
     folder.mkdir(exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
     _sync(folder)

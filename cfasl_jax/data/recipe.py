@@ -1,11 +1,14 @@
 """What every reader of a data set hands over: its contents, and blocks of its images.
 
-A recipe knows the factors and where its files lie; the images come in blocks of any
-order, so that a set larger than memory can be written straight to a mapped file.
+The images come in blocks of any order, so that a data set larger than memory can be
+written straight to a mapped file.
 """
 
 import dataclasses
+import io
 import lzma
+import math
+import mmap
 import sys
 import tarfile
 import zipfile
@@ -20,11 +23,11 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from cfasl_jax.data.dataset import Labels
-from cfasl_jax.data.grid import FactorGrid
+from cfasl_jax.data.dataset import Contents
 from cfasl_jax.types import Likelihood
 
-SIDE = 64
+# A reader holds at most so many bytes of images at once, and one array made of them.
+BLOCK_BYTES = 2**28
 
 # (indices int [n], images uint8 [n, 64, 64, C])
 Block = tuple[np.ndarray, np.ndarray]
@@ -39,29 +42,14 @@ class Recipe:
     """How the files of a data set become one array.
 
     Attributes:
-        name: of the data set.
-        num_images: N.
-        channels: C.
-        likelihood: of a pixel; None: Bernoulli if all pixels are black or white.
+        contents: what the data set holds apart from its images.
         files: what is read, to be named in the manifest of a copy.
         blocks: starts a reading; together, the blocks hold every index once.
-        grid: the factors where they are a full grid; index as in `FactorGrid`.
-        labels: the factors where they are no full grid.
     """
 
-    name: str
-    num_images: int
-    channels: int
-    likelihood: Likelihood | None
+    contents: Contents
     files: tuple[Path, ...]
     blocks: Callable[[], Iterator[Block]]
-    grid: FactorGrid | None = None
-    labels: Labels | None = None
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """(N, 64, 64, C)."""
-        return (self.num_images, SIDE, SIDE, self.channels)
 
 
 def read(recipe: Recipe, out: np.ndarray | None = None) -> np.ndarray:
@@ -74,26 +62,34 @@ def read(recipe: Recipe, out: np.ndarray | None = None) -> np.ndarray:
     Raises:
         DataFileError: where an image is missing or comes twice.
     """
-    images = np.empty(recipe.shape, np.uint8) if out is None else out
-    seen = np.zeros(recipe.num_images, bool)
+    contents = recipe.contents
+    images = np.empty(contents.shape, np.uint8) if out is None else out
+    seen = np.zeros(contents.num_images, bool)
     with tqdm(
-        desc=f"reading {recipe.name}",
-        total=recipe.num_images,
+        desc=f"reading {contents.name}",
+        total=contents.num_images,
         unit="image",
         unit_scale=True,
         disable=not sys.stderr.isatty(),
     ) as progress:
         for indices, block in recipe.blocks():
             images[indices] = block
+            _release(images)
             seen[indices] = True
             progress.update(len(indices))
     if not seen.all():
-        kind = "images" if recipe.grid is None else "combinations"
+        kind = "images" if contents.grid is None else "combinations of factors"
         raise DataFileError(
-            f"{np.sum(~seen)} of {recipe.num_images} {kind} missing in "
-            f"{described(recipe.files)}: as many come twice"
+            f"{np.sum(~seen)} of {contents.num_images} {kind} are missing in "
+            f"{described(recipe.files)}"
         )
     return images
+
+
+def _release(images: np.ndarray) -> None:
+    """Let go of a mapped file's pages; they stay with the system, which writes them."""
+    if isinstance(images.base, mmap.mmap):
+        images.base.madvise(mmap.MADV_DONTNEED)
 
 
 def described(files: tuple[Path, ...]) -> str:
@@ -101,16 +97,28 @@ def described(files: tuple[Path, ...]) -> str:
     return str(files[0] if len(files) == 1 else files[0].parent)
 
 
-def likelihood_of(recipe: Recipe, images: np.ndarray) -> Likelihood:
-    """A recipe's likelihood, by looking at the images where it does not say."""
-    if recipe.likelihood is not None:
-        return recipe.likelihood
+def likelihood_of(contents: Contents, images: np.ndarray) -> Likelihood:
+    """The likelihood of a pixel, read off the images where `contents` does not say."""
+    if contents.likelihood is not None:
+        return contents.likelihood
     step = 4096
     binary = all(
         np.isin(images[start : start + step], (0, 255)).all()
         for start in range(0, len(images), step)
     )
     return "bernoulli" if binary else "gaussian"
+
+
+def require_plain(path: Path) -> None:
+    """Refuse what is neither a file nor a folder: reading a pipe would wait for ever.
+
+    Raises:
+        DataFileError: also where there is nothing.
+    """
+    if not path.exists():
+        raise DataFileError(f"{path} does not exist")
+    if not (path.is_file() or path.is_dir()):
+        raise DataFileError(f"{path} is neither a file nor a folder")
 
 
 @contextmanager
@@ -137,13 +145,103 @@ def reading(path: Path | str) -> Iterator[None]:
         raise DataFileError(f"{path} cannot be read: {reason}") from error
 
 
+def row_slices(array: Any) -> Iterator[slice]:
+    """Slices of an array's first axis, each of at most BLOCK_BYTES, that cover it.
+
+    HDF5 stores an array in chunks and decompresses a chunk as a whole, whatever is read
+    of it. Those of the published dSprites reach over 23,040 images and a few pixels of
+    each: read in slices of 1,024 images, every chunk would be decompressed 23 times. A
+    slice therefore holds whole chunks, unless one reaches over more than BLOCK_BYTES.
+    """
+    row_bytes = array.dtype.itemsize * math.prod(array.shape[1:])
+    most = max(1, BLOCK_BYTES // max(1, row_bytes))
+    chunk = (getattr(array, "chunks", None) or (1,))[0]
+    step = most - most % chunk or most
+    for start in range(0, len(array), step):
+        yield slice(start, min(start + step, len(array)))
+
+
+class ZippedArray:
+    """An array of an .npz file that is too large to be read as a whole.
+
+    Slices of the first axis are read from the compressed file; going backwards starts
+    again from its beginning.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, member: str) -> None:
+        """Reads the head of the array alone."""
+        self._archive, self._member = archive, member
+        self._rewind()
+
+    def _rewind(self) -> None:
+        self._file: Any = self._archive.open(self._member)
+        version = np.lib.format.read_magic(self._file)
+        head = {(1, 0): np.lib.format.read_array_header_1_0}.get(
+            version, np.lib.format.read_array_header_2_0
+        )
+        self.shape, self.in_columns, self.dtype = head(self._file)
+        self._row = 0
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Of all values."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        if rows.start < self._row:
+            self._rewind()
+        row_bytes = self.nbytes // len(self)
+        self._file.seek((rows.start - self._row) * row_bytes, io.SEEK_CUR)
+        values = np.empty((rows.stop - rows.start, *self.shape[1:]), self.dtype)
+        left = values.data.cast("B")
+        while left:
+            count = self._file.readinto(left)
+            if not count:
+                raise EOFError(f"the array {self._member!r} ends too early")
+            left = left[count:]
+        self._row = rows.stop
+        if self._row == len(self):
+            self._file.read(1)  # the archive's checksum is compared at the very end
+        return values
+
+
+class _Npz:
+    """The arrays of an open .npz file by name; large ones are `ZippedArray`s."""
+
+    def __init__(self, arrays: Any) -> None:
+        self._arrays = arrays
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._arrays
+
+    def __getitem__(self, name: str) -> Any:
+        member = f"{name}.npy"
+        if member in self._arrays.zip.namelist():
+            array = ZippedArray(self._arrays.zip, member)
+            plain = not (array.in_columns or array.dtype.hasobject)
+            if plain and array.ndim > 1 and array.nbytes > BLOCK_BYTES:
+                return array
+        return self._arrays[name]
+
+
 @contextmanager
 def open_arrays(path: Path) -> Iterator[Any]:
     """The arrays of an .npz or HDF5 file by name, open; errors name the file."""
     with reading(path):
         if path.suffix.lower() == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                yield arrays
+            arrays = np.load(path, allow_pickle=False)
+            if not hasattr(arrays, "zip"):
+                raise ValueError("it is no .npz file but a single array")
+            with arrays:
+                yield _Npz(arrays)
         else:
             with h5py.File(path) as arrays:
                 yield arrays

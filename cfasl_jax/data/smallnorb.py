@@ -9,17 +9,24 @@ lighting (and camera).
 """
 
 import dataclasses
-from collections.abc import Iterator
+import gzip
+import io
+import math
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from cfasl_jax.data import pictures
-from cfasl_jax.data.checks import Checksum, check
-from cfasl_jax.data.dataset import Labels
+from cfasl_jax.data import pictures, tfds
+from cfasl_jax.data.dataset import Contents, Labels
+from cfasl_jax.data.download import Archive
+from cfasl_jax.data.entry import Entry, Version
 from cfasl_jax.data.grid import FactorGrid
-from cfasl_jax.data.norb import open_matrix, read_matrix
-from cfasl_jax.data.recipe import Block, DataFileError, Recipe
+from cfasl_jax.data.recipe import Block, DataFileError, Recipe, reading
 
 CHANNELS = 1
 PAGE = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/"
@@ -36,18 +43,21 @@ class Half:
         stem: of its three file names, STEM-dat.mat, STEM-cat.mat and STEM-info.mat.
         split: its name in TensorFlow Datasets.
         instances: the toys of each category that it shows.
-        digests: sha256 of the published .gz files by kind; empty where not known.
+        known: size and SHA-256 of the published .gz files by kind; empty where they
+            are not known.
     """
 
     stem: str
     split: str
     instances: tuple[int, ...]
-    digests: dict[str, str]
+    known: Mapping[str, tuple[int, str]]
 
-    def published(self, kind: str) -> Checksum:
+    def archive(self, kind: str) -> Archive:
         """The published file of one kind: "dat", "cat" or "info"."""
-        name = f"{self.stem}-{kind}.mat.gz"
-        return Checksum(name, f"{PAGE}{name}", digest=self.digests.get(kind))
+        name = f"{self.stem}-{kind}.mat"
+        size, digest = self.known.get(kind, (None, None))
+        url = f"{PAGE}{name}.gz"
+        return Archive(f"{name}.gz", url, size, digest, instead=(name,))
 
 
 _TRAINING = Half(
@@ -55,9 +65,18 @@ _TRAINING = Half(
     "train",
     (4, 6, 7, 8, 9),
     {
-        "dat": "5ffd6272a07d32695ee1082a26a41a93a37aab8c28da047f8c34ed348d214873",
-        "cat": "2784e542c1922060691090952b6cd6278879a216c90f81476f0f00256d42cdaa",
-        "info": "de7eb932ebe7a4ee16217fead60660d0eb3d23632c2f4d1c51f88c501c17bf32",
+        "dat": (
+            131_896_188,
+            "5ffd6272a07d32695ee1082a26a41a93a37aab8c28da047f8c34ed348d214873",
+        ),
+        "cat": (
+            348,
+            "2784e542c1922060691090952b6cd6278879a216c90f81476f0f00256d42cdaa",
+        ),
+        "info": (
+            71_052,
+            "de7eb932ebe7a4ee16217fead60660d0eb3d23632c2f4d1c51f88c501c17bf32",
+        ),
     },
 )
 _TESTING = Half(
@@ -65,9 +84,18 @@ _TESTING = Half(
     "test",
     (0, 1, 2, 3, 5),
     {
-        "dat": "cf7104eed3e51174d2f65b66d1e5878b9da233b886f161b0d88f4510ba2c7474",
-        "cat": "ecaf6d5bb8c3bc5eab9cf0258f6d2198dd474e016e374836fc097f2e5ff509ff",
-        "info": "16adf314226327ee006d1a44db8cfef52773c06c829951d5653a9f6f310248a2",
+        "dat": (
+            130_799_817,
+            "cf7104eed3e51174d2f65b66d1e5878b9da233b886f161b0d88f4510ba2c7474",
+        ),
+        "cat": (
+            347,
+            "ecaf6d5bb8c3bc5eab9cf0258f6d2198dd474e016e374836fc097f2e5ff509ff",
+        ),
+        "info": (
+            10_428,
+            "16adf314226327ee006d1a44db8cfef52773c06c829951d5653a9f6f310248a2",
+        ),
     },
 )
 
@@ -131,15 +159,20 @@ class Convention:
         camera = np.broadcast_to(cameras[None, :, None], (*values.shape[:2], 1))
         return self.order.indices(np.concatenate([values, camera], axis=2))
 
-    def factors(self) -> tuple[FactorGrid | None, Labels | None]:
-        """The ground-truth factors: the grid, or labels where one half is taken."""
+    @property
+    def contents(self) -> Contents:
+        """The factors are a full grid, or labels where one half is taken."""
         order = self.order
-        if len(self.halves) > 1:
-            return order, None
-        values = np.indices(order.sizes, np.int32).reshape(order.num_factors, -1).T
-        kept = slice(1, 5)  # no category, and one camera
-        labels = np.ascontiguousarray(values[:, kept])
-        return None, Labels(order.names[kept], order.sizes[kept], labels)
+        grid: FactorGrid | None = order
+        labels: Labels | None = None
+        if len(self.halves) == 1:
+            values = np.indices(order.sizes, np.int32).reshape(order.num_factors, -1).T
+            kept = slice(1, 5)  # no category, and one camera
+            table = np.ascontiguousarray(values[:, kept])
+            grid, labels = None, Labels(order.names[kept], order.sizes[kept], table)
+        return Contents(
+            "smallnorb", order.num_points, CHANNELS, "gaussian", grid, labels
+        )
 
 
 CONVENTIONS = {
@@ -151,11 +184,6 @@ CONVENTIONS = {
 def shrink_all(images: np.ndarray) -> np.ndarray:
     """Stored images, uint8 [n, 96, 96] -> [n, 64, 64, 1]."""
     return np.stack([pictures.shrink(image, pictures.BICUBIC) for image in images])
-
-
-def published(convention: Convention) -> list[Checksum]:
-    """The authors' files that a convention needs."""
-    return [half.published(kind) for half in convention.halves for kind in _KINDS]
 
 
 def recipe(folder: Path, convention: Convention) -> Recipe:
@@ -172,34 +200,46 @@ def recipe(folder: Path, convention: Convention) -> Recipe:
         half.stem: {kind: _find(folder, half, kind) for kind in _KINDS}
         for half in convention.halves
     }
-    grid, labels = convention.factors()
 
     def blocks() -> Iterator[Block]:
         for half in convention.halves:
             yield from _read_half(files[half.stem], half, convention)
 
-    return Recipe(
-        name="smallnorb",
-        num_images=convention.order.num_points,
-        channels=CHANNELS,
-        likelihood="gaussian",
-        files=tuple(path for kinds in files.values() for path in kinds.values()),
-        blocks=blocks,
-        grid=grid,
-        labels=labels,
-    )
+    paths = tuple(path for kinds in files.values() for path in kinds.values())
+    return Recipe(convention.contents, paths, blocks)
+
+
+def recipe_of_records(folder: Path, convention: Convention) -> Recipe:
+    """smallNORB from a copy of TensorFlow Datasets, see `tfds`."""
+    labels = ["label_category", "instance"]
+    labels += [f"label_{factor}" for factor in ("elevation", "azimuth", "lighting")]
+    shape = (convention.side, convention.side, CHANNELS)
+    cameras = [("image", "image2")[camera] for camera in convention.cameras]
+
+    def blocks() -> Iterator[Block]:
+        counts = {half.split: convention.rows(half) for half in convention.halves}
+        for split in counts:
+            for block in tfds.records(folder, "smallnorb", split, counts):
+                factors = [
+                    [tfds.integer(fields, name) for name in labels] for fields in block
+                ]
+                places = convention.indices(np.asarray(factors))
+                for camera, name in enumerate(cameras):
+                    stored = [tfds.image(fields, name, shape) for fields in block]
+                    yield places[:, camera], shrink_all(np.stack(stored)[..., 0])
+
+    return tfds.recipe(convention.contents, folder, blocks)
 
 
 def _find(folder: Path, half: Half, kind: str) -> Path:
-    published = half.published(kind)
-    for path in (folder / published.name.removesuffix(".gz"), folder / published.name):
-        if path.is_file():
-            check(path, published)
-            return path
-    raise DataFileError(
-        f"{folder} lacks {published.name} (or unpacked, without .gz); smallNORB's "
-        f"files are at {PAGE}"
-    )
+    archive = half.archive(kind)
+    path = archive.find(folder)
+    if path is None:
+        raise DataFileError(
+            f"{folder} lacks {archive.name} (or unpacked, without .gz); smallNORB's "
+            f"files are at {PAGE}"
+        )
+    return path
 
 
 def _read_half(
@@ -207,8 +247,8 @@ def _read_half(
 ) -> Iterator[Block]:
     """Blocks of one half, a camera after the other within each."""
     rows, side = convention.rows(half), convention.side
-    category = read_matrix(files["cat"], (rows,))
-    info = np.array(read_matrix(files["info"], (rows, 4)))
+    category = _read_matrix(files["cat"], (rows,))
+    info = np.array(_read_matrix(files["info"], (rows, 4)))
     if np.any(info[:, 2] % 2):
         raise DataFileError(f"{files['info']} has odd azimuths; they go 0, 2, ... 34")
     info[:, 2] //= 2
@@ -216,9 +256,111 @@ def _read_half(
         indices = convention.indices(np.concatenate([category[:, None], info], axis=1))
     except ValueError as error:
         raise DataFileError(f"{files['info']} or {files['cat']}: {error}") from error
-    with open_matrix(files["dat"], (rows, 2, side, side)) as matrix:
+    with _open_matrix(files["dat"], (rows, 2, side, side)) as matrix:
         for start in range(0, rows, _ROWS_AT_A_TIME):
             stop = min(start + _ROWS_AT_A_TIME, rows)
             pairs = matrix.rows(stop - start)
             for place, camera in enumerate(convention.cameras):
                 yield indices[start:stop, place], shrink_all(pairs[:, camera])
+
+
+# The authors' matrix format, little-endian: a magic number that tells the type, the
+# number of dimensions, at least three sizes (surplus ones are 1), then the values in C
+# order. See PAGE.
+_MAGIC: dict[int, np.dtype[Any]] = {
+    0x1E3D4C55: np.dtype("uint8"),
+    0x1E3D4C54: np.dtype("<i4"),
+}
+
+_MOST_DIMENSIONS = 8
+
+
+class _Matrix(NamedTuple):
+    """An open file whose head has been read.
+
+    Attributes:
+        path: of the file.
+        shape: of the matrix.
+        dtype: of its values.
+        file: stands at the first value.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    file: io.BufferedIOBase
+
+    def rows(self, count: int) -> np.ndarray:
+        """The next rows, [count, ...].
+
+        Raises:
+            DataFileError: where the file ends before.
+        """
+        shape = (count, *self.shape[1:])
+        size = math.prod(shape) * self.dtype.itemsize
+        content = self.file.read(size)
+        if len(content) != size:
+            raise DataFileError(
+                f"{self.path} is truncated: it ends before its {self.shape[0]} rows do"
+            )
+        return np.frombuffer(content, self.dtype).reshape(shape)
+
+
+@contextmanager
+def _open_matrix(path: Path, shape: tuple[int, ...]) -> Iterator[_Matrix]:
+    """A matrix file, plain or .gz, whose head says that it has this shape.
+
+    Raises:
+        DataFileError: where it is another file, is truncated, or has more values than
+            its head says (seen once all rows are read).
+    """
+    with (
+        reading(path),
+        gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file,
+    ):
+        magic, dimensions = struct.unpack("<II", _head(path, file, 8))
+        if magic not in _MAGIC:
+            raise DataFileError(
+                f"{path} is no NORB matrix: it begins with {magic:#010x} instead of "
+                f"{' or '.join(f'{known:#010x}' for known in _MAGIC)}"
+            )
+        if not 0 < dimensions <= _MOST_DIMENSIONS:
+            raise DataFileError(f"{path} says it has {dimensions} dimensions")
+        stored = max(3, dimensions)
+        sizes = struct.unpack(f"<{stored}i", _head(path, file, 4 * stored))
+        found = sizes[:dimensions]
+        if found != shape:
+            raise DataFileError(f"{path} has shape {found} instead of {shape}")
+        yield _Matrix(path, shape, _MAGIC[magic], file)
+        if file.read(1):
+            raise DataFileError(f"{path} goes on after its {shape[0]} rows")
+
+
+def _read_matrix(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """A whole matrix; errors as in `_open_matrix`."""
+    with _open_matrix(path, shape) as matrix:
+        return matrix.rows(shape[0])
+
+
+def _head(path: Path, file: io.BufferedIOBase, size: int) -> bytes:
+    content = file.read(size)
+    if len(content) != size:
+        raise DataFileError(f"{path} is truncated: it ends within its head")
+    return content
+
+
+def entry(conventions: Mapping[str, Convention] = CONVENTIONS) -> Entry:
+    """smallNORB, or a part of it with fewer factor values."""
+    versions = {
+        name: Version(
+            convention.contents,
+            partial(recipe, convention=convention),
+            tuple(half.archive(kind) for half in convention.halves for kind in _KINDS),
+            partial(recipe_of_records, convention=convention),
+        )
+        for name, convention in conventions.items()
+    }
+    return Entry("smallnorb", PAGE, versions, tfds="smallnorb")
+
+
+ENTRY = entry()

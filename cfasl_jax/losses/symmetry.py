@@ -49,23 +49,34 @@ def _sum_of_logs(x: jax.Array) -> jax.Array:
 
 
 def _section_alignment(
-    section: tuple[jax.Array, jax.Array],
+    rows: jax.Array, columns: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """One section's sum of -log(cos^2 + floor), and its gradient by the rows [N, D]."""
-    rows, columns = section
     cos = jnp.matmul(rows, columns.T, precision=_HIGHEST)
     cos2 = cos * cos + _COS2_FLOOR
     slope = -2.0 * cos / cos2
     return -_sum_of_logs(cos2), jnp.matmul(slope, columns, precision=_HIGHEST)
 
 
+def _one_after_another(
+    rows: jax.Array, columns: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """`_section_alignment` of each section: a CPU's cache holds one of them, not all.
+
+    Accelerators do all sections at once instead: one after another they would start
+    many kernels, each too small to keep them busy.
+    """
+    return jax.lax.map(lambda section: _section_alignment(*section), (rows, columns))
+
+
 @jax.custom_vjp
 def _mean_log_alignment(rows: jax.Array, columns: jax.Array) -> jax.Array:
     """Mean of -log(cos^2 + floor) over sections and pairs, [S, N, D] and [S, M, D].
 
-    The columns are the rows of all devices, and constants to the gradient: each pair
-    of samples occurs twice, and by symmetry what one of them gets as a column equals
-    what it gets as a row. So the gradient by the rows, doubled, is the whole.
+    `rows` are this device's directions, `columns` those of all devices. Every pair of
+    directions occurs twice, once with each of them as the row, and contributes the same
+    both times. So the whole gradient by a direction is twice that by it as a row, and
+    the columns need no gradient of their own.
     """
     return _mean_log_alignment_fwd(rows, columns)[0]
 
@@ -73,10 +84,12 @@ def _mean_log_alignment(rows: jax.Array, columns: jax.Array) -> jax.Array:
 def _mean_log_alignment_fwd(
     rows: jax.Array, columns: jax.Array
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    # The gradient of a scalar is known up to one factor, so it is formed while a
-    # section's matrix of cosines is in the cache: kept for a backward pass, the S
-    # matrices of (L B)^2 numbers would be most of a step's memory and time.
-    sums, slopes = jax.lax.map(_section_alignment, (rows, columns))
+    # The gradient of a scalar is known up to one factor, so it is formed while the
+    # matrices of cosines are at hand: kept for a backward pass, the S matrices of
+    # (L B)^2 numbers would be most of a step's memory and time.
+    sums, slopes = jax.lax.platform_dependent(
+        rows, columns, cpu=_one_after_another, default=jax.vmap(_section_alignment)
+    )
     pairs = rows.shape[0] * rows.shape[1] * columns.shape[1]
     return sums.sum() / pairs, (2.0 / pairs * slopes, columns)
 
@@ -153,6 +166,19 @@ def sparsity(delta: jax.Array) -> jax.Array:
     largest = jnp.argmax(jnp.abs(delta), axis=-1, keepdims=True)
     others = jax.lax.broadcasted_iota(largest.dtype, delta.shape, 3) != largest
     return jnp.square(jnp.square(delta).sum(axis=-1, where=others)).mean()
+
+
+def relative_sparsity(delta: jax.Array) -> jax.Array:
+    """`sparsity` whatever the lengths: each element moves one latent dimension alone.
+
+    The mean over s, l, b of 1 - max_d delta_d^2 / ||delta||^2, for delta [S, L, B, D];
+    in [0, 1 - 1/D]. A displacement of 0 counts as 0. Not in the paper.
+    """
+    chex.assert_rank(delta, 4)
+    unit = _direction(delta)
+    largest = jnp.argmax(jnp.abs(delta), axis=-1, keepdims=True)
+    others = jax.lax.broadcasted_iota(largest.dtype, delta.shape, 3) != largest
+    return jnp.square(unit).sum(axis=-1, where=others).mean()
 
 
 def commutator(generators: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""Strided and transposed 4x4 convolutions that are fast on the CPU too.
+"""Strided and transposed 4x4 convolutions as matrix products.
 
 Both have stride 2, which makes them one and the same small operation. Cut images into
 blocks of 2x2 pixels and let the four pixels of a block be channels; then
@@ -11,10 +11,16 @@ by side and multiply once (`_gather`, then a product), or multiply every positio
 four taps and add the overlapping results (a product, then `_overlap`). The two are each
 other's adjoints: the gradients of one way are made of the parts of the other. Whichever
 side has fewer channels is copied four times, and the value and both gradients become
-plain matrix products, by ordinary differentiation. XLA runs those well on a CPU, where
-its gradients of dilated convolutions are slow: a training step of the VAE takes about a
-third of the time (batch 64, two cores). On a GPU or TPU the library's own convolution
-is the usual choice. `default_form` chooses.
+plain matrix products, by ordinary differentiation. XLA runs those well everywhere:
+
+- On a CPU its gradients of dilated convolutions are slow: with matrix products a
+  training step of the VAE takes about a third of the time (batch 64, two cores).
+- On a GPU or TPU several runs trained together are one batched product, where the
+  library's convolution becomes one with a feature group for each run. For the gradients
+  of a grouped convolution XLA has no good form.
+
+So "matmul" is the form that is used, unless a measurement on the kind of device at hand
+has found "lax", the library's convolution, to be faster: see `default_form`.
 
 Axes: n samples, H x W or h x w pixels, C, P, Q channels.
 """
@@ -22,9 +28,10 @@ Axes: n samples, H x W or h x w pixels, C, P, Q channels.
 from typing import Literal
 
 import chex
-import jax
 import jax.numpy as jnp
 from jax import lax
+
+from cfasl_jax import forms
 
 Form = Literal["lax", "matmul"]
 FORMS: tuple[Form, ...] = ("lax", "matmul")
@@ -35,8 +42,8 @@ _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
 def default_form() -> Form:
-    """Returns the faster form on JAX's default backend: "matmul" on a CPU."""
-    return "matmul" if jax.default_backend() == "cpu" else "lax"
+    """Returns "matmul", unless "lax" was measured to be faster: `forms.fastest`."""
+    return forms.fastest("conv", FORMS, "matmul")
 
 
 def conv(x: chex.Array, kernel: chex.Array, form: Form) -> chex.Array:
@@ -46,15 +53,15 @@ def conv(x: chex.Array, kernel: chex.Array, form: Form) -> chex.Array:
     PyTorch's `Conv2d(C, O, 4, 2)` with its weight [O, C, a, b] read as [a, b, C, O].
 
     Args:
-      x: images [n, H, W, C], H and W at least 4.
-      kernel: weights [4, 4, C, O].
-      form: "lax", the library's convolution, or "matmul"; the same up to rounding.
+        x: images [n, H, W, C], H and W at least 4.
+        kernel: weights [4, 4, C, O].
+        form: "lax", the library's convolution, or "matmul"; the same up to rounding.
 
     Returns:
-      [n, (H - 2) // 2, (W - 2) // 2, O].
+        [n, (H - 2) // 2, (W - 2) // 2, O].
 
     Raises:
-      ValueError: if `form` is unknown or x has fewer than 4x4 pixels.
+        ValueError: if `form` is unknown or x has fewer than 4x4 pixels.
     """
     _check(x, kernel, form)
     _, H, W, C = x.shape
@@ -79,15 +86,15 @@ def conv_transpose(x: chex.Array, kernel: chex.Array, form: Form) -> chex.Array:
     as [a, b, C, O], taps not flipped.
 
     Args:
-      x: [n, h, w, C].
-      kernel: weights [4, 4, C, O].
-      form: as for `conv`.
+        x: [n, h, w, C].
+        kernel: weights [4, 4, C, O].
+        form: as for `conv`.
 
     Returns:
-      [n, 2h, 2w, O].
+        [n, 2h, 2w, O].
 
     Raises:
-      ValueError: if `form` is unknown.
+        ValueError: if `form` is unknown.
     """
     _check(x, kernel, form)
     if form == "lax":
@@ -136,7 +143,8 @@ def _correlate(x: chex.Array, taps: chex.Array, padding: int) -> chex.Array:
     _, P, Q = taps.shape
     if P <= Q:
         return _product(_gather(x, padding), taps.reshape(4 * P, Q))
-    # Seen from x, y's positions lie on the other side: the taps are reversed.
+    # The product spreads each position of x over its neighbours in y. The tap that
+    # reads a neighbour ahead spreads to one behind, so the taps come in reverse.
     products = _product(x, taps[::-1].transpose(1, 0, 2).reshape(P, 4 * Q))
     return _overlap(products, 1 - padding)
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cfasl_jax.lie_group import group_element
+from cfasl_jax.lie_group import Expm, group_element
 from cfasl_jax.models.vae import BiasInit, ConvFeatures, Decoder, Dense, zero_bias
 
 MATRIX_SIDE = 10
@@ -64,6 +64,7 @@ class LieDecoder(nn.Module):
     channels: int
     generator_init: GeneratorInit = "small"
     bias_init: BiasInit = zero_bias
+    expm: Expm = "scipy"
 
     def setup(self) -> None:
         """The generators, and the plain VAE's decoder to read the matrix."""
@@ -82,7 +83,7 @@ class LieDecoder(nn.Module):
         algebra = jnp.einsum(
             "nd,dij->nij", z, self.generators, precision=jax.lax.Precision.HIGHEST
         )
-        return group_element(algebra).reshape(len(z), -1)
+        return group_element(algebra, self.expm).reshape(len(z), -1)
 
     def read(self, code: chex.Array) -> jax.Array:
         """Maps flattened matrices, or an encoder's features, [n, m^2] to logits."""

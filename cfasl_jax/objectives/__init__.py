@@ -11,6 +11,7 @@ here.
 
 from collections.abc import Mapping
 
+from cfasl_jax import lie_group
 from cfasl_jax.codebook import Codebook
 from cfasl_jax.data.dataset import Spec
 from cfasl_jax.models import vae
@@ -58,7 +59,8 @@ def build(config: Config, spec: Spec) -> Objective:
             ),
             bias_init=bias_init(4 * config.latent_dim),
         )
-        cfasl = CFASL(codebook, config.fidelity)
+        expm = lie_group.resolve(config.codebook.expm)
+        cfasl = CFASL(codebook, config.fidelity, expm, config.ours)
     return Objective(
         encoder=encoder,
         decoder=decoder,

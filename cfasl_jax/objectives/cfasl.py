@@ -7,6 +7,7 @@ decoder's equivariance is a reconstruction loss of the latents that are moved he
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import chex
 import jax
@@ -14,13 +15,14 @@ import jax.numpy as jnp
 
 from cfasl_jax import codebook as codebook_lib
 from cfasl_jax.codebook import Codebook, Symmetry
-from cfasl_jax.lie_group import group_element
+from cfasl_jax.lie_group import Expm, group_element
 from cfasl_jax.losses import symmetry as symmetry_lib
 from cfasl_jax.objectives.base import Batch, Losses, Term, apply
-from cfasl_jax.settings import FIDELITIES, Fidelity
+from cfasl_jax.settings import FIDELITIES, Fidelity, Ours
 from cfasl_jax.types import Params, Posterior
 
 _PUBLISHED_TEMPERATURE = 1e-4
+_NOTHING_OF_OURS = Ours()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,10 +32,14 @@ class CFASL:
     Attributes:
         codebook: generators and heads.
         fidelity: which departures of the published code are reproduced.
+        expm: how matrix exponentials are computed, see `lie_group`.
+        ours: which changes beyond the paper are made.
     """
 
     codebook: Codebook
     fidelity: Fidelity = FIDELITIES["corrected"]
+    expm: Expm = "scipy"
+    ours: Ours = _NOTHING_OF_OURS
 
     @property
     def drawn_elements(self) -> int:
@@ -98,25 +104,21 @@ class CFASL:
         first, second = _halves(batch.posterior)
         z1, z2 = jnp.split(batch.z, 2)
 
+        if self.ours.detached_heads:
+            first, second = jax.lax.stop_gradient((first, second))
         symmetry, logits = self.compose(
             batch.params, first, second, hyper.codebook.temperature, noise.gumbel
         )
         generators = batch.params["codebook"]["generators"]
         # One matrix exponential for all elements, symmetries and their inverses.
         g, g_c, g_c_inverse = _group_elements(
-            generators, symmetry.generator, -symmetry.generator
+            self.expm, generators, symmetry.generator, -symmetry.generator
         )
-        delta = codebook_lib.displaced_by(g, batch.z)
+        z = jax.lax.stop_gradient(batch.z) if self.ours.detached_biases else batch.z
+        delta = codebook_lib.displaced_by(g, z)
         forth, back = codebook_lib.move(z1, g_c), codebook_lib.move(z2, g_c_inverse)
 
-        commutator, factor_prediction = (
-            symmetry_lib.commutator_official
-            if fidelity.commutator_memory_order
-            else symmetry_lib.commutator,
-            symmetry_lib.factor_prediction_official
-            if fidelity.double_softmax
-            else symmetry_lib.factor_prediction,
-        )
+        commutator, sparsity, factor_prediction = self._chosen_losses()
         mu1, mu2 = (z1, z2) if fidelity.targets_from_sample else (first.mu, second.mu)
         changed = jnp.abs(mu1 - mu2) > hyper.threshold
 
@@ -127,7 +129,7 @@ class CFASL:
                 symmetry_lib.perpendicular(delta, noise.element, axis), alpha
             ),
             "commutator": Term(commutator(generators), alpha),
-            "sparsity": Term(symmetry_lib.sparsity(delta), alpha),
+            "sparsity": Term(sparsity(delta), alpha),
             "factor_prediction": Term(
                 factor_prediction(logits, changed), hyper.weights.gamma
             ),
@@ -138,6 +140,20 @@ class CFASL:
         }
         return losses, jnp.concatenate([back, forth])
 
+    def _chosen_losses(self) -> tuple[Callable[..., jax.Array], ...]:
+        """Commutator, sparsity and factor prediction, each in the form asked for."""
+        return (
+            symmetry_lib.commutator_official
+            if self.fidelity.commutator_memory_order
+            else symmetry_lib.commutator,
+            symmetry_lib.relative_sparsity
+            if self.ours.relative_sparsity
+            else symmetry_lib.sparsity,
+            symmetry_lib.factor_prediction_official
+            if self.fidelity.double_softmax
+            else symmetry_lib.factor_prediction,
+        )
+
 
 def _halves(posterior: Posterior) -> tuple[Posterior, Posterior]:
     """Posteriors of the pairs' first and of their second samples, [P, D] each."""
@@ -145,10 +161,10 @@ def _halves(posterior: Posterior) -> tuple[Posterior, Posterior]:
     return Posterior(mu1, logvar1), Posterior(mu2, logvar2)
 
 
-def _group_elements(*generators: jax.Array) -> list[jax.Array]:
+def _group_elements(expm: Expm, *generators: jax.Array) -> list[jax.Array]:
     """expm of several arrays of generators [..., D, D] in one call."""
     side = generators[0].shape[-1]
     flat = [A.reshape(-1, side, side) for A in generators]
     ends = [sum(len(A) for A in flat[: i + 1]) for i in range(len(flat) - 1)]
-    parts = jnp.split(group_element(jnp.concatenate(flat)), ends)
+    parts = jnp.split(group_element(jnp.concatenate(flat), expm), ends)
     return [g.reshape(A.shape) for g, A in zip(parts, generators, strict=True)]

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from cfasl_jax import lie_group
 from cfasl_jax.data.dataset import Spec
 from cfasl_jax.losses import lie
 from cfasl_jax.models.lie_vae import GeneratorInit, LieDecoder, LieEncoder
@@ -69,7 +70,7 @@ class CLGVAE(Base):
 
     @property
     def decodes_moved_latents(self) -> bool:
-        """Not in the published code."""
+        """True, but for the published code, which never decodes moved latents."""
         return not self.official_equivariance
 
 
@@ -77,9 +78,10 @@ def _networks(
     config: Config, spec: Spec, bias_init: BiasInit
 ) -> tuple[nn.Module, nn.Module]:
     start: GeneratorInit = "xavier" if config.fidelity.published_init else "small"
+    expm = lie_group.resolve(config.codebook.expm)
     return (
         LieEncoder(config.latent_dim, bias_init),
-        LieDecoder(config.latent_dim, spec.channels, start, bias_init),
+        LieDecoder(config.latent_dim, spec.channels, start, bias_init, expm),
     )
 
 

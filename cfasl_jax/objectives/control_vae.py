@@ -16,9 +16,8 @@ class ControlVAE(Base):
 
     Attributes:
         official: whether the controller is that of the published code, which never
-            integrates and is differentiated through. That its set point moves in
-            evaluation too has no counterpart here, where nothing is evaluated between
-            steps.
+            integrates and is differentiated through. That the published code advances
+            the set point in evaluation too is not reproduced.
     """
 
     official: bool = False

@@ -31,7 +31,8 @@ class FactorVAE(Base):
     def losses(self, batch: Batch) -> Losses:
         """KL, TC by the discriminator, and the discriminator's own loss."""
         params = batch.params["discriminator"]
-        # Neither player moves the other's parameters: one gradient serves both.
+        # The VAE's loss sends no gradient to the discriminator, nor the discriminator's
+        # to the VAE, so that one backward pass of their sum trains both.
         fixed = jax.lax.stop_gradient(params)
         z = jax.lax.stop_gradient(batch.z)
         shuffled = density_ratio.shuffle(z, batch.noise.permutation, batch.axis_name)

@@ -1,1 +1,1 @@
-"""Figures, animations and the HTML page, from saved arrays and results; no jax."""
+"""Figures, animations and the HTML page, from saved arrays and results; without JAX."""

@@ -1,15 +1,15 @@
 """Animations (GIF): traversals, sections acting, and a composition, to and fro."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from cfasl_jax.report.arrays import Analysis, Composition, kl_order
-from cfasl_jax.report.mosaics import mosaic
-from cfasl_jax.report.plates import Plate
+from cfasl_jax.report.analysis import Run, kl_order
+from cfasl_jax.report.figures import SavedFigure, failure
+from cfasl_jax.report.image_figures import Part, mosaic
 
 _SCALE = 2
 _LABEL = 18
@@ -25,9 +25,9 @@ class Clip:
     """An animation before it is drawn.
 
     Attributes:
-      frames: [T, rows, columns, H, W, C] uint8; cells past the labels are blank.
-      labels: a label a cell, row by row.
-      counter: what is written below the images in each frame.
+        frames: [T, rows, columns, H, W, C] uint8; cells past the labels are blank.
+        labels: one for each cell, row by row.
+        counter: what is written below the images in each frame.
     """
 
     frames: np.ndarray
@@ -36,7 +36,7 @@ class Clip:
 
 
 def panels(frames: np.ndarray, labels: Sequence[str], counter: Sequence[str]) -> Clip:
-    """Arranges M image sequences [M, T, H, W, C] in rows of five."""
+    """Arrange M image sequences [M, T, H, W, C] in rows of five."""
     count = len(frames)
     columns = min(_COLUMNS, count)
     rows = -(-count // columns)
@@ -47,7 +47,7 @@ def panels(frames: np.ndarray, labels: Sequence[str], counter: Sequence[str]) ->
 
 
 def write_gif(clip: Clip, path: Path) -> int:
-    """Writes a clip as a GIF that runs to and fro, and returns its width in pixels."""
+    """Write a clip as a GIF that runs to and fro, and return its width in pixels."""
     font = ImageFont.load_default(size=12)
     large = clip.frames.repeat(_SCALE, axis=3).repeat(_SCALE, axis=4)
     drawn = [
@@ -73,7 +73,7 @@ def _draw(
     note: str,
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
 ) -> Image.Image:
-    """Draws one frame [rows, columns, H, W, C] with its labels."""
+    """Draw one frame [rows, columns, H, W, C] with its labels."""
     tiles = Image.fromarray(mosaic(grid, gap=_LABEL))
     canvas = Image.new("RGB", (tiles.width, tiles.height + 2 * _LABEL), "white")
     canvas.paste(tiles, (0, _LABEL))
@@ -87,56 +87,72 @@ def _draw(
     return canvas
 
 
-def _composition(part: Composition, path: np.ndarray) -> Clip:
-    """Puts x1 above the growing composite symmetry above x2, a column a pair."""
-    path = path[:_MOST_PAIRS].swapaxes(0, 1)
-    still = [np.broadcast_to(x[:_MOST_PAIRS], path.shape) for x in (part.x1, part.x2)]
-    frames = np.stack([still[0], path, still[1]], axis=1)
-    n, T = path.shape[1], len(path)
-    labels = ["x1"] * n + ["x1 transformed"] * n + ["x2"] * n
-    return Clip(frames, labels, [f"amount {a:.2f}" for a in np.linspace(0, 1, T)])
-
-
-def _clips(analysis: Analysis) -> Iterator[tuple[str, str, str, Clip]]:
-    """Yields every animation that the analysis has arrays for."""
-    part = analysis.traversals
-    order = kl_order(part.kl, part.active)
-    names = [f"dim {d}" + ("" if part.active[d] else ", inactive") for d in order]
-    yield (
-        "traversals_animated",
-        "Latent traversals, animated",
-        "One latent dimension a panel, swept to and fro, the largest KL first.",
-        panels(part.frames[order], names, [f"value {v:+.2f}" for v in part.values]),
+def _composition(part: Part) -> Clip:
+    """x1 above the growing composite symmetry above x2, one column for each pair."""
+    path = part["path"][:_MOST_PAIRS].swapaxes(0, 1)
+    x1, x2 = (
+        np.broadcast_to(part[name][:_MOST_PAIRS], path.shape) for name in ("x1", "x2")
     )
-    action = analysis.section_action
-    if action is not None:
-        yield (
-            "section_action_animated",
-            "Each section acting, animated",
-            "One section a panel, its amount growing and shrinking.",
-            panels(
-                action.frames,
-                [f"section {s}" for s in range(len(action.frames))],
-                [f"amount {a:+.2f}" for a in action.amounts],
-            ),
-        )
-    pairs = analysis.composition
-    if pairs is not None and pairs.path is not None:
-        yield (
-            "composition_animated",
-            "Composite symmetry, animated",
-            "The symmetry from x_1 (top) to x_2 (bottom) with its amount going from 0 "
-            "to 1 and back.",
-            _composition(pairs, pairs.path),
-        )
+    T, n = path.shape[:2]
+    labels = ["x1"] * n + ["x1 transformed"] * n + ["x2"] * n
+    counter = [f"amount {a:.2f}" for a in np.linspace(0, 1, T)]
+    return Clip(np.stack([x1, path, x2], axis=1), labels, counter)
 
 
-def write_animations(analysis: Analysis, folder: Path) -> list[Plate]:
-    """Writes every animation that the analysis has arrays for, as NAME.gif."""
+def _traversals(part: Part) -> Clip:
+    """One panel for each latent dimension, the largest KL first."""
+    active = part["active"]
+    order = kl_order(part["kl"], active)
+    names = [f"dim {d}" + ("" if active[d] else ", inactive") for d in order]
+    counter = [f"value {v:+.2f}" for v in part["values"]]
+    return panels(part["frames"][order], names, counter)
+
+
+def _section_action(part: Part) -> Clip:
+    """One panel for each section."""
+    names = [f"section {s}" for s in range(len(part["frames"]))]
+    return panels(part["frames"], names, [f"amount {a:+.2f}" for a in part["amounts"]])
+
+
+# Part -> title, caption, and the function that makes a clip of it.
+_ANIMATIONS = {
+    "traversals": (
+        "Latent traversals, animated",
+        "One latent dimension in each panel, swept to and fro, the largest KL first.",
+        _traversals,
+    ),
+    "section_action": (
+        "Each section acting, animated",
+        "One section in each panel, its amount growing and shrinking.",
+        _section_action,
+    ),
+    "composition": (
+        "Composite symmetry, animated",
+        "The symmetry from x_1 (top) to x_2 (bottom) with its amount going from 0 to 1 "
+        "and back.",
+        _composition,
+    ),
+}
+
+
+def write_animations(run: Run, folder: Path) -> tuple[list[SavedFigure], list[str]]:
+    """Write every animation that a run has arrays for, as NAME_animated.gif.
+
+    Returns:
+        The animations, and a sentence on each that could not be made.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    plates = []
-    for name, title, caption, clip in _clips(analysis):
-        path = folder / f"{name}.gif"
-        inches = write_gif(clip, path) / _PIXELS_PER_INCH
-        plates.append(Plate(name, title, caption, path, inches, "Animations"))
-    return plates
+    saved, failed = [], []
+    for name, (title, caption, make) in _ANIMATIONS.items():
+        part = run.part(name)
+        if not part:
+            continue
+        path = folder / f"{name}_animated.gif"
+        try:
+            inches = write_gif(make(part), path) / _PIXELS_PER_INCH
+        # As in `write_figures`.
+        except Exception as error:
+            failed.append(failure(title, error))
+            continue
+        saved.append(SavedFigure(path.stem, title, caption, path, inches, "Animations"))
+    return saved, failed

@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 
 from cfasl_jax.errors import ConfigError
-from cfasl_jax.report import charts, names, tables
-from cfasl_jax.report.arrays import LossCurves
+from cfasl_jax.report import configuration, names, tables
+from cfasl_jax.report.curves import LossCurves, compared_losses, compared_scores
+from cfasl_jax.report.figures import FIGURES, SavedFigure, has_index, read_index
 from cfasl_jax.report.html import details, document, figure, symbols, table, text
-from cfasl_jax.report.kinds import KINDS
-from cfasl_jax.report.plates import Plate, has_index, read_index
 from cfasl_jax.report.style import paper_style, save
 from cfasl_jax.settings import flatten
 
@@ -37,55 +36,62 @@ class Training(NamedTuple):
     """What a training left in its working directory.
 
     Attributes:
-      name: what the page calls it.
-      results: results.json.
-      config: its configuration, nested.
-      plates: its figures.
-      curves: its loss curves.
+        name: what the page calls it.
+        results: results.json.
+        config: its configuration, nested.
+        figures: its figures.
+        curves: its loss curves.
     """
 
     name: str
     results: Mapping[str, Any]
     config: Mapping[str, Any]
-    plates: Sequence[Plate]
+    figures: Sequence[SavedFigure]
     curves: LossCurves
 
 
 def read_training(folder: Path, name: str, curves: LossCurves) -> Training:
-    """Reads what `write_comparison` shows of a working directory.
+    """Read what `write_comparison` shows of a working directory.
 
     Raises:
-      ConfigError: it holds no run, or one without results or figures; the sentence
+        ConfigError: it holds no run, or one without results or figures; the sentence
         names the command to run first.
     """
-    config = folder / "config.json"
-    if not config.exists():
+    if not (folder / "config.json").exists():
         raise ConfigError(
             f"{folder} holds no run: there is no config.json in it; train one there "
             f"first with --config=FILE --workdir={folder}"
         )
-    missing = not (folder / "results.json").exists()
-    if missing or not has_index(folder / "figures"):
-        what = "results" if missing else "figures of a report"
+    results = tables.read_results(folder / "results.json")
+    if results is None or not has_index(folder / "figures"):
+        what = "results" if results is None else "figures of a report"
         raise ConfigError(
             f"{folder} holds no {what} yet: run "
             f"python -m cfasl_jax.main --mode=analyze --workdir={folder} first"
         )
-    fields = json.loads(config.read_text("utf-8"))
-    return Training(
-        name,
-        json.loads((folder / "results.json").read_text("utf-8")),
-        fields.get("config", fields),
-        read_index(folder / "figures"),
-        curves,
-    )
+    try:
+        fields = json.loads((folder / "config.json").read_text("utf-8"))
+        config = dict(fields.get("config", fields))
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise ConfigError(
+            f"{folder / 'config.json'} is damaged ({error}): restore it, or leave "
+            f"{folder} out of --compare"
+        ) from error
+    try:
+        figures = read_index(folder / "figures")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"the list of figures in {folder / 'figures'} is damaged ({error}): run "
+            f"python -m cfasl_jax.main --mode=analyze --workdir={folder} again"
+        ) from error
+    return Training(name, results, config, figures, curves)
 
 
 def short_names(folders: Sequence[Path]) -> list[str]:
-    """Returns the last parts of each path, as many as tell all of them apart.
+    """The last parts of each path, as many as tell all of them apart.
 
     Raises:
-      ConfigError: there are fewer than two, or one of them twice.
+        ConfigError: there are fewer than two, or one of them twice.
     """
     paths = [folder.resolve() for folder in folders]
     if len(paths) < 2:
@@ -105,14 +111,14 @@ def short_names(folders: Sequence[Path]) -> list[str]:
 
 
 def write_comparison(trainings: Sequence[Training], folder: Path) -> Path:
-    """Writes one page that shows two or more trainings side by side.
+    """Write one page that shows two or more trainings side by side.
 
     Args:
-      trainings: in the order of the columns.
-      folder: gets comparison.html, and its own figures in comparison/.
+        trainings: in the order of the columns.
+        folder: gets comparison.html, and its own figures in comparison/.
 
     Returns:
-      The path of the page.
+        The path of the page.
     """
     (folder / _FIGURES).mkdir(parents=True, exist_ok=True)
     with paper_style():
@@ -131,38 +137,38 @@ def write_comparison(trainings: Sequence[Training], folder: Path) -> Path:
 
 
 def _draw(trainings: Sequence[Training], folder: Path) -> tuple[str, str]:
-    """Returns the figures of scores and of losses, each empty where there are none."""
+    """The figures of scores and of losses, each empty where there are none."""
     scores = {t.name: t.results.get("scores") or {} for t in trainings}
     metrics = [name for name in _metrics(trainings) if not names.is_variant(name)]
     curves = {t.name: t.curves for t in trainings if t.curves.terms}
     dots = lines = ""
     if metrics:
-        drawn = charts.compared_scores(scores, metrics)
+        drawn = compared_scores(scores, metrics)
         dots = _chart(drawn, folder, "scores", "Scores", _SCORES)
     if curves:
-        drawn = charts.compared_losses(curves)
+        drawn = compared_losses(curves)
         lines = _chart(drawn, folder, "losses", "Loss curves", _LOSSES)
     return dots, lines
 
 
 def _chart(drawn: Figure, folder: Path, name: str, title: str, caption: str) -> str:
-    """Saves a figure of this page and returns its HTML."""
+    """Save a figure of this page and return its HTML."""
     image, width = save(drawn, folder, name), drawn.get_figwidth()
-    return figure(Plate(name, title, caption, image, width, title))
+    return figure(SavedFigure(name, title, caption, image, width, title))
 
 
 def _metrics(trainings: Sequence[Training]) -> list[str]:
-    """Returns the scores that any training has, in reading order."""
+    """The scores that any training has, in reading order."""
     present = [name for t in trainings for name in t.results.get("scores") or {}]
     return names.ordered_scores(present)
 
 
 def _head(trainings: Sequence[Training]) -> str:
-    """Returns what each training is, and what forbids to compare their numbers."""
+    """What each training is, and why their numbers may not be comparable."""
     rows = [
         (
             training.name,
-            tables.title(training.config),
+            configuration.title(training.config),
             len(training.results.get("seeds") or ()) or "",
             training.results.get("step", ""),
             (training.results.get("provenance") or {}).get("data_source", ""),
@@ -185,7 +191,7 @@ def _head(trainings: Sequence[Training]) -> str:
 
 
 def _rendered(trainings: Sequence[Training]) -> str:
-    """Returns a sentence that names the trainings on rendered data; empty if none."""
+    """A sentence that names the trainings on rendered data; empty if none."""
     rendered = [t.name for t in trainings if tables.is_rendered(t.results)]
     if not rendered:
         return ""
@@ -198,7 +204,7 @@ def _rendered(trainings: Sequence[Training]) -> str:
 
 
 def _score_tables(trainings: Sequence[Training]) -> str:
-    """Returns the tables of scores: those that count, and further readings, folded."""
+    """The tables of scores: those that count, and further readings, folded."""
     metrics = _metrics(trainings)
     variants = [name for name in metrics if names.is_variant(name)]
     main = [name for name in metrics if name not in variants]
@@ -210,7 +216,7 @@ def _score_tables(trainings: Sequence[Training]) -> str:
 
 
 def _score_table(trainings: Sequence[Training], metrics: Sequence[str]) -> str:
-    """Returns a table of scores with spreads and floors, two columns a training."""
+    """A table of scores with spreads and chance, two columns for each training."""
     scores = [training.results.get("scores") or {} for training in trainings]
     rows = []
     for metric in metrics:
@@ -222,13 +228,14 @@ def _score_table(trainings: Sequence[Training], metrics: Sequence[str]) -> str:
     head = [part for t in trainings for part in (t.name, "chance")]
     caption = (
         "Scores times 100: mean (standard deviation) over seeds, or the score of one "
-        "seed [95% interval], and what chance scores"
+        "seed [95% interval], and what chance scores; "
+        f"{tables.BELOW} marks a score below that"
     )
     return table(caption, ("metric", *head), rows, numbers=True)
 
 
 def _differences(trainings: Sequence[Training]) -> str:
-    """Returns a table of the fields in which the trainings differ."""
+    """A table of the fields in which the trainings differ."""
     flat = [
         flatten(t.config) | flatten({"provenance": t.results.get("provenance") or {}})
         for t in trainings
@@ -245,11 +252,11 @@ def _differences(trainings: Sequence[Training]) -> str:
 
 
 def _rows(trainings: Sequence[Training]) -> str:
-    """Returns each key figure of all trainings that have it, in one row."""
+    """Each key figure of all trainings that have it, in one row."""
     rows = []
-    for kind in KINDS:
-        shown = [(t.name, _plate(t, kind.name)) for t in trainings]
-        count = sum(plate is not None for _, plate in shown)
+    for kind in FIGURES:
+        shown = [(t.name, _figure(t, kind.name)) for t in trainings]
+        count = sum(saved is not None for _, saved in shown)
         if kind.name == "sections" and 0 < count < len(trainings):
             rows.append(_symmetry_and_walk(trainings))
         elif kind.key and count:
@@ -259,21 +266,23 @@ def _rows(trainings: Sequence[Training]) -> str:
 
 
 def _symmetry_and_walk(trainings: Sequence[Training]) -> str:
-    """Returns CFASL's symmetries section by section beside the baselines' walks."""
-    shown = [(t.name, _plate(t, "sections")) for t in trainings]
-    baselines = [t for t in trainings if _plate(t, "sections") is None]
-    shown += [(t.name, _plate(t, "walk")) for t in baselines]
+    """CFASL's symmetries section by section beside the baselines' walks."""
+    shown = [(t.name, _figure(t, "sections")) for t in trainings]
+    baselines = [t for t in trainings if _figure(t, "sections") is None]
+    shown += [(t.name, _figure(t, "walk")) for t in baselines]
     return _row("Composite symmetry beside the largest-KL walk", _BESIDE, shown)
 
 
-def _plate(training: Training, name: str) -> Plate | None:
-    """Returns a training's figure by name."""
-    return next((plate for plate in training.plates if plate.name == name), None)
+def _figure(training: Training, name: str) -> SavedFigure | None:
+    """A training's figure by name."""
+    return next((saved for saved in training.figures if saved.name == name), None)
 
 
-def _row(title: str, words: str, shown: Sequence[tuple[str, Plate | None]]) -> str:
-    """Returns figures beside each other under one heading."""
-    columns = "".join(figure(plate, name) for name, plate in shown if plate)
+def _row(
+    title: str, words: str, shown: Sequence[tuple[str, SavedFigure | None]]
+) -> str:
+    """Figures beside each other under one heading."""
+    columns = "".join(figure(saved, name) for name, saved in shown if saved)
     return (
         f"<h3>{text(title)}</h3>\n<p>{symbols(words)}</p>\n"
         f'<div class="columns">{columns}</div>'

@@ -1,19 +1,19 @@
 """The interactive part of the page: its controls as HTML, and its data as JSON."""
 
 import base64
-import dataclasses
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from cfasl_jax.report.arrays import kl_order
-from cfasl_jax.report.decoder import DenseLayer, Explorer, Layer, LieLayer
+from cfasl_jax.report.analysis import Run, kl_order
 from cfasl_jax.report.html import asset, symbols, text
+
+Part = Mapping[str, np.ndarray]
 
 _WORDS = (
     "The decoder runs in this page: each image is computed from the sliders as they "
@@ -25,17 +25,16 @@ _OF_SECTIONS = (
 )
 
 
-def explorer(part: Explorer, kl: np.ndarray, active: np.ndarray) -> str:
-    """Returns the explorer's HTML with its data and scripts.
-
-    Args:
-      part: the decoder, the examples and the codebook.
-      kl: [D], which orders the sliders.
-      active: [D] bool; sliders of inactive dimensions are marked.
-    """
-    pairs = _pair_panel(part) if part.attention is not None else ""
-    words = _WORDS + ("" if part.section_generators is None else _OF_SECTIONS) + "."
-    payload = json.dumps(_payload(part), separators=(",", ":"))
+def explorer(run: Run) -> str:
+    """The explorer's HTML with its data and scripts; empty without a decoder."""
+    part = run.part("explorer")
+    if not part:
+        return ""
+    kl, active = run.arrays["traversals/kl"], run.arrays["traversals/active"]
+    pairs = _pair_panel(part) if "attention" in part else ""
+    words = _WORDS + (_OF_SECTIONS if "section_generators" in part else "") + "."
+    layers = [pack_layer(layer) for layer in run.parts("explorer/layers")]
+    payload = json.dumps(_payload(part, layers), separators=(",", ":"))
     return (
         f'<div id="explorer">\n<p>{symbols(words)}</p>\n'
         "<noscript><p>The explorer needs JavaScript.</p></noscript>"
@@ -46,46 +45,41 @@ def explorer(part: Explorer, kl: np.ndarray, active: np.ndarray) -> str:
 
 
 def pack(array: np.ndarray) -> str:
-    """Returns an array as base64 of little-endian float32, row by row."""
+    """An array as base64 of little-endian float32, row by row."""
     return base64.b64encode(np.ascontiguousarray(array, "<f4").tobytes()).decode()
 
 
-def pack_layer(layer: Layer) -> dict[str, Any]:
-    """Returns a decoder layer as the page's script reads it."""
-    if isinstance(layer, LieLayer):
-        size = layer.generators.shape[-1]
-        return {"kind": "lie", "generators": pack(layer.generators), "size": size}
-    shared = {
-        "kernel": pack(layer.kernel),
-        "bias": pack(layer.bias),
-        "relu": layer.relu,
+def pack_layer(layer: Part) -> dict[str, Any]:
+    """A decoder layer as the page's script reads it."""
+    packed: dict[str, Any] = {
+        name: pack(array)
+        for name, array in layer.items()
+        if name not in ("kind", "relu")
     }
-    if isinstance(layer, DenseLayer):
-        return {"kind": "dense", **shared}
-    return {"kind": "transposed_conv", "inputs": layer.kernel.shape[2], **shared}
+    packed |= {"kind": str(layer["kind"]), "relu": bool(layer["relu"])}
+    if packed["kind"] == "transposed_conv":
+        packed["inputs"] = layer["kernel"].shape[2]
+    if packed["kind"] == "lie":
+        packed["size"] = layer["generators"].shape[-1]
+    return packed
 
 
-def _payload(part: Explorer) -> dict[str, Any]:
-    """Returns everything that the script reads."""
-    n, D = part.latents.shape
-    S, L = (0, 0) if part.generators is None else part.generators.shape[:2]
-    arrays = {
-        field.name: pack(getattr(part, field.name))
-        for field in dataclasses.fields(part)
-        if field.name not in ("decoder", "images")
-        and getattr(part, field.name) is not None
+def _payload(part: Part, layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Everything that the script reads."""
+    n, D = part["latents"].shape
+    S, L = part["generators"].shape[:2] if "generators" in part else (0, 0)
+    packed = {
+        name: pack(array)
+        for name, array in part.items()
+        if name != "images" and not name.startswith("layers/")
     }
     sizes = {"examples": n, "dims": D, "sections": S, "elements": L}
-    return {
-        "layers": [pack_layer(layer) for layer in part.decoder],
-        "channels": part.images.shape[-1],
-        **sizes,
-        **arrays,
-    }
+    channels = part["images"].shape[-1]
+    return {"layers": layers, "channels": channels, **sizes, **packed}
 
 
 def _thumbnail(image: np.ndarray) -> str:
-    """Returns an image [H, W, C] as a PNG data URI."""
+    """An image [H, W, C] as a PNG data URI."""
     buffer = io.BytesIO()
     Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(
         buffer, "PNG"
@@ -94,7 +88,7 @@ def _thumbnail(image: np.ndarray) -> str:
 
 
 def _choices(name: str, legend: str, images: Sequence[np.ndarray], first: int) -> str:
-    """Returns a group of radio buttons with an image each."""
+    """A group of radio buttons, each with an image."""
     items = "".join(
         f'<label><input type="radio" name="{name}" value="{i}"'
         f'{" checked" if i == first else ""}><img src="{_thumbnail(image)}" '
@@ -110,7 +104,7 @@ def _choices(name: str, legend: str, images: Sequence[np.ndarray], first: int) -
 def _slider(
     name: str, attributes: str, reach: tuple[float, float], value: float = 0.0
 ) -> str:
-    """Returns a labelled slider that shows its value; 0 is always one of its stops."""
+    """A labelled slider that shows its value; 0 is always one of its stops."""
     step = (reach[1] - reach[0]) / (100 if reach[0] else 20)
     return (
         f'<label class="slider"><span>{text(name)}</span>'
@@ -120,16 +114,16 @@ def _slider(
 
 
 def _sliders(legend: str, sliders: Sequence[str]) -> str:
-    """Returns a group of sliders."""
+    """A group of sliders."""
     return (
         f"<fieldset><legend>{text(legend)}</legend>"
         f'<div class="sliders">{"".join(sliders)}</div></fieldset>'
     )
 
 
-def _canvas(part: Explorer, name: str, caption: str) -> str:
-    """Returns a canvas of the images' size with a caption."""
-    height, width = part.images.shape[1:3]
+def _canvas(part: Part, name: str, caption: str) -> str:
+    """A canvas of the images' size with a caption."""
+    height, width = part["images"].shape[1:3]
     return (
         f'<figure><canvas id="explorer-{name}" width="{width}" height="{height}" '
         f'role="img" aria-label="{text(caption)}"></canvas>'
@@ -138,16 +132,16 @@ def _canvas(part: Explorer, name: str, caption: str) -> str:
 
 
 def _picture(name: str, caption: str) -> str:
-    """Returns an image that the script fills in."""
+    """An image that the script fills in."""
     return (
         f'<figure><img id="explorer-{name}" alt="{text(caption)}">'
         f"<figcaption>{symbols(caption)}</figcaption></figure>"
     )
 
 
-def _single_panel(part: Explorer, kl: np.ndarray, active: np.ndarray) -> str:
-    """Returns the controls for one example: a slider a dimension and a section."""
-    reach = max(3.0, math.ceil(float(abs(part.latents).max())))
+def _single_panel(part: Part, kl: np.ndarray, active: np.ndarray) -> str:
+    """The controls for one example: a slider for each dimension and each section."""
+    reach = max(3.0, math.ceil(float(abs(part["latents"]).max())))
     dimensions = [
         _slider(
             f"dim {d}" + ("" if active[d] else " (inactive)"),
@@ -157,17 +151,17 @@ def _single_panel(part: Explorer, kl: np.ndarray, active: np.ndarray) -> str:
         for d in kl_order(kl, active)
     ]
     sections = ""
-    if part.section_generators is not None:
-        most = _section_reach(part.latents, part.section_generators)
+    if "section_generators" in part:
+        most = _section_reach(part["latents"], part["section_generators"])
         sliders = [
             _slider(f"section {s}", f'data-section="{s}"', (-most, most))
-            for s in range(len(part.section_generators))
+            for s in range(len(part["section_generators"]))
         ]
         sections = _sliders("Sections of the codebook, amount", sliders)
     return (
         '<section id="explorer-single" aria-labelledby="explorer-single-title">'
         '<h3 id="explorer-single-title">One example</h3>'
-        + _choices("example", "Example", list(part.images), 0)
+        + _choices("example", "Example", list(part["images"]), 0)
         + '<div class="views">'
         + _picture("original", "image")
         + _canvas(part, "image", "decoded")
@@ -180,7 +174,7 @@ def _single_panel(part: Explorer, kl: np.ndarray, active: np.ndarray) -> str:
 
 
 def _section_reach(latents: np.ndarray, generators: np.ndarray) -> float:
-    """Returns the amount by which a typical section moves the examples' codes by 2.
+    """The amount by which a typical section moves the examples' codes by 2.
 
     That is as far as a traversal goes; generators of different models differ in size.
     """
@@ -188,19 +182,18 @@ def _section_reach(latents: np.ndarray, generators: np.ndarray) -> float:
     return float(f"{2.0 / max(float(np.median(speed)), 1e-6):.1g}")
 
 
-def _pair_panel(part: Explorer) -> str:
-    """Returns the controls for a pair: two choices, the switches and the amount."""
-    assert part.generators is not None
-    second = min(1, len(part.images) - 1)
+def _pair_panel(part: Part) -> str:
+    """The controls for a pair: two choices, the switches and the amount."""
+    second = min(1, len(part["images"]) - 1)
     boxes = "".join(
         f'<label><input type="checkbox" data-switch="{s}"> {s}</label>'
-        for s in range(len(part.generators))
+        for s in range(len(part["generators"]))
     )
     return (
         '<section id="explorer-pair" aria-labelledby="explorer-pair-title">'
         '<h3 id="explorer-pair-title">Two examples and the symmetry between them</h3>'
-        + _choices("first", "First example", list(part.images), 0)
-        + _choices("second", "Second example", list(part.images), second)
+        + _choices("first", "First example", list(part["images"]), 0)
+        + _choices("second", "Second example", list(part["images"]), second)
         + '<div class="views">'
         + _picture("first", "x_1")
         + _canvas(part, "composed", "decode(z_1 g_c)")

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image, ImageSequence
 
-from cfasl_jax.report.plates import Plate
+from cfasl_jax.report.figures import SavedFigure
 
 _LARGE = 60_000
 _STILL_QUALITY = 92
@@ -19,17 +19,17 @@ _MOVING_QUALITY = 80
 
 
 def text(value: object) -> str:
-    """Returns a value as HTML text, safe inside an attribute too."""
+    """A value as HTML text, safe inside an attribute too."""
     return html.escape(str(value), quote=True)
 
 
 def asset(name: str) -> str:
-    """Returns a style sheet or script of this package."""
+    """A style sheet or script of this package."""
     return (resources.files("cfasl_jax.report") / name).read_text("utf-8")
 
 
 def data_uri(path: Path) -> str:
-    """Returns an image file as a data URI, so that the page needs no other file.
+    """An image file as a data URI, so that the page needs no other file.
 
     Large images are compressed again, to keep the page small; the file on disk stays
     what it is.
@@ -43,7 +43,7 @@ def data_uri(path: Path) -> str:
 
 
 def _as_webp(path: Path) -> bytes:
-    """Returns a still or moving image as WebP, which looks the same."""
+    """A still or moving image as WebP, which looks the same."""
     image = Image.open(path)
     frames, times = [], []
     for frame in ImageSequence.Iterator(image):
@@ -59,7 +59,7 @@ def _as_webp(path: Path) -> bytes:
 
 
 def section(name: str, title: str, *body: str) -> str:
-    """Returns a section with a heading that can be linked to."""
+    """A section with a heading that can be linked to."""
     inner = "\n".join(body)
     return (
         f'<section id="{text(name)}" aria-labelledby="{text(name)}-title">\n'
@@ -68,34 +68,36 @@ def section(name: str, title: str, *body: str) -> str:
 
 
 def symbols(caption: str) -> str:
-    """Returns a caption as HTML, z_1 and g_c with a true subscript."""
+    """A caption as HTML, z_1 and g_c with a true subscript."""
     return re.sub(r"_(\w)\b", r"<sub>\1</sub>", text(caption))
 
 
-def figure(plate: Plate, run: str = "") -> str:
-    """Returns a figure; an animation is folded, so that nothing moves unasked.
+def figure(saved: SavedFigure, run: str = "") -> str:
+    """A figure; an animation is folded, so that nothing moves unasked.
 
     Args:
-      plate: the figure.
-      run: where figures of several runs stand side by side, the run that stands in the
-        place of the caption.
+        saved: the figure.
+        run: where figures of several runs stand side by side, the name of the run,
+            which takes the place of the caption.
     """
-    title, caption = text(plate.title), plate.caption
+    title, caption = text(saved.title), saved.caption
+    moving = ' data-moving="true"' if saved.moving else ""
     image = (
-        f'<div class="plate" tabindex="0" role="group" aria-label="{title}">'
-        f'<img style="--inches:{plate.inches:.3g}" src="{data_uri(plate.image)}" '
+        f'<div class="frame" tabindex="0" role="group" aria-label="{title}">'
+        f'<img data-name="{text(saved.name)}"{moving} '
+        f'style="--inches:{saved.inches:.3g}" src="{data_uri(saved.image)}" '
         f'alt="{title}: {text(caption)}"></div>'
     )
-    shown = details(f"Play: {plate.title}", image) if plate.moving else image
+    shown = details(f"Play: {saved.title}", image) if saved.moving else image
     words = text(run) or f"<strong>{title}.</strong> {symbols(caption)}"
     return f"<figure>\n{shown}\n<figcaption>{words}</figcaption>\n</figure>"
 
 
-def figures(plates: Sequence[Plate]) -> str:
-    """Returns figures in reading order, a heading a group."""
+def figures(saved: Sequence[SavedFigure]) -> str:
+    """Figures in reading order, each group under its heading."""
     groups: dict[str, list[str]] = {}
-    for plate in plates:
-        groups.setdefault(plate.group, []).append(figure(plate))
+    for one in saved:
+        groups.setdefault(one.group, []).append(figure(one))
     parts = (f"<h3>{text(name)}</h3>\n" + "\n".join(f) for name, f in groups.items())
     return "\n".join(parts)
 
@@ -106,13 +108,13 @@ def table(
     rows: Iterable[Sequence[object]],
     numbers: bool = False,
 ) -> str:
-    """Returns a table; the first cell of each row is its header.
+    """A table; the first cell of each row is its header.
 
     Args:
-      caption: what it shows.
-      head: a title a column.
-      rows: the cells, row by row.
-      numbers: whether all cells but the first of a row are numbers, to be aligned.
+        caption: what it shows.
+        head: the titles of the columns.
+        rows: the cells, row by row.
+        numbers: whether all cells but the first of a row are numbers, to be aligned.
     """
     kind = ' class="numbers"' if numbers else ""
     heads = "".join(f'<th scope="col">{text(cell)}</th>' for cell in head)
@@ -130,7 +132,7 @@ def table(
 
 
 def facts(pairs: Mapping[str, object]) -> str:
-    """Returns a list of names and values; values that are None are left out."""
+    """A list of names and values; values that are None are left out."""
     items = (
         f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>"
         for name, value in pairs.items()
@@ -140,17 +142,17 @@ def facts(pairs: Mapping[str, object]) -> str:
 
 
 def details(summary: str, body: str) -> str:
-    """Returns a part that is folded until it is asked for."""
+    """A part that is folded until it is asked for."""
     return f"<details><summary>{text(summary)}</summary>{body}</details>"
 
 
 def document(title: str, head: str, sections: Sequence[tuple[str, str, str]]) -> str:
-    """Returns a whole page.
+    """A whole page.
 
     Args:
-      title: of the page.
-      head: HTML between the heading and the links to the sections.
-      sections: (name, title, HTML) each; one with an empty body is left out.
+        title: of the page.
+        head: HTML between the heading and the links to the sections.
+        sections: (name, title, HTML) each; one with an empty body is left out.
     """
     shown = [entry for entry in sections if entry[2]]
     links = "".join(f'<li><a href="#{n}">{text(t)}</a></li>' for n, t, _ in shown)
@@ -175,6 +177,8 @@ def document(title: str, head: str, sections: Sequence[tuple[str, str, str]]) ->
 <main id="content">
 {body}
 </main>
+<script>
+{asset("page.js")}</script>
 </body>
 </html>
 """

@@ -1,68 +1,52 @@
 """Names for readers of what the files of a run call briefly."""
 
-import re
 from collections.abc import Iterable
 
-_SCORES = {
-    "fvm": "FVM",
-    "z_diff": "z-diff",
-    "mig": "MIG",
-    "sap": "SAP",
-    "disentanglement": "DCI disentanglement",
-    "completeness": "DCI completeness",
-    "informativeness_test": "DCI informativeness",
-    "modularity": "modularity",
-    "explicitness": "explicitness",
-    "infom": "InfoM",
-    "infoe": "InfoE",
-    "infoc": "InfoC",
-    "irs": "IRS",
-    "fvm_own_votes": "FVM on its own votes",
-    "fvm_held_out": "FVM on fresh votes",
-    "z_diff_train": "z-diff on its training points",
-    "informativeness_train": "DCI informativeness on its training points",
-}
+from cfasl_jax.metrics import METRICS, SCORES
+
+_METRICS = {"dci": "DCI", "m_fvm": "m-FVM", "infomec": "InfoMEC"}
 _TERMS = {"kl": "KL", "mi": "MI", "tc": "TC", "dwkl": "dimension-wise KL"}
 _FIRST_TERMS = ("loss", "reconstruction", "kl")
 
 
 def score(name: str) -> str:
-    """Returns what the field calls a score; a name that is not known, with spaces."""
-    if match := re.fullmatch(r"m_fvm_(\d+)(_held_out)?", name):
-        return f"m-FVM{match[1]}" + (" on fresh votes" if match[2] else "")
-    return _SCORES.get(name, spaced(name))
+    """What the field calls a score; a name that is not known, with spaces."""
+    return SCORES[name].label if name in SCORES else spaced(name)
+
+
+def metric(name: str) -> str:
+    """What the field calls a metric: by its one main score, else by its own name."""
+    main = [one for one in METRICS[name].scores if one.variant_of is None]
+    return main[0].label if len(main) == 1 else _METRICS.get(name, spaced(name))
 
 
 def term(name: str) -> str:
-    """Returns what the field calls a loss term or a measure of a model."""
+    """What the field calls a loss term or a measure of a model."""
     return _TERMS.get(name, spaced(name))
 
 
 def ordered_scores(names: Iterable[str]) -> list[str]:
-    """Returns scores in reading order, each once; unknown ones come last."""
-    known = list(_SCORES)
-    after = known.index("informativeness_test")
+    """Scores in the order of their metrics, each once; unknown ones come last."""
+    known = list(SCORES)
 
-    def place(name: str) -> tuple[int, str]:
-        if name.startswith("m_fvm_"):
-            return after, name
-        return (known.index(name) if name in known else len(known)), ""
+    def place(name: str) -> int:
+        return known.index(name) if name in SCORES else len(known)
 
     return sorted(dict.fromkeys(names), key=place)
 
 
 def is_variant(name: str) -> bool:
-    """Tells whether a score is another reading of one that is listed anyway."""
-    return name.endswith(("_train", "_held_out", "_own_votes"))
+    """Whether a score is another reading of one that is listed anyway."""
+    return name in SCORES and SCORES[name].variant_of is not None
 
 
 def spaced(name: str) -> str:
-    """Returns a name with spaces between its words."""
+    """A name with spaces between its words."""
     return name.replace("_", " ")
 
 
 def ordered_terms(names: Iterable[str]) -> list[str]:
-    """Returns loss terms in reading order: the total, what every VAE has, the rest."""
+    """Loss terms in reading order: the total, what every VAE has, the rest."""
     names = list(names)
     first = [name for name in _FIRST_TERMS if name in names]
     return first + [name for name in names if name not in first]

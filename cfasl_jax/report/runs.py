@@ -5,14 +5,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cfasl_jax.report import names
-from cfasl_jax.report.arrays import Analysis
+from cfasl_jax.report.analysis import Run
 from cfasl_jax.report.html import asset, text
 
 _PREFERRED = ("mig", "disentanglement", "fvm", "sap")
 
 
 class Ranks(NamedTuple):
-    """Places among the seeds; the worst of two is also the one in the middle."""
+    """Positions of three runs among the seeds, by one score.
+
+    Of two runs, the worse one is also the median.
+    """
 
     best: int
     median: int
@@ -20,7 +23,7 @@ class Ranks(NamedTuple):
 
 
 def ranking(results: Mapping[str, Any]) -> dict[str, Ranks]:
-    """Returns the best, the median and the worst run by each score, MIG's first.
+    """The best, the median and the worst run by each score, MIG's first.
 
     Runs without a score are left out of its ranks; of an even number of runs the
     median is the lower of the two in the middle.
@@ -38,12 +41,12 @@ def ranking(results: Mapping[str, Any]) -> dict[str, Ranks]:
     return ranks
 
 
-def chooser(analyses: Sequence[Analysis], results: Mapping[str, Any]) -> str:
-    """Returns the controls that pick a run: by its seed, or by its rank in a score."""
-    shown = {analysis.run for analysis in analyses}
-    ranks = {n: r for n, r in ranking(results).items() if shown.issuperset(r)}
+def chooser(shown: Sequence[Run], results: Mapping[str, Any]) -> str:
+    """The controls that pick a run: by its seed, or by its rank in a score."""
+    places = {run.run for run in shown}
+    ranks = {n: r for n, r in ranking(results).items() if places.issuperset(r)}
     options = "".join(
-        f'<option value="{a.run}">{text(a.label)}</option>' for a in analyses
+        f'<option value="{run.run}">{text(run.label)}</option>' for run in shown
     )
     parts = [f'<label>Run <select id="run">{options}</select></label>']
     if ranks:
@@ -78,5 +81,5 @@ def chooser(analyses: Sequence[Analysis], results: Mapping[str, Any]) -> str:
 
 
 def script() -> str:
-    """Returns the script of the choice, to stand below all runs' figures."""
+    """The script of the choice, to stand below all runs' figures."""
     return f"<script>\n{asset('runs.js')}</script>"

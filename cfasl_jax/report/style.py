@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -35,7 +37,6 @@ RULE = "#d5d5d5"
 
 _RC: dict[Any, Any] = {
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
     "font.size": 7.5,
     "axes.titlesize": 7.5,
     "axes.labelsize": 7.5,
@@ -62,24 +63,25 @@ _RC: dict[Any, Any] = {
 }
 
 _PNG_DPI = 200
+_MOST_LETTERS = 30
 
 
 @contextmanager
 def paper_style() -> Iterator[None]:
-    """Draws everything inside the block in the style of the report."""
-    with matplotlib.rc_context(_RC):
+    """Draw everything inside the block in the style of the report."""
+    with matplotlib.rc_context(_RC | {"font.sans-serif": list(_fonts())}):
         yield
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Returns an empty figure of this size in inches, laid out by constraints."""
+    """An empty figure of this size in inches, laid out by constraints."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def save(figure: Figure, folder: Path, name: str) -> Path:
-    """Writes a figure as NAME.png and NAME.pdf and returns the PNG's path."""
+    """Write a figure as NAME.png and NAME.pdf and return the PNG's path."""
     png = folder / f"{name}.png"
     figure.savefig(png, dpi=_PNG_DPI, metadata={"Software": None})
     # The first drawing has settled the layout; the PDF keeps the images' own pixels.
@@ -89,3 +91,50 @@ def save(figure: Figure, folder: Path, name: str) -> Path:
             image.set_interpolation("none")
     figure.savefig(png.with_suffix(".pdf"), dpi=300, metadata={"CreationDate": None})
     return png
+
+
+# Fonts that hold what the first one lacks, where a system has them.
+_FURTHER_FONTS = (
+    "Noto Sans",
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "Source Han Sans",
+    "WenQuanYi Micro Hei",
+    "Droid Sans Fallback",
+    "Arial Unicode MS",
+    "Hiragino Sans",
+    "Microsoft YaHei",
+)
+
+
+@cache
+def _fonts() -> tuple[str, ...]:
+    """The fonts to draw with, each for the characters that those before it lack."""
+    known = set(font_manager.get_font_names())
+    return "DejaVu Sans", *(name for name in _FURTHER_FONTS if name in known)
+
+
+@cache
+def _characters() -> frozenset[int]:
+    """The characters that some font can draw."""
+    paths = [font_manager.findfont(name) for name in _fonts()]
+    return frozenset().union(*(font_manager.get_font(p).get_charmap() for p in paths))
+
+
+def drawable(words: str, otherwise: str) -> str:
+    """Words from outside as a figure can show them; a "$" begins no formula.
+
+    Args:
+        words: any characters.
+        otherwise: taken where no font on this system has all of the characters.
+    """
+    known = all(ord(c) in _characters() and c.isprintable() for c in words)
+    return words.replace("$", r"\$") if words.strip() and known else otherwise
+
+
+def printable(name: str, otherwise: str) -> str:
+    """A factor's name as a figure can show it, short and with spaces for "_"."""
+    spaced = name.replace("_", " ").strip()
+    if len(spaced) > _MOST_LETTERS:
+        spaced = f"{spaced[: _MOST_LETTERS - 1]}\N{HORIZONTAL ELLIPSIS}"
+    return drawable(spaced, otherwise)

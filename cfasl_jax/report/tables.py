@@ -8,7 +8,7 @@
     durations    {what: seconds}
     losses       {term: number, or one number a run}
     seeds        one a run
-    model        a mapping a run, of measures on random images (numbers are shown)
+    model        one mapping for each run: measures on random images
     protocol     the metrics' protocol
     left_out     sentences on scores that are missing
     scores       {metric: {"mean", "std", "interval": [low, high], "chance", "runs",
@@ -16,15 +16,20 @@
                  unknown is absent or None
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count, zip_longest
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cfasl_jax.report import names
+from cfasl_jax.errors import ConfigError
+from cfasl_jax.metrics import METRICS, SCORES, Score
+from cfasl_jax.objectives import OBJECTIVES
+from cfasl_jax.report import configuration, names
 from cfasl_jax.report.html import details, facts, table, text
-from cfasl_jax.settings import flatten
 
 _MISSING = "\N{EN DASH}"
 _RENDERED = (
@@ -36,82 +41,139 @@ _RENDERED = (
 _SCORE_NOTE = (
     '<p class="note">The interval is that of the mean over runs (Student\'s t); of a '
     "single run, that of its score (bootstrap). Chance is the score of codes that know "
-    "nothing of the factors.</p>"
+    "nothing of the factors; \N{BLACK DOWN-POINTING TRIANGLE} marks a score below it."
+    "</p>"
 )
-_OBJECTIVES = {
-    "beta_vae": "β-VAE",
-    "beta_tcvae": "β-TCVAE",
-    "control_vae": "Control-VAE",
-    "clg_vae": "CLG-VAE",
-    "factor_vae": "FactorVAE",
-    "dip_vae_i": "DIP-VAE-I",
-    "dip_vae_ii": "DIP-VAE-II",
-    "annealed_vae": "AnnealedVAE",
+BELOW = "\N{BLACK DOWN-POINTING TRIANGLE}"
+_PROTOCOLS = {
+    "official": "Counts and choices of the paper's published code, with sampled codes: "
+    "for comparison with the paper's tables.",
+    "dlib": "Counts and choices of disentanglement_lib (Locatello et al. 2019), with "
+    "posterior means: for comparison with the field's other numbers.",
+    "fast": "The choices of dlib with far fewer images, votes and trees: for a quick "
+    "look, not for reporting.",
 }
-_DATASETS = {
-    "shapes3d": "3D Shapes",
-    "dsprites": "dSprites",
-    "cars3d": "3D Cars",
-    "smallnorb": "smallNORB",
-    "celeba": "CelebA",
+_CFASL = (
+    "Hee-Jun Jung, Jaehyoung Jeong, Kangil Kim: CFASL: Composite Factor-Aligned "
+    "Symmetry Learning for Disentanglement in Variational AutoEncoder. TMLR 2024, "
+    "arXiv:2401.08897"
+)
+# What the parts of results.json are; one that is absent or null was not measured.
+_KINDS: dict[str, type] = {
+    "provenance": dict,
+    "durations": dict,
+    "losses": dict,
+    "model": list,
+    "left_out": list,
+    "scores": dict,
+    "runs": list,
 }
 
 
-def title(config: Mapping[str, Any]) -> str:
-    """Returns what was trained on what, in the field's names."""
-    objective = str(config.get("objective", "model"))
-    dataset = str(config.get("dataset", "unnamed data"))
-    model = _OBJECTIVES.get(objective, objective)
-    if config.get("cfasl"):
-        model = f"CFASL ({model})"
-    return f"{model} on {_DATASETS.get(dataset, dataset)}"
+def read_results(path: Path) -> dict[str, Any] | None:
+    """The content of results.json; None where there is none.
+
+    Raises:
+        ConfigError: where it is damaged, saying what to do.
+    """
+    if not path.exists():
+        return None
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        _require_results(results)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{path} is damaged ({error}): move it away, and the run is scored again"
+        ) from error
+    return results
+
+
+def _require_results(results: Any) -> None:
+    """Check what every reader of results.json relies on.
+
+    Raises:
+        ValueError: it is something else, in a few words.
+    """
+    if not isinstance(results, dict):
+        raise ValueError("it holds no JSON object")
+    seeds = results.get("seeds")
+    if not isinstance(results.get("step"), int) or not isinstance(seeds, list):
+        raise ValueError("it names no step or no seeds")
+    for name, kind in _KINDS.items():
+        if not isinstance(results.get(name), kind | None):
+            raise ValueError(f"{name!r} is not of the kind that was written")
+    for name, entry in (results.get("scores") or {}).items():
+        if not isinstance(entry, dict) or not _are_numbers(entry):
+            raise ValueError(f"the score {name!r} is not of the kind that was written")
+    for name, values in (results.get("losses") or {}).items():
+        numbers = values if isinstance(values, list) else [values]
+        if not numbers or not all(map(_is_number, numbers)):
+            raise ValueError(f"the loss {name!r} is no number")
+    if not all(isinstance(sentence, str) for sentence in results.get("left_out") or []):
+        raise ValueError("'left_out' is not of the kind that was written")
+    for name in ("model", "runs"):
+        if not all(isinstance(run, dict) for run in results.get(name) or []):
+            raise ValueError(f"{name!r} is not of the kind that was written")
+    parts = [(results.get("provenance") or {}).get("packages")]
+    parts += [run.get("protocol_fields") for run in results.get("runs") or []]
+    if not all(isinstance(part, dict | None) for part in parts):
+        raise ValueError("versions or counts are not of the kind that was written")
+
+
+def _are_numbers(entry: Mapping[str, Any]) -> bool:
+    """Whether the parts of a score that are shown are numbers, or absent."""
+    single = [entry.get(name) for name in ("mean", "std", "chance", "runs")]
+    lists = [entry.get(name) for name in ("interval", "values")]
+    if not all(isinstance(numbers, list | None) for numbers in lists):
+        return False
+    if lists[0] is not None and len(lists[0]) != 2:
+        return False
+    numbers = [*single, *(lists[0] or []), *(lists[1] or [])]
+    return all(number is None or _is_number(number) for number in numbers)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_rendered(results: Mapping[str, Any]) -> bool:
-    """Tells whether the images were drawn by the project instead of read from files."""
+    """Whether the images were drawn by the project instead of read from files."""
     source = (results.get("provenance") or {}).get("data_source", "")
     return "rendered" in str(source).lower()
 
 
 def warning(results: Mapping[str, Any]) -> str:
-    """Returns the badge of a page about rendered data; empty for files."""
+    """The badge of a page about rendered data; empty for files."""
     return _RENDERED if is_rendered(results) else ""
 
 
 def summary(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """Returns the facts that a reader needs before the first number."""
+    """The facts that a reader needs before the first number."""
     origin = results.get("provenance") or {}
     durations = results.get("durations") or {}
-    fidelity = _fidelity(config.get("fidelity")) if config.get("cfasl") else None
+    seeds = ", ".join(str(seed) for seed in results.get("seeds") or ())
     return facts(
         {
             "Data source": origin.get("data_source"),
-            "Fidelity": fidelity,
-            "Seeds": ", ".join(str(seed) for seed in results.get("seeds") or ())
-            or None,
             "Step": _grouped(results.get("step")),
+            "Seeds": seeds or None,
+            **configuration.hyperparameters(config),
+            "Fidelity": configuration.fidelity(config.get("fidelity")),
+            "Protocol of the scores": results.get("protocol"),
+            "Trained until": results.get("trained_until"),
+            **{f"Time, {name}": duration(value) for name, value in durations.items()},
             "Device": origin.get("device"),
             "Git revision": origin.get("revision"),
         }
-        | {f"Time, {name}": duration(value) for name, value in durations.items()}
     )
 
 
-def _fidelity(switches: Mapping[str, bool] | str | None) -> str | None:
-    """Names the preset that the switches make up, or those that are on."""
-    if not isinstance(switches, Mapping):
-        return switches
-    on = [name for name, is_on in switches.items() if is_on]
-    if not on:
-        return "corrected"
-    return "official" if len(on) == len(switches) else ", ".join(on)
-
-
 def scores(results: Mapping[str, Any]) -> str:
-    """Returns the table of scores, times 100; empty without any."""
+    """The tables of scores, times 100, and what they mean; empty without any."""
     known = results.get("scores") or {}
-    sentences = [why[:1].upper() + why[1:] for why in results.get("left_out") or ()]
-    items = "".join(f"<li>{text(sentence)}.</li>" for sentence in sentences)
+    items = "".join(
+        f"<li>{text(_sentence(why))}</li>" for why in results.get("left_out") or ()
+    )
     missing = f'<ul class="note">{items}</ul>' if items else ""
     if not known:
         return missing
@@ -127,21 +189,69 @@ def scores(results: Mapping[str, Any]) -> str:
     each = {n: e["values"] for n, e in main.items() if e.get("values")}
     if max((len(values) for values in each.values()), default=1) > 1:
         parts.append(details("Scores run by run", _run_by_run(each, results)))
+    parts.append(details("What the scores measure", _definitions(entries)))
+    parts.append(_protocol(results))
     return "".join([*parts, missing])
 
 
+def _sentence(why: str) -> str:
+    """A sentence on what is missing; metrics go by their names in the tables."""
+    first, space, rest = why.partition(" ")
+    metric = METRICS.get(first)
+    shown = names.metric(first) if metric else first[:1].upper() + first[1:]
+    return f"{shown}{space}{rest.removesuffix('.')}."
+
+
+def _definitions(entries: Iterable[str]) -> str:
+    """What each score measures, and where it was published."""
+    known = [SCORES[name] for name in entries if name in SCORES]
+    items = "".join(
+        f"<dt>{text(score.label)}</dt><dd>{text(_defined(score))}</dd>"
+        for score in known
+    )
+    return f'<dl class="definitions">{items}</dl>'
+
+
+def _defined(score: Score) -> str:
+    """What a score measures as a sentence, and where its metric was published."""
+    words = score.definition
+    if score.variant_of:  # begins with the name of the score whose variant it is
+        return f"{words}."
+    return f"{words[:1].upper()}{words[1:]}. {score.reference}."
+
+
+def _protocol(results: Mapping[str, Any]) -> str:
+    """What the protocol of the scores stands for, with all its counts; folded."""
+    name = str(results.get("protocol") or "")
+    if not name:
+        return ""
+    runs = results.get("runs") or [{}]
+    fields = runs[0].get("protocol_fields") or {}
+    words = _PROTOCOLS.get(name.removesuffix(" (modified)"), "")
+    counts = table(f"Protocol {name}", ("field", "value"), fields.items())
+    return details(
+        f"What the protocol {name} means",
+        f"<p>{text(words)} Scores under different protocols may not be compared.</p>"
+        + (counts if fields else ""),
+    )
+
+
 def _score_table(caption: str, entries: Mapping[str, Mapping[str, Any]]) -> str:
-    """Returns a table of scores; one run has neither a mean nor a spread."""
+    """A table of scores; one run has neither a mean nor a spread.
+
+    Chance stands beside the score, which means little without it: on a narrow screen
+    the columns to the right are scrolled to.
+    """
     several = any((entry.get("runs") or 0) > 1 for entry in entries.values())
-    mean = ("mean", "sd") if several else ("score",)
-    runs = ("runs",) if several else ()
-    head = ("metric", *mean, "95% interval", "chance", *runs)
+    mean = "mean" if several else "score"
+    spread = ("sd", "runs") if several else ()
+    head = ("metric", mean, "chance", "95% interval", *spread)
     rows = [_score_row(name, entry, several) for name, entry in entries.items()]
     return table(caption, head, rows, numbers=True)
 
 
 def _run_by_run(each: Mapping[str, Sequence[float]], results: Mapping[str, Any]) -> str:
-    """Returns a table of every run's scores, a row a run."""
+    """A table of every run's scores, one row for each run."""
     rows = [
         (run, *(_percent(value) for value in row))
         for run, row in zip(_runs(results), zip_longest(*each.values()), strict=False)
@@ -151,64 +261,77 @@ def _run_by_run(each: Mapping[str, Sequence[float]], results: Mapping[str, Any])
 
 
 def _runs(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yields a name for each run: its seed where that is known, then its number."""
+    """Yield a name for each run: its seed where that is known, then its number."""
     yield from (f"seed {seed}" for seed in results.get("seeds") or ())
     yield from (f"run {run}" for run in count(len(results.get("seeds") or ())))
 
 
 def measures(results: Mapping[str, Any]) -> str:
-    """Returns the table of each run's measures on random images; empty without."""
+    """The table of each run's measures on random images; empty without."""
     runs = results.get("model") or []
     if not runs:
         return ""
     shown = [name for name, value in runs[0].items() if isinstance(value, int | float)]
     rows = [
-        (run, *(f"{measured[name]:.4g}" for name in shown))
+        (run, *(_four_digits(measured.get(name)) for name in shown))
         for run, measured in zip(_runs(results), runs, strict=False)
     ]
     head = ("run", *map(names.term, shown))
     return table("Measured on random images", head, rows, numbers=True)
 
 
+def _four_digits(value: Any) -> str:
+    """A number with four digits, a dash for anything else."""
+    return f"{value:.4g}" if _is_number(value) else _MISSING
+
+
 def _percent(value: float | None) -> str:
-    """Returns a number between 0 and 1 times 100, a dash for None."""
-    number = _MISSING if value is None else f"{value * 100:.2f}"
-    return number.replace("-", "\N{MINUS SIGN}")
+    """A number between 0 and 1 times 100, a dash for None."""
+    if value is None or not math.isfinite(value):
+        return _MISSING
+    return f"{value * 100:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def floor(entry: Mapping[str, Any] | None) -> str:
-    """Returns a score's chance floor times 100, a dash where it is not known."""
+    """A score's chance floor times 100, a dash where it is not known."""
     return _percent((entry or {}).get("chance"))
 
 
 def mean_and_spread(entry: Mapping[str, Any] | None) -> str:
-    """Returns a score times 100 and its spread.
+    """A score times 100 and its spread.
 
     That is the standard deviation over runs in brackets, "25.00 (5.00)", or the
     interval of a single run, "25.00 [20.00, 30.00]".
     """
-    if entry is None:
+    if entry is None or entry.get("mean") is None:
         return _MISSING
     spread = ""
     if entry.get("std") is not None:
         spread = f" ({_percent(entry['std'])})"
     elif entry.get("interval"):
         spread = f" [{', '.join(map(_percent, entry['interval']))}]"
-    return _percent(entry.get("mean")) + spread
+    return _marked(entry) + spread
+
+
+def _marked(entry: Mapping[str, Any]) -> str:
+    """A score times 100, with a mark before it where it is below chance."""
+    mean, chance = entry.get("mean"), entry.get("chance")
+    below = mean is not None and chance is not None and mean < chance
+    return f"{BELOW} {_percent(mean)}" if below else _percent(mean)
 
 
 def _score_row(name: str, entry: Mapping[str, Any], several: bool) -> tuple[str, ...]:
-    """Returns a metric's row; an unknown number is a dash."""
+    """A metric's row; a number that was not measured is a dash."""
     low, high = entry.get("interval") or (None, None)
-    reach = _MISSING if low is None else f"{_percent(low)} to {_percent(high)}"
-    spread = (_percent(entry.get("std")),) if several else ()
-    runs = (str(entry.get("runs", _MISSING)),) if several else ()
-    mean = _percent(entry.get("mean"))
-    return names.score(name), mean, *spread, reach, floor(entry), *runs
+    known = entry.get("mean") is not None and low is not None
+    reach = f"{_percent(low)} to {_percent(high)}" if known else _MISSING
+    runs = str(entry.get("runs") or _MISSING)
+    spread = (_percent(entry.get("std")), runs) if several else ()
+    return names.score(name), _marked(entry), floor(entry), reach, *spread
 
 
 def losses(results: Mapping[str, Any]) -> str:
-    """Returns the table of the last losses; empty without any."""
+    """The table of the last losses; empty without any."""
     terms = results.get("losses") or {}
     if not terms:
         return ""
@@ -225,21 +348,31 @@ def losses(results: Mapping[str, Any]) -> str:
     return table("Losses of the checkpoint", head, rows, numbers=True)
 
 
-def provenance(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """Returns the package versions and the whole configuration, folded."""
+def provenance(results: Mapping[str, Any]) -> str:
+    """The package versions, folded; empty where they are not known."""
     versions = (results.get("provenance") or {}).get("packages") or {}
-    parts = []
-    if versions:
-        packages = table("Package versions", ("package", "version"), versions.items())
-        parts.append(details("Package versions", packages))
-    fields = table("Configuration", ("field", "value"), flatten(config).items())
-    parts.append(details("Configuration", fields))
-    return "\n".join(parts)
+    if not versions:
+        return ""
+    packages = table("Package versions", ("package", "version"), versions.items())
+    return details("Package versions", packages)
+
+
+def citations(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """What to cite: the method, its base objective, and the metrics that are shown."""
+    entry = OBJECTIVES.get(str(config.get("objective")))
+    cited = [_CFASL] if config.get("cfasl") else []
+    if entry:
+        cited.append(f"{entry.label}: {entry.reference}")
+    shown = [SCORES[name] for name in results.get("scores") or {} if name in SCORES]
+    for metric in dict.fromkeys(score.metric for score in shown):
+        cited.append(f"{names.metric(metric)}: {METRICS[metric].reference}")
+    items = "".join(f"<li>{text(reference)}.</li>" for reference in cited)
+    return f'<ul class="note">{items}</ul>' if items else ""
 
 
 def duration(seconds: Any) -> str:
-    """Returns a number of seconds in the units that suit it."""
-    if not isinstance(seconds, int | float):
+    """A number of seconds in the units that suit it."""
+    if not _is_number(seconds) or not math.isfinite(seconds):
         return str(seconds)
     if seconds < 60:
         return f"{seconds:.1f} s"
@@ -249,5 +382,5 @@ def duration(seconds: Any) -> str:
 
 
 def _grouped(step: Any) -> str | None:
-    """Returns a step count with its thousands apart, None as it is."""
+    """A step count with its thousands apart, None as it is."""
     return f"{step:,}".replace(",", " ") if isinstance(step, int) else step

@@ -1,40 +1,36 @@
-"""From a checkpoint and results.json to figures/ and report.html."""
+"""From a checkpoint and results.json to analysis.npz, figures/ and report.html.
 
-import dataclasses
-import json
+Probing a model needs the model, its data and a minute; drawing what was found needs
+neither. The arrays therefore stay in the working directory, as analysis.npz, and are
+drawn again as long as they belong to the newest checkpoint and to the configuration.
+Otherwise, and after the file was deleted, the model is probed anew.
+"""
+
+import datetime
+import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from google.protobuf.message import DecodeError
+from tensorboardX.proto import event_pb2
 
 from cfasl_jax import config as config_lib
 from cfasl_jax import metrics
-from cfasl_jax.data.dataset import Dataset, Labels
-from cfasl_jax.losses import elbo
-from cfasl_jax.report import arrays, comparison, page, runs
-from cfasl_jax.run import export, probes
-from cfasl_jax.run.codes import Codes
-from cfasl_jax.run.evaluate import ACTIVE_KL, RESULTS_FILE, evaluate, sample_indices
-from cfasl_jax.run.model import Model, models
+from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.errors import ConfigError
+from cfasl_jax.report import analysis, comparison, page, runs, tables
+from cfasl_jax.report.curves import LossCurves
+from cfasl_jax.run import probes
+from cfasl_jax.run.evaluate import RESULTS_FILE, evaluate
+from cfasl_jax.run.model import models
 from cfasl_jax.settings import Config
 from cfasl_jax.training import record
 
-# Of the pictures alone; scores have seeds of their own.
-_SEED = 1
-_CODES = 2_048
-_EXAMPLES = 8
-# The explorer's examples: each costs its pixels in the page.
-_EXPLORED = 12
 _MOST_RUNS = 12
 
-# Why a figure may be left out; `report.kinds` says which figures need what.
-_NO_CODEBOOK = "A baseline has no symmetry codebook."
-_NO_FACTORS = "The data set has no ground-truth factors."
-_NO_GRID = (
-    "The data set's factors are no full grid, so that one of them cannot be changed "
-    "while the others stay."
-)
+# Fields of the configuration that change neither what was trained nor what is drawn.
+_NOT_DRAWN = ("num_steps", "checkpoint", "eval", "data", "log_every", "seeds")
 
 
 def analyze(config: Config, dataset: Dataset, workdir: Path) -> Path:
@@ -42,25 +38,147 @@ def analyze(config: Config, dataset: Dataset, workdir: Path) -> Path:
 
     With several seeds the page lets the reader choose a run, or the best, the median
     or the worst by a score. Evaluates first where results.json is missing or older than
-    the checkpoint.
+    the checkpoint, and probes the models first where analysis.npz is.
 
     Raises:
-        ConfigError: where the working directory holds no checkpoint.
+        ConfigError: where the working directory holds no checkpoint, or results.json
+            is damaged.
     """
+    redrawn = redraw(config, workdir)
+    if redrawn is not None:
+        return redrawn
     trained = models(config, dataset.spec, workdir)
-    results = _results(config, dataset, workdir, trained[0].step)
-    analyses = [
-        analysis(trained[run], dataset, results, run) for run in drawn_runs(results)
+    step = trained[0].step
+    results = tables.read_results(workdir / RESULTS_FILE)
+    if results is None or not _are_of(results, config, step):
+        results = evaluate(config, dataset, workdir)
+    belongs_to = _belongs_to(config, results)
+    bins = belongs_to["bins"]
+    probed = [
+        probes.probe(trained[run], dataset, run, bins) for run in drawn_runs(results)
     ]
-    # The page explores one run; its decoder is half of the page's size.
-    first = trained[analyses[0].run]
-    examples = sample_indices(dataset, _CODES, _SEED)[:_EXPLORED]
-    analyses[0] = dataclasses.replace(
-        analyses[0], explorer=export.explorer(first, probes.lookup(dataset, examples))
-    )
-    curves = arrays.LossCurves(*record.read(workdir))
+    analysis.save(workdir / analysis.FILE, probed, belongs_to)
+    return _draw(probed, config, results, workdir)
+
+
+def redraw(config: Config, workdir: Path) -> Path | None:
+    """Draw the report of a run that was probed before, without its model and its data.
+
+    Returns:
+        The page's path; None where analysis.npz or results.json is missing, or belongs
+        to another checkpoint, other seeds or another configuration.
+
+    Raises:
+        ConfigError: where results.json is damaged.
+    """
+    results = tables.read_results(workdir / RESULTS_FILE)
+    if results is None or not _are_of(results, config, latest_step(workdir)):
+        return None
+    probed = analysis.load(workdir / analysis.FILE, _belongs_to(config, results))
+    if probed is None or not {run.run for run in probed}.issuperset(
+        drawn_runs(results)
+    ):
+        return None
+    return _draw(probed, config, results, workdir)
+
+
+def _are_of(results: Mapping[str, Any], config: Config, step: int | None) -> bool:
+    """Whether scores are of these seeds and of the checkpoint at a step, if any."""
+    same = results["seeds"] == list(config.seeds)
+    return same and step in (None, results["step"])
+
+
+def latest_step(workdir: Path) -> int | None:
+    """The step of the newest checkpoint; None without any."""
+    folder = workdir / "checkpoints"
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return max((int(name) for name in names if name.isdigit()), default=None)
+
+
+def _belongs_to(config: Config, results: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells the trained models of an analysis, and how they were probed."""
     fields = config_lib.to_dict(config)
-    return page.write_report(analyses, curves, results, fields, workdir)
+    return {
+        "step": results["step"],
+        "seeds": results["seeds"],
+        "bins": _bins(results),
+        "config": {n: value for n, value in fields.items() if n not in _NOT_DRAWN},
+    }
+
+
+def _bins(results: Mapping[str, Any]) -> int:
+    """Bins of the codes' histograms; an old run may name a protocol that is no more."""
+    protocols = metrics.PROTOCOLS
+    return protocols.get(results.get("protocol", ""), protocols["fast"]).mig_bins
+
+
+def _draw(
+    probed: Sequence[analysis.Run],
+    config: Config,
+    results: Mapping[str, Any],
+    workdir: Path,
+) -> Path:
+    """Draw the runs in the order of their scores, which may have been made anew."""
+    by_place = {run.run: run for run in probed}
+    shown = [by_place[run] for run in drawn_runs(results) if run in by_place]
+    losses = LossCurves(*record.read(workdir))
+    fields = config_lib.to_dict(config)
+    known = {**results, **_training_times(workdir, results)}
+    defaults = _defaults(config.dataset)
+    return page.write_report(shown, losses, known, fields, workdir, defaults)
+
+
+def _defaults(dataset: str) -> dict[str, Any] | None:
+    """What configs/DATASET.py sets; None where that is not at hand.
+
+    The package is installed without configs/, which belongs to the repository.
+    """
+    try:
+        module = importlib.import_module(f"configs.{dataset}")
+        return config_lib.to_dict(config_lib.from_dict(module.get_config().to_dict()))
+    except (ImportError, AttributeError, ConfigError):
+        return None
+
+
+def _training_times(workdir: Path, results: Mapping[str, Any]) -> dict[str, Any]:
+    """When training ended, and how long it took, by what TensorBoard's files say.
+
+    metrics.jsonl holds no times, so that a resumed run writes the same file. Each call
+    of the training writes a file of events; the time between calls is not counted.
+    """
+    files = sorted((workdir / "tensorboard").glob("seed_*/events.out.tfevents.*"))
+    first = [path for path in files if path.parent == files[0].parent]
+    spans = [span for path in first if (span := _wall_times(path))]
+    if not spans:
+        return {}
+    seconds = sum(end - start for start, end in spans)
+    last = datetime.datetime.fromtimestamp(max(end for _, end in spans), datetime.UTC)
+    return {
+        "trained_until": f"{last:%Y-%m-%d %H:%M} UTC",
+        "durations": {"training": seconds, **(results.get("durations") or {})},
+    }
+
+
+def _wall_times(path: Path) -> tuple[float, float] | None:
+    """The wall times of the first and the last event in a file; None without any.
+
+    A file is a sequence of records: the length of the content as uint64, 4 bytes of its
+    checksum, the content, 4 bytes of a checksum.
+    """
+    times = []
+    content = path.read_bytes()
+    place = 0
+    while place + 12 <= len(content):
+        length = int.from_bytes(content[place : place + 8], "little")
+        event = content[place + 12 : place + 12 + length]
+        if len(event) < length:
+            break
+        try:
+            times.append(event_pb2.Event.FromString(event).wall_time)
+        except DecodeError:
+            break
+        place += 16 + length
+    return (times[0], times[-1]) if times else None
 
 
 def compare(folders: Sequence[Path], workdir: Path) -> Path:
@@ -74,7 +192,7 @@ def compare(folders: Sequence[Path], workdir: Path) -> Path:
         ConfigError: where a folder holds no report, naming the command to run first.
     """
     trainings = [
-        comparison.read_training(folder, name, arrays.LossCurves(*record.read(folder)))
+        comparison.read_training(folder, name, LossCurves(*record.read(folder)))
         for folder, name in zip(folders, comparison.short_names(folders), strict=True)
     ]
     return comparison.write_comparison(trainings, workdir)
@@ -89,113 +207,3 @@ def drawn_runs(results: Mapping[str, Any]) -> list[int]:
     ranked = [run for ranks in runs.ranking(results).values() for run in ranks]
     every = range(len(results["seeds"]))
     return list(dict.fromkeys([*ranked, *every]))[:_MOST_RUNS]
-
-
-def analysis(
-    model: Model, dataset: Dataset, results: Mapping[str, Any], run: int
-) -> arrays.Analysis:
-    """All that the report draws of one run."""
-    codes = Codes(model, dataset)
-    indices = sample_indices(dataset, _CODES, _SEED)
-    mu, logvar = (np.asarray(part) for part in codes.posterior(indices))
-    kl = np.asarray(elbo.kl_per_dimension(mu, logvar)).mean(axis=0)
-    active = kl > ACTIVE_KL
-    examples = indices[: 2 * _EXAMPLES]
-    examples = examples[: len(examples) // 2 * 2]
-    x1, x2 = np.split(probes.lookup(dataset, examples), 2)
-    parts: dict[str, Any] = {
-        "reconstructions": probes.reconstructions(model, dataset, examples),
-        "traversals": probes.traversals(model, mu[0], kl, active),
-        "walk": probes.walk(model, x1, x2, kl, active),
-        "covariance": np.cov(mu.T),
-        "run": run,
-        "label": f"seed {model.seed}",
-        "lacking": _lacking(model, dataset),
-    }
-    known = labels(dataset, indices)
-    if known is not None:
-        parts |= _factor_parts(known, mu, results, run)
-    if model.has_codebook:
-        parts |= _symmetry_parts(model, dataset, codes, x1, x2)
-    return arrays.Analysis(**parts)
-
-
-def labels(dataset: Dataset, indices: np.ndarray) -> Labels | None:
-    """The factors of some images that vary in the data set; None without any."""
-    if dataset.grid is not None:
-        names, sizes = dataset.grid.names, dataset.grid.sizes
-        factors = np.asarray(dataset.grid.factors(indices))
-        varying = [k for k, size in enumerate(sizes) if size > 1]
-    elif dataset.labels is not None:
-        names, sizes = dataset.labels.names, dataset.labels.sizes
-        factors = dataset.labels.factors[indices]
-        spread = np.ptp(dataset.labels.factors, axis=0)
-        varying = np.flatnonzero(spread).tolist()
-    else:
-        return None
-    if not varying:
-        return None
-    return Labels(
-        tuple(names[k] for k in varying),
-        tuple(sizes[k] for k in varying),
-        factors[:, varying],
-    )
-
-
-def _lacking(model: Model, dataset: Dataset) -> dict[str, str]:
-    """What a run or its data set has not, and a sentence for the reader about it."""
-    lacking: dict[str, str] = {}
-    if not model.has_codebook:
-        lacking["codebook"] = _NO_CODEBOOK
-    if dataset.grid is None:
-        lacking["grid"] = _NO_GRID if dataset.labels else _NO_FACTORS
-    if dataset.grid is None and dataset.labels is None:
-        lacking["factors"] = _NO_FACTORS
-    return lacking
-
-
-def _factor_parts(
-    known: Labels, mu: np.ndarray, results: Mapping[str, Any], run: int
-) -> dict[str, Any]:
-    protocol = metrics.get_protocol(results.get("protocol", "fast"))
-    shown, information = probes.codes_by_factor(mu, known, protocol.mig_bins)
-    scored = results["runs"][run]["metrics"] if "runs" in results else {}
-    importance = scored.get("dci", {}).get("importance")
-    maps = arrays.FactorMaps(
-        factor_names=known.names,
-        mutual_information=information,
-        importance=None if importance is None else np.asarray(importance),
-    )
-    return {"codes": shown, "factor_maps": maps}
-
-
-def _symmetry_parts(
-    model: Model, dataset: Dataset, codes: Codes, x1: np.ndarray, x2: np.ndarray
-) -> dict[str, Any]:
-    parts: dict[str, Any] = {
-        "composition": probes.composition(model, x1, x2),
-        "section_steps": probes.section_steps(model, x1, x2),
-        "codebook": probes.codebook_pictures(model, dataset, codes),
-        "section_action": probes.section_action(
-            model, np.asarray(model.encode(x1).mu[0])
-        ),
-    }
-    if dataset.grid is not None:
-        start = dataset.grid.sample(np.random.default_rng(_SEED), 1)[0]
-        parts |= {
-            "factor_steps": probes.factor_steps(model, dataset, dataset.grid, start),
-            "equivariance": probes.equivariance(model, dataset, dataset.grid),
-        }
-    return parts
-
-
-def _results(
-    config: Config, dataset: Dataset, workdir: Path, step: int
-) -> dict[str, Any]:
-    """results.json, made first where there is none of the checkpoint at this step."""
-    path = workdir / RESULTS_FILE
-    if path.exists():
-        results = json.loads(path.read_text(encoding="utf-8"))
-        if results["step"] == step:
-            return results
-    return evaluate(config, dataset, workdir)

@@ -1,7 +1,8 @@
 """What a trained model does, as the arrays that the report draws.
 
-Each function takes a model and gives one part of `report.arrays.Analysis`; shapes are
-documented there. Images are uint8, codes are posterior means.
+Each function asks the model for one part of an analysis and gives it by the names of
+`report.analysis.ARRAYS`, where shapes are documented. Images are uint8, codes are
+posterior means.
 """
 
 from collections.abc import Callable
@@ -15,18 +16,119 @@ from cfasl_jax import codebook
 from cfasl_jax.codebook import act, composite, displacement
 from cfasl_jax.data.dataset import Dataset, Labels
 from cfasl_jax.data.grid import FactorGrid
+from cfasl_jax.losses import elbo
 from cfasl_jax.metrics import information
-from cfasl_jax.report import arrays
-from cfasl_jax.report.arrays import kl_order
+from cfasl_jax.report.analysis import Run, kl_order, numbered
+from cfasl_jax.run import export
 from cfasl_jax.run.codes import Codes
+from cfasl_jax.run.evaluate import ACTIVE_KL, sample_indices
 from cfasl_jax.run.model import Model, section_generators
 
+Arrays = dict[str, np.ndarray]
+
+# Of the pictures alone; scores have seeds of their own.
+_SEED = 1
+_CODES = 2_048
 _EXAMPLES = 8
+_EXPLORED = 12  # examples in the explorer: each costs its pixels in the page
 _STEPS = 9
 _TILE = 64
 _MOST_VALUES = 10  # of a stepped factor
 _MOST_PANELS = 9  # of the scatter
 _REACH = 2.0  # traversals go from -2 to 2, two standard deviations of the prior
+
+# Why a figure may be left out; `report.figures` says which figures need what.
+_NO_CODEBOOK = "A baseline has no symmetry codebook."
+_NO_FACTORS = "The data set has no ground-truth factors that vary."
+_NO_GRID = (
+    "The data set's factors are no full grid, so that one of them cannot be changed "
+    "while the others stay."
+)
+_NO_PAIRS = "The data set has a single image, so that there are no pairs of images."
+_NO_PLANE = "There is a single latent dimension and none to set it against."
+
+
+def probe(model: Model, dataset: Dataset, run: int, bins: int) -> Run:
+    """Ask one trained run for all that the report draws of it.
+
+    Args:
+        model: of the run.
+        dataset: that it was trained on.
+        run: its place among the runs that were trained together.
+        bins: of the codes' histograms, for the mutual information.
+    """
+    codes = Codes(model, dataset)
+    indices = sample_indices(dataset, _CODES, _SEED)
+    mu, logvar = (np.asarray(part) for part in codes.posterior(indices))
+    kl = np.asarray(elbo.kl_per_dimension(mu, logvar)).mean(axis=0)
+    active = kl > ACTIVE_KL
+    lacking = _lacking(model, dataset)
+    count = min(2 * _EXAMPLES, len(indices))
+    examples = lookup(dataset, indices[:count])
+    arrays = {
+        **reconstructions(model, examples),
+        **traversals(model, mu[0], kl, active),
+    }
+    known = labels(dataset, indices)
+    if known is not None:
+        arrays |= codes_by_factor(mu, known, bins)
+    else:
+        lacking["factors"] = _NO_FACTORS
+    if count > 1:
+        x1, x2 = np.split(examples[: count // 2 * 2], 2)
+        arrays |= walk(model, x1, x2, kl, active)
+        if mu.shape[1] > 1:
+            arrays["covariance/matrix"] = np.cov(mu.T)
+        if model.has_codebook:
+            arrays |= composition(model, x1, x2) | sections(model, x1, x2)
+            arrays |= codebook_pictures(model, dataset, codes)
+    if model.has_codebook:
+        arrays |= section_action(model, mu[0])
+    if model.has_codebook and dataset.grid is not None:
+        start = dataset.grid.sample(np.random.default_rng(_SEED), 1)[0]
+        arrays |= factor_steps(model, dataset, dataset.grid, start)
+        arrays |= equivariance(model, dataset, dataset.grid)
+    try:
+        arrays |= export.explorer(model, lookup(dataset, indices[:_EXPLORED]))
+    except export.ExportError as error:
+        lacking["explorer"] = f"The explorer is left out: {error}."
+    return Run(run, f"seed {model.seed}", arrays, lacking)
+
+
+def _lacking(model: Model, dataset: Dataset) -> dict[str, str]:
+    """What a run or its data set has not, and a sentence for the reader about it."""
+    lacking: dict[str, str] = {}
+    if not model.has_codebook:
+        lacking["codebook"] = _NO_CODEBOOK
+    if dataset.grid is None:
+        lacking["grid"] = _NO_GRID if dataset.labels else _NO_FACTORS
+    if dataset.num_images < 2:
+        lacking["pairs"] = _NO_PAIRS
+    if model.objective.latent_dim < 2:
+        lacking["plane"] = _NO_PLANE
+    return lacking
+
+
+def labels(dataset: Dataset, indices: np.ndarray) -> Labels | None:
+    """The factors of some images that vary in the data set; None without any."""
+    if dataset.grid is not None:
+        names, sizes = dataset.grid.names, dataset.grid.sizes
+        factors = np.asarray(dataset.grid.factors(indices))
+        varying = [k for k, size in enumerate(sizes) if size > 1]
+    elif dataset.labels is not None:
+        names, sizes = dataset.labels.names, dataset.labels.sizes
+        factors = dataset.labels.factors[indices]
+        spread = np.ptp(dataset.labels.factors, axis=0)
+        varying = np.flatnonzero(spread).tolist()
+    else:
+        return None
+    if not varying:
+        return None
+    return Labels(
+        tuple(names[k] for k in varying),
+        tuple(sizes[k] for k in varying),
+        factors[:, varying],
+    )
 
 
 def lookup(dataset: Dataset, indices: np.ndarray) -> np.ndarray:
@@ -53,43 +155,45 @@ def _tiled(
     return np.concatenate(parts)
 
 
-def reconstructions(
-    model: Model, dataset: Dataset, indices: np.ndarray
-) -> arrays.Reconstructions:
-    """Images at some indices, and decode(mu) of each."""
-    originals = lookup(dataset, indices)
-    return arrays.Reconstructions(originals, decode(model, model.encode(originals).mu))
+def reconstructions(model: Model, originals: np.ndarray) -> Arrays:
+    """Images [n, 64, 64, C], and decode(mu) of each."""
+    return {
+        "reconstructions/originals": originals,
+        "reconstructions/decoded": decode(model, model.encode(originals).mu),
+    }
 
 
 def traversals(
     model: Model, z: np.ndarray, kl: np.ndarray, active: np.ndarray
-) -> arrays.Traversals:
-    """Every dimension of one code z [D] swept, the others held."""
+) -> Arrays:
+    """Every dimension of one code z [D] swept, the others kept."""
     values = np.linspace(-_REACH, _REACH, _STEPS, dtype=np.float32)
     D = len(z)
     swept = np.tile(z, (D, _STEPS, 1))
     swept[np.arange(D), :, np.arange(D)] = values
-    return arrays.Traversals(decode(model, swept), values, kl, active)
+    return {
+        "traversals/frames": decode(model, swept),
+        "traversals/values": values,
+        "traversals/kl": kl,
+        "traversals/active": active,
+    }
 
 
-def composition(model: Model, x1: np.ndarray, x2: np.ndarray) -> arrays.Composition:
-    """Pairs, decode(z1 g_c), and the way there by amounts from 0 to 1."""
+def composition(model: Model, x1: np.ndarray, x2: np.ndarray) -> Arrays:
+    """Pairs, and the way from x1 to decode(z1 g_c) by amounts from 0 to 1."""
     z1 = model.encode(x1).mu
     symmetry = model.symmetry(x1, x2)
     amounts = np.linspace(0, 1, _STEPS, dtype=np.float32)
     path = np.stack([act(z1, a * symmetry.generator) for a in amounts], axis=1)
-    frames = decode(model, path)
-    return arrays.Composition(
-        x1=x1,
-        x2=x2,
-        reconstruction1=frames[:, 0],
-        composed=frames[:, -1],
-        switch=np.asarray(symmetry.switch),
-        path=frames,
-    )
+    return {
+        "composition/x1": x1,
+        "composition/x2": x2,
+        "composition/path": decode(model, path),
+        "composition/switch": np.asarray(symmetry.switch),
+    }
 
 
-def section_steps(model: Model, x1: np.ndarray, x2: np.ndarray) -> arrays.SectionSteps:
+def sections(model: Model, x1: np.ndarray, x2: np.ndarray) -> Arrays:
     """The exponent of the composite symmetry, built up section by section."""
     z1 = model.encode(x1).mu
     _, switch, attention = model.symmetry(x1, x2)
@@ -99,13 +203,17 @@ def section_steps(model: Model, x1: np.ndarray, x2: np.ndarray) -> arrays.Sectio
         act(z1, composite(model.generators(), switch * row[None], attention))
         for row in upto
     ]
-    frames = decode(model, np.stack(steps, axis=1))
-    return arrays.SectionSteps(x1, x2, frames, switch=np.asarray(switch))
+    return {
+        "sections/x1": x1,
+        "sections/x2": x2,
+        "sections/frames": decode(model, np.stack(steps, axis=1)),
+        "sections/switch": np.asarray(switch),
+    }
 
 
 def walk(
     model: Model, x1: np.ndarray, x2: np.ndarray, kl: np.ndarray, active: np.ndarray
-) -> arrays.Walk:
+) -> Arrays:
     """From z1 to z2 by exchanging dimensions, the largest KL first."""
     z1, z2 = np.asarray(model.encode(x1).mu), np.asarray(model.encode(x2).mu)
     order = kl_order(kl, active)
@@ -113,15 +221,22 @@ def walk(
     for dimension in order:
         codes.append(codes[-1].copy())
         codes[-1][:, dimension] = z2[:, dimension]
-    return arrays.Walk(x1, x2, decode(model, np.stack(codes, axis=1)), order)
+    return {
+        "walk/x1": x1,
+        "walk/x2": x2,
+        "walk/frames": decode(model, np.stack(codes, axis=1)),
+        "walk/dimensions": order,
+    }
 
 
 def factor_steps(
     model: Model, dataset: Dataset, grid: FactorGrid, start: np.ndarray
-) -> list[arrays.FactorSteps]:
-    """Each factor stepped through its values, from one combination [K]."""
+) -> Arrays:
+    """Each factor that varies stepped through its values, from one combination [K]."""
     steps = []
     for k, (name, size) in enumerate(zip(grid.names, grid.sizes, strict=True)):
+        if size < 2:
+            continue
         values = np.linspace(0, size - 1, min(size, _MOST_VALUES)).round().astype(int)
         factors = np.tile(start, (len(values), 1))
         factors[:, k] = values
@@ -133,57 +248,63 @@ def factor_steps(
         for generator in M:
             chained.append(act(chained[-1], generator[None]))
         steps.append(
-            arrays.FactorSteps(
-                factor=name,
-                values=values,
-                originals=originals,
-                one_shot=decode(model, one_shot),
-                chained=decode(model, jnp.concatenate(chained)),
-            )
+            {
+                "factor": name,
+                "values": values,
+                "originals": originals,
+                "one_shot": decode(model, one_shot),
+                "chained": decode(model, jnp.concatenate(chained)),
+            }
         )
-    return steps
+    return numbered("factor_steps", steps)
 
 
-def section_action(model: Model, z: np.ndarray) -> arrays.SectionAction:
+def section_action(model: Model, z: np.ndarray) -> Arrays:
     """Each section alone acting on one code z [D], by amounts about 0.
 
-    Amounts are scaled so that the section moves this code by up to about the reach of a
-    traversal: generators of different sections differ in size.
+    Amounts are scaled so that a typical section moves this code about as far as a
+    traversal does: the generators of different models differ in size.
     """
     G = section_generators(model.generators())
     speed = np.linalg.norm(z @ np.asarray(G), axis=-1)
     most = float(_REACH / max(np.median(speed), 1e-6))
     amounts = np.linspace(-most, most, _STEPS, dtype=np.float32)
     codes = [act(np.tile(z, (len(G), 1)), a * G) for a in amounts]
-    return arrays.SectionAction(decode(model, np.stack(codes, axis=1)), amounts)
+    return {
+        "section_action/frames": decode(model, np.stack(codes, axis=1)),
+        "section_action/amounts": amounts,
+    }
 
 
-def codes_by_factor(
-    mu: np.ndarray, labels: Labels, bins: int
-) -> tuple[arrays.Codes, np.ndarray]:
-    """Codes with the factors they tell most about, and I(z_d; v_k) / H(v_k), [D, K]."""
+def codes_by_factor(mu: np.ndarray, labels: Labels, bins: int) -> Arrays:
+    """Codes mu [N, D] with the factors they tell most about, and how much."""
     binned = information.bin_codes(mu, bins)
     mi, entropies = information.mutual_information(
         binned, bins, labels.factors, labels.sizes
     )
     # In a sample even a factor that varies may have one value alone, and no entropy.
     normalised = mi / np.maximum(entropies, 1e-12)[None]
-    best = np.argsort(-normalised.sum(axis=1), kind="stable")[:3]
-    first, second, third = np.resize(best, 3).tolist()
     told = np.argsort(-normalised.max(axis=0), kind="stable")[:_MOST_PANELS]
     shown = np.sort(told)
-    codes = arrays.Codes(
-        mu,
-        labels.factors[:, shown],
-        [labels.names[k] for k in shown],
-        (first, second, third),
-    )
-    return codes, normalised
+    names = np.array(labels.names)
+    arrays = {
+        "information/normalised": normalised,
+        "information/factor_names": names,
+    }
+    if mu.shape[1] > 1:
+        best = np.argsort(-normalised.sum(axis=1), kind="stable")[:3]
+        arrays |= {
+            "codes/latents": mu,
+            "codes/factors": labels.factors[:, shown],
+            "codes/factor_names": names[shown],
+            "codes/dimensions": best,
+        }
+    return arrays
 
 
 def codebook_pictures(
     model: Model, dataset: Dataset, codes: Codes, pairs: int = 256
-) -> arrays.Codebook:
+) -> Arrays:
     """How sections commute, which way they push, and what they are used for."""
     rng = np.random.default_rng(0)
     # Fewer pairs where the data set is small.
@@ -191,12 +312,12 @@ def codebook_pictures(
     indices = rng.choice(dataset.num_images, 2 * pairs, replace=False)
     x1, x2 = np.split(lookup(dataset, indices), 2)
     _, switch, attention = model.symmetry(x1, x2)
-    return arrays.Codebook(
-        commutator=commutator_norms(model.generators()),
-        cosine=section_cosines(model.generators(), codes.mean(indices)),
-        section_use=np.asarray(switch.mean(axis=0)),
-        element_use=np.asarray(attention.mean(axis=0)),
-    )
+    return {
+        "codebook/commutator": commutator_norms(model.generators()),
+        "codebook/cosine": section_cosines(model.generators(), codes.mean(indices)),
+        "codebook/section_use": np.asarray(switch.mean(axis=0)),
+        "codebook/element_use": np.asarray(attention.mean(axis=0)),
+    }
 
 
 def commutator_norms(generators: jax.Array) -> np.ndarray:
@@ -222,19 +343,26 @@ def section_cosines(generators: jax.Array, z: np.ndarray) -> np.ndarray:
 
 def equivariance(
     model: Model, dataset: Dataset, grid: FactorGrid, pairs: int = 256
-) -> arrays.Equivariance:
-    """Distances of z1 g_c, and of z1 itself, from z2 where one factor alone differs."""
+) -> Arrays:
+    """Distances of z1 g_c, and of z1 itself, from z2 where one factor alone differs.
+
+    A factor of one value cannot change and is left out.
+    """
     rng = np.random.default_rng(0)
+    varying = [k for k, size in enumerate(grid.sizes) if size > 1]
     errors, distances = [], []
-    for k, size in enumerate(grid.sizes):
+    for k in varying:
         first = grid.sample(rng, pairs)
         second = first.copy()
-        # A factor of one value cannot change.
-        change = rng.integers(1, size, pairs) if size > 1 else 0
-        second[:, k] = (first[:, k] + change) % size
+        change = rng.integers(1, grid.sizes[k], pairs)
+        second[:, k] = (first[:, k] + change) % grid.sizes[k]
         x1, x2 = (lookup(dataset, grid.indices(f)) for f in (first, second))
         z1, z2 = model.encode(x1).mu, model.encode(x2).mu
         carried = codebook.act(z1, model.symmetry(x1, x2).generator)
         errors.append(float(jnp.square(carried - z2).mean()))
         distances.append(float(jnp.square(z1 - z2).mean()))
-    return arrays.Equivariance(grid.names, np.array(errors), np.array(distances))
+    return {
+        "equivariance/errors": np.array(errors),
+        "equivariance/distances": np.array(distances),
+        "equivariance/factor_names": np.array([grid.names[k] for k in varying]),
+    }

@@ -2,14 +2,27 @@
 
 A state is replicated, the pairs of a batch are shared out along the axis "data". Runs
 are a leading axis inside each device. The same program runs in every process of a
-multi-host job.
+multi-host job. On one device there is no axis, and no collective is run.
+
+JAX keeps pmap in maintenance and recommends shard_map. A move would touch this file
+alone, and in it:
+
+- `compile_chunk`: jax.jit(jax.shard_map(one_device, mesh=..., in_specs=...,
+  out_specs=..., check_vma=False), donate_argnums=0), with PartitionSpec() for the data
+  set, PartitionSpec(AXIS) for the rest. Inside it each argument keeps its leading axis,
+  of length 1, which pmap takes away: `one_device` would drop and restore it.
+- `replicate` and `unreplicate`: the leading axis of devices could go altogether, with
+  PartitionSpec() for state, seeds and hyperparameters, and then `share` would do for
+  all of them. Outputs would be declared as replicated, which check_vma=True proves.
+- `place`: images of a streamed data set would be made a global array by
+  jax.make_array_from_process_local_data, since the mesh of shard_map is the one of all
+  processes, whereas pmap takes each process's own part.
 """
 
 import os
 import sys
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 import jax
@@ -19,6 +32,7 @@ import optax
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from cfasl_jax import forms
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.objectives import Objective
@@ -37,7 +51,10 @@ _SHUTDOWN_SECONDS = 24 * 3600
 
 
 class Chunk(Protocol):
-    """Compiled steps; all arguments have a leading axis of local devices."""
+    """Compiled steps; arguments but the data set have a leading axis of local devices.
+
+    The call returns at once, while the devices compute; reading a result waits for it.
+    """
 
     def __call__(
         self,
@@ -45,21 +62,24 @@ class Chunk(Protocol):
         dataset: Dataset,
         seeds: jax.Array,
         hyper: Hyper,
-        images: jax.Array | None = None,
+        images: jax.Array | None,
         /,
     ) -> tuple[TrainState, Terms]:
         """One call's steps; the state is consumed.
 
         Args:
             state: [R].
-            dataset: where images are looked up, if they are not given.
+            dataset: where images are looked up, if they are not given; see `share`.
             seeds: [R].
             hyper: [R].
-            images: of a streamed data set, uint8 [R, steps, b, H, W, C].
+            images: of a streamed data set, uint8 [R, steps, b, H, W, C], else None.
 
         Returns:
             state [R], terms [R, steps].
         """
+
+    def lower(self, *arguments: Any) -> jax.stages.Lowered:
+        """The program for such arguments, to be compiled and looked at."""
 
 
 def join_processes(automatic: bool) -> None:
@@ -107,8 +127,8 @@ def leave(code: int) -> None:
 
 def use_compilation_cache() -> None:
     """Keep compiled programs between calls, so that a resumed run starts at once."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    jax.config.update("jax_compilation_cache_dir", str(cache / "cfasl_jax" / "xla"))
+    cache = forms.cache_directory() / "xla"
+    jax.config.update("jax_compilation_cache_dir", str(cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
@@ -129,13 +149,19 @@ def require_divisible(batch_size: int) -> None:
 
 def replicate(tree: Any, devices: Devices = None) -> Any:
     """A copy on each local device, or each of those given, along a new leading axis."""
-    if not jax.tree.leaves(tree):  # a rendered data set has no arrays
-        return tree
     count = jax.local_device_count() if devices is None else len(devices)
     copies = jax.tree.map(
         lambda leaf: np.broadcast_to(np.asarray(leaf), (count, *np.shape(leaf))), tree
     )
     return jax.pmap(lambda x: x, axis_name=AXIS, devices=devices)(copies)
+
+
+def share(tree: Any, devices: Devices = None) -> Any:
+    """Arrays on each local device, or each of those given, as they are.
+
+    A device that holds an array already is not given another copy of it.
+    """
+    return jax.device_put(tree, NamedSharding(_mesh(devices), PartitionSpec()))
 
 
 def places(devices: Devices = None) -> tuple[int, np.ndarray]:
@@ -152,8 +178,12 @@ def place(array: np.ndarray, devices: Devices = None) -> jax.Array:
     No program is run for it, so that any thread may call it: processes must start
     their common programs in the same order.
     """
-    mesh = Mesh(np.array(devices or jax.local_devices()), (AXIS,))
-    return jax.device_put(array, NamedSharding(mesh, PartitionSpec(AXIS)))
+    return jax.device_put(array, NamedSharding(_mesh(devices), PartitionSpec(AXIS)))
+
+
+def _mesh(devices: Devices) -> Mesh:
+    """The local devices, or those given, along the axis of pmap."""
+    return Mesh(np.array(devices or jax.local_devices()), (AXIS,))
 
 
 def unreplicate(tree: Any) -> Any:
@@ -170,25 +200,34 @@ def compile_chunk(
 ) -> Chunk:
     """`num_steps` steps of R runs on all devices, or those given, as one program."""
     num_devices = jax.device_count() if devices is None else len(devices)
+    # One device needs no collective, and a collective of one would still be run.
+    axis_name = AXIS if num_devices > 1 else None
 
     def one_device(
         state: TrainState,
         dataset: Dataset,
         seeds: jax.Array,
         hyper: Hyper,
-        images: jax.Array | None = None,
+        images: jax.Array | None,
     ) -> tuple[TrainState, Terms]:
-        part = step_lib.shard(num_pairs, num_devices, jax.lax.axis_index(AXIS))
+        device = 0 if axis_name is None else jax.lax.axis_index(axis_name)
+        part = step_lib.shard(num_pairs, num_devices, device)
 
         def one_run(
             state: TrainState, seed: jax.Array, hyper: Hyper, images: jax.Array | None
         ) -> tuple[TrainState, Terms]:
             steps = partial(step_lib.train_steps, objective, optimizer, num_steps)
-            return steps(state, dataset, seed, hyper, part, AXIS, images)
+            return steps(state, dataset, seed, hyper, part, axis_name, images)
 
         return jax.vmap(one_run)(state, seeds, hyper, images)
 
-    return jax.pmap(one_device, axis_name=AXIS, devices=devices, donate_argnums=0)
+    return jax.pmap(
+        one_device,
+        axis_name=AXIS,
+        in_axes=(0, None, 0, 0, 0),
+        devices=devices,
+        donate_argnums=0,
+    )
 
 
 def any_process(flag: bool) -> bool:

@@ -149,10 +149,19 @@ def train_steps(
     """
     key = state_lib.keys(seed).steps
 
-    def body(state: TrainState, found: jax.Array | None) -> tuple[TrainState, Terms]:
-        draws = draw(
-            jax.random.fold_in(key, state.step), objective, dataset.num_images, part
-        )
+    @jax.vmap
+    def draw_at(step: jax.Array) -> Draws:
+        step_key = jax.random.fold_in(key, step)
+        return draw(step_key, objective, dataset.num_images, part)
+
+    # All steps draw at once: random bits take many small operations, which otherwise
+    # would be started anew in every step. They are the same bits either way.
+    drawn = draw_at(state.step + jnp.arange(num_steps, dtype=state.step.dtype))
+
+    def body(
+        state: TrainState, inputs: tuple[Draws, jax.Array | None]
+    ) -> tuple[TrainState, Terms]:
+        draws, found = inputs
         images = dataset.images(draws.indices) if found is None else found
         return train_step(
             objective,
@@ -164,4 +173,4 @@ def train_steps(
             axis_name,
         )
 
-    return jax.lax.scan(body, state, images, length=num_steps)
+    return jax.lax.scan(body, state, (drawn, images), length=num_steps)

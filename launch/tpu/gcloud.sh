@@ -41,12 +41,14 @@ explain() {
     *"no more capacity"* | *"Insufficient capacity"*)
       why="$zone has no $type to give now; try later, or another --zone" ;;
     *[Qq]uota* | *QUOTA* | *RESOURCE_EXHAUSTED*)
-      why="your quota for ${type:-this type} in ${zone%-*} is zero or used up; ask for"
-      why="$why more at https://console.cloud.google.com/iam-admin/quotas, delete what"
-      why="$why holds it (gcloud compute tpus queued-resources list --zone=$zone), or"
-      why="$why change --type, --zone or --spot" ;;
+      why="your quota for ${type:-this type} in ${zone%-*} is zero or used up"
+      [ -n "$spot" ] || why="$why; spot slices have a quota of their own: try --spot"
+      why="$why; ask for more at https://console.cloud.google.com/iam-admin/quotas,"
+      why="$why delete what holds it (gcloud compute tpus queued-resources list"
+      why="$why --zone=$zone), or change --type or --zone" ;;
     *SERVICE_DISABLED* | *"has not been used in project"*)
-      why="the TPU API is off; run 'gcloud services enable tpu.googleapis.com'" ;;
+      why="an API is off; run 'gcloud services enable compute.googleapis.com"
+      why="$why tpu.googleapis.com'" ;;
     *[Bb]illing*)
       why="project $project has no billing account; link one in the console" ;;
     *"locations/$zone'"* | *"Location $zone "*)
@@ -56,7 +58,8 @@ explain() {
       why="your account may not do that in project $project; ask its owner for the"
       why="$why roles TPU Admin, Service Account User and Storage Admin" ;;
     *"SSH agent"*)
-      why="your key is locked; run 'ssh-add ~/.ssh/google_compute_engine'" ;;
+      why="your ssh-agent does not hold the key; run 'ssh-add"
+      why="$why ~/.ssh/google_compute_engine'" ;;
     *) why="gcloud failed" ;;
   esac
   # Its own words name the limit, the type or the permission.
@@ -93,6 +96,46 @@ check_bucket() {
     *) explain "look at $bucket" ;;
   esac
 }
+
+# What follows "--" is checked here, with this machine's own .venv: nothing wrong in it is
+# to be found out on a slice that already costs money. Sets $needed to the address of the
+# data set that the run reads from a bucket.
+check_command() {
+  # shellcheck source=launch/environment.sh
+  needed=$(cd "$here" && . launch/environment.sh && environment "" >&2 &&
+    python -m launch.tpu.check "$type" ${arguments[@]+"${arguments[@]}"}) || exit 2
+}
+
+check_data() {
+  [ -n "$needed" ] || return 0
+  cloud storage ls "$needed" ${project:+"--project=$project"} >/dev/null 2>&1 && return
+  case $(cat "$errors") in
+    *404* | *"not found"* | *"matched no objects"*)
+      fail "there is no $needed: put the data set there with 'python -m cfasl_jax.data" \
+        "prepare NAME --dir=gs://BUCKET/DIR'" ;;
+    *) explain "look at $needed" ;;
+  esac
+}
+
+# To several hosts gcloud takes the key from the ssh-agent where one runs, and refuses if
+# that holds other keys alone; without an agent nobody can type a passphrase for each.
+check_key() {
+  local held code=0
+  [ -z "$dry_run" ] && [ -f "$key" ] || return 0 # else gcloud makes it, without one
+  held=$(ssh-add -l 2>/dev/null) || code=$?
+  if [ $code -ge 2 ]; then
+    is_open_key || fail "$key has a passphrase, and no ssh-agent holds it: run 'eval" \
+      "\$(ssh-agent)', then 'ssh-add $key'"
+    return
+  fi
+  case $held in *"$(ssh-keygen -lf "$key" | cut -d ' ' -f 2)"*) return ;; esac
+  add_key || fail "your ssh-agent does not hold the key with which gcloud reaches a" \
+    "slice: run 'ssh-add $key'"
+}
+
+is_open_key() { ssh-keygen -y -P "" -f "$key" >/dev/null 2>&1; }
+
+add_key() { is_open_key && ssh-add -q "$key"; }
 
 # Wrong names are told before anything is asked for.
 check_offer() {

@@ -52,16 +52,30 @@ start() {
   echo $! >$job/pid
 }
 
-# keep COMMAND...: run it to its end and leave its exit status; a SIGTERM to the group
-# ends the command, not this shell.
+# keep COMMAND...: run it to its end, copy its log and leave its exit status; a SIGTERM
+# to the group ends the command, not this shell.
 keep() {
   local code=0
   trap : TERM
   # shellcheck disable=SC1091
   . .venv/bin/activate
   "$@" || code=$?
+  copy_log "$@"
   echo $code >$job/exit.part
   mv $job/exit.part $job/exit
+}
+
+# copy_log COMMAND...: this host's log to logs/ in the bucket of the command's --workdir,
+# since the disk it is on goes with the slice. The name of a host is its slice's own.
+copy_log() {
+  local argument url=""
+  for argument in "$@"; do
+    case $argument in --workdir=*://*) url=${argument#*=}/logs/$(hostname).log ;; esac
+  done
+  [ -n "$url" ] || return 0
+  timeout 60 python -c 'import sys, fsspec
+files, path = fsspec.url_to_fs(sys.argv[2])
+files.put_file(sys.argv[1], path)' $job/log "$url" || echo "cannot copy this log to $url"
 }
 
 # One line: running, exit:N, stopped, lost (ended without a status) or idle; and the
@@ -92,7 +106,8 @@ log() {
   fi
 }
 
-# SIGTERM saves a checkpoint first; what does not end within two minutes is killed.
+# SIGTERM saves a checkpoint first; what does not end within two minutes is killed, and
+# its log copied from here.
 stop() {
   local pid tenths=0
   running || return 0
@@ -103,7 +118,11 @@ stop() {
     sleep 0.1
     tenths=$((tenths + 1))
   done
+  alive "$pid" || return 0
   kill -KILL -- "-$pid" 2>/dev/null || true
+  # shellcheck disable=SC1091
+  . .venv/bin/activate
+  eval "copy_log $(cat $job/command)" # quoted by start
 }
 
 "$@"

@@ -4,7 +4,7 @@
 # on_hosts WORKER COMMAND: a shell command on one host of the slice, or "all" of them.
 on_hosts() {
   cloud compute tpus tpu-vm ssh "$name" "${place[@]}" "--worker=$1" --quiet \
-    '--ssh-flag=-o ServerAliveInterval=15' "--command=$2"
+    ${reach[@]+"${reach[@]}"} '--ssh-flag=-o ServerAliveInterval=15' "--command=$2"
 }
 
 # persist COMMAND...: again, while ssh does not get through to a slice that is ready.
@@ -15,14 +15,14 @@ persist() {
     code=0
     "$@" || code=$?
     case $code in 0 | 2 | 3) return $code ;; esac
-    ! grep -q "SSH agent" "$errors" || explain "reach $name"
+    ! grep -q "SSH agent" "$errors" || add_key || explain "reach $name"
     find_state
     [ "$state" = READY ] || return 1
     say "$name did not answer, try $try of $patience"
     pause $((5 * try))
   done
   fail "$name is ready but does not answer as it should; the same command tries" \
-    "again; $(price_note)"
+    "again"
 }
 
 # The code is HEAD, packed once, so that a slice that is made again gets the same.
@@ -40,7 +40,7 @@ send_code() {
   pack_code
   say "sending commit ${revision:0:12} to $name and setting it up (minutes)"
   persist cloud compute tpus tpu-vm scp "$scratch/cfasl.bundle" "$name:cfasl.bundle" \
-    "${place[@]}" --worker=all --quiet || return
+    "${place[@]}" --worker=all --quiet ${reach[@]+"${reach[@]}"} || return
   persist on_hosts all "git init --quiet cfasl && cd cfasl && \
 git fetch --quiet ../cfasl.bundle HEAD && \
 git checkout --quiet --force --detach FETCH_HEAD && bash launch/tpu/host.sh setup"
@@ -137,7 +137,7 @@ run_to_end() {
       start_run || code=$?
       case $code in
         0) watch_run ;;
-        2) fail "$name could not be set up; $(price_note)" ;;
+        2) fail "$name could not be set up" ;;
         3) fail "$name is busy with another run; 'stop' ends it" ;;
       esac
     fi
@@ -146,7 +146,7 @@ run_to_end() {
       broken)
         breaks=$((breaks + 1))
         [ "$breaks" -le 5 ] || fail "the run broke off $breaks times on $name" \
-          "($(summary)); see 'logs'; $(price_note)"
+          "($(summary)); see 'logs'"
         say "the run broke off on $name ($(summary)): starting it again"
         persist on_hosts all "bash cfasl/launch/tpu/host.sh stop" || true ;;
       *) return ;;

@@ -3,8 +3,14 @@
 # waits for capacity where a plain creation would fail, and holds one node of its name.
 
 # find_state: set $state to READY, WAITING, GONE (preempted, or ended for good), FAILED,
-# STOPPED, MISSING or UNREACHABLE, and $detail to Google's own word.
+# STOPPED, MISSING or UNREACHABLE, $detail to Google's own word, and $left to the last
+# state that was seen.
 find_state() {
+  look
+  [ "$state" = UNREACHABLE ] || left=$state
+}
+
+look() {
   if ! detail=$(cloud compute tpus queued-resources describe "$name" "${place[@]}" \
     --format='value(state.state)' 2>/dev/null); then
     state=UNREACHABLE
@@ -43,7 +49,18 @@ find_node_state() {
 }
 
 price_note() {
-  echo "it costs money until './launch/tpu_vm.sh delete --name=$name --zone=$zone'"
+  echo "it costs money until './launch/tpu_vm.sh delete --name=$name --zone=$zone" \
+    "--project=$project'"
+}
+
+# leave: however this script ends, what it leaves behind is named, with its price.
+leave() {
+  rm -rf "$scratch"
+  case $left in
+    READY) say "$name is still there, and $(price_note)" ;;
+    WAITING)
+      say "the request for $name stays in the queue; once it is filled, $(price_note)" ;;
+  esac
 }
 
 # make_slice: ask for the slice and wait until it is ready; non-zero if it was taken
@@ -52,9 +69,10 @@ make_slice() {
   check_offer
   say "asking for $name: $type, $version, ${spot:-on demand}, in $zone;" \
     "once it is ready $(price_note)"
+  left=WAITING
   if ! cloud compute tpus queued-resources create "$name" "--node-id=$name" \
     "${place[@]}" "--accelerator-type=$type" "--runtime-version=$version" \
-    ${spot:+--spot} --quiet; then
+    ${spot:+--spot} ${request[@]+"${request[@]}"} --quiet; then
     cp "$errors" "$errors.first"
     withdraw
     cp "$errors.first" "$errors"
@@ -102,9 +120,12 @@ withdraw() {
 remove() {
   local try
   for try in 1 2 3; do
-    cloud compute tpus queued-resources delete "$name" "${place[@]}" --force --quiet \
-      >/dev/null && return
-    grep -q NOT_FOUND "$errors" && return
+    if cloud compute tpus queued-resources delete "$name" "${place[@]}" --force --quiet \
+      >/dev/null || grep -q NOT_FOUND "$errors"; then
+      left=""
+      say "$name is deleted"
+      return
+    fi
     [ "$try" = 3 ] || pause $((10 * try))
   done
   explain "delete $name, which may still cost money"

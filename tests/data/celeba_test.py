@@ -1,46 +1,13 @@
 """CelebA from small archives and folders in the authors' format."""
 
-import dataclasses
-import io
-import zipfile
-
 import data_files
 import numpy as np
 import pytest
 import resampling_reference
-from PIL import Image
+from celeba_files import COUNT, LAYOUT, contents, face, jpeg, write_zip
 
 from cfasl_jax.data import celeba
 from cfasl_jax.data.recipe import read
-
-COUNT = 5
-LAYOUT = dataclasses.replace(celeba.LAYOUT, count=COUNT)
-
-
-def face(number, height=218, width=178):
-    """A smooth picture, so that JPEG keeps it nearly as it is."""
-    y, x = np.mgrid[:height, :width] / 40.0
-    channels = [np.sin(x + number), np.cos(y - number), np.sin(x * y / 3 + number)]
-    return np.uint8(127 + 120 * np.stack(channels, axis=-1))
-
-
-def jpeg(picture):
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=100, subsampling=0)
-    return file.getvalue()
-
-
-def contents():
-    """Name -> bytes, out of order."""
-    names = {f"img_align_celeba/{k + 1:06d}.jpg": k for k in (3, 0, 4, 1, 2)}
-    return {name: jpeg(face(k)) for name, k in names.items()}
-
-
-def write_zip(path, files):
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return path
 
 
 def error(path):
@@ -58,8 +25,8 @@ def test_the_published_layout():
 def test_pictures_are_cropped_resized_and_in_order(tmp_path):
     recipe = celeba.recipe(write_zip(tmp_path / "faces.zip", contents()), LAYOUT)
     images = read(recipe)
-    assert recipe.grid is None
-    assert recipe.labels is None
+    assert recipe.contents.grid is None
+    assert recipe.contents.labels is None
     assert images.shape == (COUNT, 64, 64, 3)
     for number in range(COUNT):
         # The margins are 45 above and below 128 of 218, and 25 beside 128 of 178.

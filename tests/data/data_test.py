@@ -2,17 +2,17 @@
 
 import dataclasses
 
-import cars3d_test
+import cars3d_files
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import smallnorb_test
+import smallnorb_files
 
 from cfasl_jax import config as config_lib
 from cfasl_jax import data
-from cfasl_jax.data import cars3d, prepared, residency, sets, smallnorb, tfds_source
-from cfasl_jax.data.dataset import Labels
+from cfasl_jax.data import cars3d, entry_of, prepared, preparing, smallnorb, storage
+from cfasl_jax.data.dataset import Labels, Spec
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.settings import Data
 from configs import default
@@ -48,7 +48,9 @@ def mine(tmp_path):
 @pytest.fixture
 def copy(mine, tmp_path):
     """The same as a prepared copy: its folder."""
-    return sets.prepare("custom", str(tmp_path / "sets"), "paper", mine[0]).folder
+    return preparing.prepare(
+        entry_of("custom"), str(tmp_path / "sets"), "paper", mine[0]
+    ).folder
 
 
 def test_rendered_twins_are_what_auto_falls_back_to():
@@ -61,7 +63,7 @@ def test_rendered_twins_are_what_auto_falls_back_to():
     np.testing.assert_array_equal(images[0, 2], images[1, 1])
 
 
-@pytest.mark.parametrize("name", sets.PAGES)
+@pytest.mark.parametrize("name", data.NAMES[:-1])
 @pytest.mark.parametrize("source", ["auto", "files"])
 def test_what_is_not_there_says_what_to_do(name, source, tmp_path):
     with pytest.raises(ConfigError) as caught:
@@ -69,19 +71,19 @@ def test_what_is_not_there_says_what_to_do(name, source, tmp_path):
     message = str(caught.value)
     assert f"python -m cfasl_jax.data prepare {name}" in message
     assert f"--dir={tmp_path}" in message
-    assert sets.PAGES[name] in message
+    assert entry_of(name).page in message
 
 
 @pytest.mark.parametrize(
     ("name", "source", "message"),
     [
         ("cars3d", "rendered", "only dsprites and shapes3d can"),
-        ("cars3d", "tfds", "TensorFlow Datasets has no 'cars3d'"),
+        ("cars3d", "tfds", "for dsprites, shapes3d, smallnorb, celeba, not for cars3d"),
         ("smallnorb", "tfds", "prepare smallnorb' and set data.source=files"),
         ("celeba", "tfds", "tfds build celeb_a"),
         ("dsprites", "files", "prepare dsprites"),
         ("custom", "auto", "needs data.path"),
-        ("custom", "tfds", "TensorFlow Datasets has no 'custom'"),
+        ("custom", "tfds", "not for custom"),
         ("custm", "auto", "did you mean 'custom'"),
     ],
 )
@@ -107,11 +109,19 @@ def test_wrong_options_are_named(changes, message):
         config_lib.from_dict(fields)
 
 
-def test_auto_prefers_a_prepared_copy_then_tfds(monkeypatch, copy, tmp_path):
-    monkeypatch.setattr(tfds_source, "is_prepared", lambda name, data_dir: True)
-    assert data._best("dsprites", OPTIONS) == "tfds"
+def test_auto_prefers_a_prepared_copy_then_tfds_then_the_twin(copy, tmp_path):
+    def source(**changes):
+        return data.resolve_source(entry_of("dsprites"), options(**changes))
+
+    assert source() == "rendered"
+    version = tmp_path / "default" / "dsprites" / "2.0.0"
+    version.mkdir(parents=True)
+    (version / "dataset_info.json").touch()
+    (version / "dsprites-train.tfrecord-00000-of-00001").touch()
+    assert source() == "tfds"
     copy.rename(tmp_path / "sets" / "dsprites")
-    assert data._best("dsprites", options(dir=tmp_path / "sets")) == "files"
+    assert source(dir=tmp_path / "sets") == "files"
+    assert source(dir=tmp_path / "nowhere") == "files"
 
 
 @pytest.mark.parametrize("kind", ["file", "copy", "dir"])
@@ -196,7 +206,7 @@ def test_equal_streamed_sets_share_a_program(copy):
 def test_what_does_not_fit_is_streamed(monkeypatch, mine, copy):
     size = mine[1].nbytes
     for budget, streamed in ((size + 1, False), (size, True)):
-        monkeypatch.setattr(residency, "budget", lambda budget=budget: budget)
+        monkeypatch.setattr(storage, "budget", lambda budget=budget: budget)
         assert data.load("custom", options(path=copy)).streamed == streamed
     assert not data.load("custom", options(path=copy, residency="resident")).streamed
     with pytest.raises(ConfigError, match=r"too large for the device .* prepare"):
@@ -214,17 +224,21 @@ def test_the_budget_is_a_share_of_the_devices_memory(monkeypatch):
             return {"bytes_limit": 1000}
 
     monkeypatch.setattr(jax, "local_devices", lambda: [Device()])
-    assert residency.budget() == 500
+    assert storage.budget() == 500
+    # Four devices of the CPU share a quarter of a host's 16,000 bytes.
     monkeypatch.setattr(Device, "memory_stats", lambda self: None)
-    assert 0 < residency.budget() < 2**50
+    monkeypatch.setattr(
+        storage.os, "sysconf", {"SC_PHYS_PAGES": 4000, "SC_PAGE_SIZE": 4}.get
+    )
+    assert storage.budget() == 1000
 
 
 def test_cars3d_is_prepared_once_from_the_archive_in_the_folder(monkeypatch, tmp_path):
-    monkeypatch.setattr(cars3d.recipe, "__defaults__", (cars3d_test.LAYOUT,))
-    monkeypatch.setattr(cars3d, "LAYOUT", cars3d_test.LAYOUT)
+    small = cars3d.entry(cars3d_files.GRID, cars3d_files.ARCHIVE)
+    monkeypatch.setitem(data.DATASETS, "cars3d", small)
     (tmp_path / "cars3d").mkdir()
     archive = tmp_path / "cars3d" / cars3d.ARCHIVE.name
-    cars3d_test.write_archive(archive, cars3d_test.contents())
+    cars3d_files.write_archive(archive, cars3d_files.contents())
     dataset = data.load("cars3d", options(dir=tmp_path))
     assert dataset.grid is not None
     assert dataset.factor_names == ("elevation", "azimuth", "object")
@@ -234,10 +248,9 @@ def test_cars3d_is_prepared_once_from_the_archive_in_the_folder(monkeypatch, tmp
 
 
 def test_both_conventions_of_smallnorb_lie_side_by_side(monkeypatch, tmp_path):
-    for name in ("paper", "full"):
-        convention = smallnorb_test.small(name)
-        monkeypatch.setitem(smallnorb.CONVENTIONS, name, convention)
-    smallnorb_test.write(tmp_path / "smallnorb", "full")
+    small = {name: smallnorb_files.small(name) for name in ("paper", "full")}
+    monkeypatch.setitem(data.DATASETS, "smallnorb", smallnorb.entry(small))
+    smallnorb_files.write(tmp_path / "smallnorb", "full")
     paper, full = (
         data.load("smallnorb", options(dir=tmp_path, convention=name))
         for name in ("paper", "full")
@@ -248,6 +261,56 @@ def test_both_conventions_of_smallnorb_lie_side_by_side(monkeypatch, tmp_path):
     assert full.labels is None
     assert full.grid.names[-1] == "camera"
     assert paper.num_images * 4 == full.num_images
+    for convention, loaded in (("paper", paper), ("full", full)):
+        spec = data.spec_of("smallnorb", options(dir=tmp_path, convention=convention))
+        assert spec == dataclasses.replace(loaded.spec, digest="")
+
+
+@pytest.mark.parametrize("name", ["dsprites", "shapes3d"])
+def test_the_spec_of_a_twin_is_known_without_drawing_it(name):
+    assert data.spec_of(name, OPTIONS) == data.load(name, OPTIONS).spec
+
+
+def test_the_spec_of_real_data_opens_no_file(tmp_path):
+    spec = data.spec_of("celeba", options(dir=tmp_path, likelihood="bernoulli"))
+    assert spec == Spec(
+        name="celeba",
+        source="files",
+        num_images=202_599,
+        image_shape=(64, 64, 3),
+        likelihood="bernoulli",
+        factor_names=(),
+        factor_sizes=(),
+        full_grid=False,
+    )
+
+
+def test_the_spec_of_a_users_images_is_read_off_them(mine):
+    chosen = options(path=mine[0])
+    spec = data.spec_of("custom", chosen)
+    assert spec == data.load("custom", chosen).spec
+    assert spec.factor_sizes == (4, 2)
+
+
+def test_a_digest_tells_images_apart_and_is_the_same_for_a_copy(mine, copy, tmp_path):
+    path, images = mine
+    digests = {
+        data.load("custom", options(path=where)).spec.digest for where in (path, copy)
+    }
+    (digest,) = digests
+    assert len(digest) == 64
+    changed = images[..., 0] // 255
+    changed[4, 30, 30] ^= 1
+    np.savez(tmp_path / "other.npz", images=changed)
+    other = data.load("custom", options(path=tmp_path / "other.npz"))
+    assert other.digest != digest
+
+
+def test_names_come_from_the_entries():
+    assert tuple(entry.name for entry in data.DATASETS.values()) == data.NAMES
+    assert data.CONVENTIONS == ("paper", "full")
+    with pytest.raises(ConfigError, match=r"one of dsprites, .*did you mean 'celeba'"):
+        entry_of("celebs")
 
 
 def test_labels_must_fit_their_names():

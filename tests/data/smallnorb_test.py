@@ -1,77 +1,26 @@
 """smallNORB from small files in the authors' format, sound and mutilated."""
 
 import dataclasses
-import gzip
 import itertools
-import struct
 
 import data_files
 import numpy as np
 import pytest
 import resampling_reference
+from smallnorb_files import (
+    CATEGORIES,
+    SIZES,
+    contents,
+    factors,
+    matrix,
+    picture,
+    put,
+    small,
+    write,
+)
 
-from cfasl_jax.data import smallnorb
+from cfasl_jax.data import preparing, smallnorb
 from cfasl_jax.data.recipe import DataFileError, read
-
-SIZES = (2, 3, 2)  # elevation, azimuth, lighting
-CATEGORIES = 2
-
-
-def small(name):
-    """A convention on cut-down data without known checksums."""
-    convention = smallnorb.CONVENTIONS[name]
-    halves = [
-        dataclasses.replace(half, instances=half.instances[:2], digests={})
-        for half in convention.halves
-    ]
-    return dataclasses.replace(
-        convention, halves=tuple(halves), categories=CATEGORIES, sizes=SIZES
-    )
-
-
-def factors(half):
-    """Published factors of a half's image pairs, in a mixed order: [rows, 5]."""
-    ranges = [range(CATEGORIES), half.instances, *map(range, SIZES)]
-    rows = np.array(list(itertools.product(*ranges)))
-    return np.random.default_rng(3).permutation(rows)
-
-
-def picture(row, camera, side=96):
-    """A pair's image: coarse random blocks that tell all factors apart."""
-    rng = np.random.default_rng([*row, camera])
-    coarse = rng.integers(0, 256, (8, 8), np.uint8)
-    return np.kron(coarse, np.ones((side // 8, side // 8), np.uint8))
-
-
-def matrix(array, magic=None):
-    """A file as its page describes it."""
-    known = {np.dtype("uint8"): 0x1E3D4C55, np.dtype("int32"): 0x1E3D4C54}
-    sizes = [*array.shape, *[1] * (3 - array.ndim)]
-    head = struct.pack("<II", magic or known[array.dtype], array.ndim)
-    return head + struct.pack(f"<{len(sizes)}i", *sizes) + array.tobytes()
-
-
-def contents(half):
-    """Kind -> array, as published: azimuths are doubled."""
-    rows = factors(half)
-    info = rows[:, 1:].astype(np.int32)
-    info[:, 2] *= 2
-    images = np.stack([[picture(row, camera) for camera in (0, 1)] for row in rows])
-    return {"dat": images, "cat": rows[:, 0].astype(np.int32), "info": info}
-
-
-def write(folder, name, zipped=True):
-    folder.mkdir(exist_ok=True)
-    for half in small(name).halves:
-        for kind, array in contents(half).items():
-            put(folder, half, kind, matrix(array), zipped)
-    return folder
-
-
-def put(folder, half, kind, content, zipped=True):
-    path = folder / f"{half.stem}-{kind}.mat{'.gz' if zipped else ''}"
-    path.write_bytes(gzip.compress(content, 1) if zipped else content)
-    return path
 
 
 @pytest.fixture
@@ -88,21 +37,21 @@ def test_the_published_sizes():
     paper, full = (smallnorb.CONVENTIONS[name] for name in ("paper", "full"))
     assert paper.order.num_points == 24_300
     assert full.order.num_points == 97_200
-    grid, labels = paper.factors()
-    assert grid is None
+    assert paper.contents.grid is None
+    labels = paper.contents.labels
     assert labels.names == ("instance", "elevation", "azimuth", "lighting")
     assert labels.sizes == (5, 9, 18, 6)
     _, counts = np.unique(labels.factors, axis=0, return_counts=True)
     assert set(counts) == {5}
     assert len(counts) == 5 * 9 * 18 * 6
-    assert full.factors()[0].sizes == (5, 10, 9, 18, 6, 2)
+    assert full.contents.grid.sizes == (5, 10, 9, 18, 6, 2)
     assert full.instances == tuple(range(10))
 
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_the_papers_convention(tmp_path, zipped):
     recipe = smallnorb.recipe(write(tmp_path / "n", "paper", zipped), small("paper"))
-    images, labels = read(recipe), recipe.labels.factors
+    images, labels = read(recipe), recipe.contents.labels.factors
     half = small("paper").halves[0]
     assert images.shape == (len(factors(half)), 64, 64, 1)
     # Index -> factors, by walking all combinations in order.
@@ -119,7 +68,7 @@ def test_the_full_convention(tmp_path):
     images = read(recipe)
     instances = sorted(i for half in small("full").halves for i in half.instances)
     ranges = [range(CATEGORIES), instances, *map(range, SIZES), range(2)]
-    assert recipe.grid.sizes == tuple(map(len, ranges))
+    assert recipe.contents.grid.sizes == tuple(map(len, ranges))
     for index, row in enumerate(itertools.product(*ranges)):
         if index % 11 == 0:
             stored = picture(row[:5], row[5])
@@ -182,7 +131,7 @@ def test_a_wrong_magic_number_is_named(paper):
         ("info", lambda a: a + np.array([0, 0, 1, 0], np.int32), "odd azimuths"),
         ("info", lambda a: a + np.array([0, 9, 0, 0], np.int32), "outside the grid"),
         ("info", lambda a: a + np.array([9, 0, 0, 0], np.int32), "an instance is not"),
-        ("cat", lambda a: a * 0, "24 of 48 images missing"),
+        ("cat", lambda a: a * 0, "24 of 48 images are missing"),
     ],
 )
 def test_other_contents_are_an_error(paper, kind, change, message):
@@ -194,8 +143,17 @@ def test_other_contents_are_an_error(paper, kind, change, message):
 
 def test_the_published_name_must_have_the_published_checksum(paper):
     folder, half = paper
-    convention = small("paper")
-    known = dataclasses.replace(half, digests={"cat": "0" * 64})
-    convention = dataclasses.replace(convention, halves=(known,))
+    known = dataclasses.replace(half, known={"cat": (1, "0" * 64)})
+    convention = dataclasses.replace(small("paper"), halves=(known,))
+    entry = smallnorb.entry({"paper": convention})
     with pytest.raises(DataFileError, match=r"-cat\.mat\.gz differs from the publ"):
-        smallnorb.recipe(folder, convention)
+        preparing.from_files(entry, folder, "paper")
+
+
+def test_half_of_the_files_are_not_taken_for_all(paper):
+    folder, half = paper
+    entry = smallnorb.entry({name: small(name) for name in ("paper", "full")})
+    assert preparing.find(entry, str(folder), "paper") == folder
+    assert preparing.find(entry, str(folder), "full") is None
+    (folder / f"{half.stem}-info.mat.gz").unlink()
+    assert preparing.find(entry, str(folder), "paper") is None

@@ -9,14 +9,14 @@ TRAIN = ["--config=configs/shapes3d.py:quick", "--workdir=gs://bucket/first"]
 @pytest.fixture
 def world(tmp_path, project):
     world = launch_world.World(tmp_path, project)
-    world.set(num_hosts=1, signal="")
-    for name in ("sbatch", "srun", "scancel", "scontrol"):
+    world.set(num_hosts=1, signal="", bound=False)
+    for name in ("sbatch", "srun", "squeue", "scancel", "scontrol"):
         world.stand_in(name, "fake_slurm.py", name)
     return world
 
 
-def sbatch(world, *options, **kwargs):
-    return world.run("sbatch", *options, "launch/slurm.sbatch", *TRAIN, **kwargs)
+def sbatch(world, *options, command=TRAIN, **kwargs):
+    return world.run("sbatch", *options, "launch/slurm.sbatch", *command, **kwargs)
 
 
 def log(world):
@@ -31,19 +31,40 @@ def steps_at_start(world):
     return [start["step"] for start in world.lines("starts")]
 
 
-@pytest.mark.parametrize(
-    ("per_node", "devices"), [(4, ""), (1, "0,1,2,3")], ids=["gpu", "node"]
-)
-def test_one_process_a_gpu_or_a_node(world, per_node, devices):
-    layout = ["--nodes=2", "--gpus-per-node=4", f"--ntasks-per-node={per_node}"]
-    result = sbatch(world, *layout)
+@pytest.mark.parametrize("gpus", ["--gpus-per-node=4", "--gres=gpu:a100:4"])
+@pytest.mark.parametrize("bound", [False, True], ids=["free", "bound"])
+@pytest.mark.parametrize("per_node", [4, 1], ids=["gpu", "node"])
+def test_one_process_a_gpu_or_a_node(world, gpus, bound, per_node):
+    world.set(bound=bound and per_node > 1)
+    result = sbatch(world, "--nodes=2", gpus, f"--ntasks-per-node={per_node}")
     assert result.returncode == 0, log(world)
-    # A process alone on its node would take but the first of its GPUs.
-    (call,) = calls(world, "srun")
-    assert call[-1] == devices
     starts = world.lines("starts")
     assert len(starts) == 2 * per_node
     assert all(start["argv"][1:] == ["--distributed", *TRAIN] for start in starts)
+    # JAX counts the GPUs that a process sees: one that is bound sees but its own, one
+    # that is alone on its node takes them all.
+    expected = ["0", "1", "2", "3"] * 2 if per_node == 4 else ["0,1,2,3"] * 2
+    if bound and per_node == 4:
+        expected = ["0"] * 8
+    assert sorted(start["devices"] for start in starts) == sorted(expected)
+
+
+def test_each_task_is_a_worker_of_a_study_with_a_gpu_of_its_own(world):
+    study = ["--study=configs/studies/dsprites.py", "--workdir=runs/study"]
+    result = sbatch(world, "--gpus-per-node=4", "--ntasks-per-node=4", command=study)
+    assert result.returncode == 0, log(world)
+    starts = world.lines("starts")
+    assert all(start["argv"][1:] == study for start in starts)
+    assert {start["module"] for start in starts} == {"study"}
+    assert sorted(start["gpus"] for start in starts) == ["0", "1", "2", "3"]
+    assert [start["devices"] for start in starts] == [None] * 4
+
+
+def test_a_cluster_without_gpus(world):
+    result = sbatch(world, "--gpus-per-node=0", "--ntasks-per-node=2")
+    assert result.returncode == 0, log(world)
+    assert [start["devices"] for start in world.lines("starts")] == [None, None]
+    assert (world.project / ".venv/extras").read_text().splitlines()[-1] == ""
 
 
 def test_a_run_near_its_time_limit_saves_is_requeued_and_resumes(world):
@@ -54,7 +75,7 @@ def test_a_run_near_its_time_limit_saves_is_requeued_and_resumes(world):
     assert sorted(steps_at_start(world)) == [0, 0, 1, 1, 2, 2]
     assert len(world.lines("saves")) == 4  # both processes, twice
     assert (world.root / "buckets/bucket/first/steps-1").read_text() == "3"
-    assert log(world).count("the time limit is near") == 2
+    assert log(world).count("must soon make room") == 2
 
 
 @pytest.mark.parametrize("code", [1, 2])
@@ -65,11 +86,23 @@ def test_a_run_that_fails_by_itself_is_not_requeued(world, code):
     assert calls(world, "scontrol") == []
 
 
-@pytest.mark.parametrize("happening", ["preempted", "cancelled"])
-def test_what_slurm_itself_ends_saves_and_is_left_to_slurm(world, happening):
+def test_a_run_preempted_with_time_of_grace_goes_back_into_the_queue(world):
+    world.set(endless=True, signal="grace")
+    assert sbatch(world).returncode == 0, log(world)
+    assert steps_at_start(world) == [0, 1]
+    assert len(world.lines("saves")) == 1
+    assert calls(world, "scontrol") == [["scontrol", "requeue", "7"]]
+
+
+@pytest.mark.parametrize(
+    ("happening", "code", "starts"), [("preempted", 0, [0, 1]), ("cancelled", 143, [0])]
+)
+def test_what_slurm_itself_ends_saves_and_is_left_to_slurm(
+    world, happening, code, starts
+):
     world.set(endless=True, signal=happening)
-    assert sbatch(world).returncode == 143
-    assert steps_at_start(world) == [0]
+    assert sbatch(world).returncode == code
+    assert steps_at_start(world) == starts
     assert len(world.lines("saves")) == 1
     assert calls(world, "scontrol") == []
 
@@ -84,7 +117,7 @@ def test_set_up_once_a_job_for_cuda_or_what_extra_says(world):
 
 def test_a_wrong_place_or_layout_is_told(world, tmp_path):
     assert sbatch(world, "--gpus-per-node=4", "--ntasks-per-node=2").returncode == 2
-    assert "error: --ntasks-per-node=2 must be 1 or" in log(world)
+    assert "error: --ntasks-per-node=2 must be 1 or the number of GPUs" in log(world)
     script = world.project / "launch/slurm.sbatch"
     world.project = tmp_path
     assert world.run("sbatch", script, *TRAIN).returncode == 2

@@ -27,6 +27,7 @@ CASES = {
     "parallel": (DELTA,),
     "perpendicular": (DELTA, ELEMENT),
     "sparsity": (DELTA,),
+    "relative_sparsity": (DELTA,),
     "commutator": (GENERATORS,),
     "factor_prediction": (LOGITS, CHANGED),
     "encoder_equivariance": (Z1, Z2, M),
@@ -134,7 +135,9 @@ def test_commutator_keeps_its_precision_near_commuting(scale):
     np.testing.assert_allclose(symmetry.commutator(near), expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("loss", [symmetry.parallel, symmetry.sparsity])
+@pytest.mark.parametrize(
+    "loss", [symmetry.parallel, symmetry.sparsity, symmetry.relative_sparsity]
+)
 def test_zero_displacement_has_a_finite_loss_and_no_gradient(loss):
     delta = DELTA.copy()
     delta[0, 0] = 0
@@ -169,3 +172,16 @@ def test_shapes_are_checked():
         symmetry.factor_prediction(LOGITS, CHANGED[:, :1])
     with pytest.raises(AssertionError):
         symmetry.encoder_equivariance(Z1, Z2[:1], M)
+
+
+def test_accelerators_compare_all_sections_at_once_and_agree():
+    """The branch of `parallel` that the CPU does not take, run on the CPU."""
+    rows = np.float64(normal(8, S, L * B, D))
+    rows /= np.linalg.norm(rows, axis=-1, keepdims=True)
+    with jax.enable_x64(True):
+        at_once = jax.vmap(symmetry._section_alignment)(rows, rows)
+        in_turn = symmetry._one_after_another(rows, rows)
+    chex.assert_trees_all_close(at_once, in_turn, rtol=1e-9)
+    lowered = jax.jit(symmetry.parallel).trace(DELTA).lower
+    assert "stablehlo.while" in lowered(lowering_platforms=("cpu",)).as_text()
+    assert "stablehlo.while" not in lowered(lowering_platforms=("cuda",)).as_text()

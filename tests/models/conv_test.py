@@ -1,6 +1,7 @@
 """Both forms against plain loops, their gradients against the library's."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import chex
 import jax
@@ -10,7 +11,7 @@ import pytest
 from jax import lax
 from jax.test_util import check_grads
 
-from cfasl_jax.models import conv as conv_lib
+from cfasl_jax import forms
 from cfasl_jax.models.conv import FORMS, conv, conv_transpose, default_form
 
 # Height, width, input and output channels. Few channels to many and many to few take
@@ -186,11 +187,12 @@ def test_unknown_form_names_the_choices(op: Callable):
         op(x, kernel, "fft")
 
 
-@pytest.mark.parametrize(
-    ("backend", "form"), [("cpu", "matmul"), ("gpu", "lax"), ("tpu", "lax")]
-)
-def test_default_form_follows_the_backend(
-    monkeypatch: pytest.MonkeyPatch, backend: str, form: str
+def test_matrix_products_are_used_unless_measured_otherwise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    monkeypatch.setattr(conv_lib.jax, "default_backend", lambda: backend)
-    assert default_form() == form
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for backend in ("cpu", "gpu", "tpu"):
+        monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
+        assert default_form() == "matmul"
+    forms.remember({"conv": "lax"})
+    assert default_form() == "lax"

@@ -1,13 +1,16 @@
 """A whole loss against its plain-loop version, term by term."""
 
+import dataclasses
+
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
 import tiny
 
-from cfasl_jax.settings import FIDELITIES
+from cfasl_jax.settings import FIDELITIES, Ours, Weights
 from cfasl_jax.types import Posterior
 
 B, D, L = 8, 3, 2
@@ -113,6 +116,53 @@ def test_each_switch_alone_agrees_with_its_plain_loop(name):
     assert any(abs(terms[k] - without[k]) > 1e-3 * abs(without[k]) for k in terms)
 
 
+def gradients(**ours):
+    """Terms, and the gradient of CFASL's terms alone by each network."""
+    objective = tiny.objective(D, L, ours=Ours(**ours))
+    params = objective.init(jax.random.key(0), IMAGE)
+    nothing = {"beta": 0.0}
+
+    def own(params, weights):
+        hyper = tiny.hyper(weights=weights, **nothing)
+        return objective.loss(params, IMAGES, NOISE, hyper)
+
+    def of(**weights):
+        alone = Weights(**dict.fromkeys(("alpha", "gamma", "lamb", "epsilon"), 0.0))
+        plain = jax.grad(lambda p: own(p, alone)[0])(params)
+        whole = jax.grad(lambda p: own(p, dataclasses.replace(alone, **weights))[0])(
+            params
+        )
+        return jax.tree.map(jnp.subtract, whole, plain)
+
+    return of
+
+
+def size(gradient):
+    return max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gradient))
+
+
+def test_detached_heads_send_no_gradient_to_the_encoder():
+    assert size(gradients()(gamma=1.0)["encoder"]) > 1e-3
+    detached = gradients(detached_heads=True)(gamma=1.0)
+    assert size(detached["encoder"]) < 1e-4 < size(detached["codebook"]["heads"])
+
+
+def test_detached_biases_shape_the_codebook_alone():
+    assert size(gradients()(alpha=1.0)["encoder"]) > 1e-3
+    detached = gradients(detached_biases=True)(alpha=1.0)
+    assert size(detached["encoder"]) < 1e-4 < size(detached["codebook"]["generators"])
+
+
+def test_relative_sparsity_takes_the_place_of_sparsity():
+    objective = tiny.objective(D, L, ours=Ours(relative_sparsity=True))
+    params, _, terms = evaluate(objective)
+    mu, logvar = (np.float64(x) for x in objective.encode(params, IMAGES))
+    z = mu + np.exp(logvar / 2) * NOISE.eps
+    delta = reference.displacement(np.float64(params["codebook"]["generators"]), z)
+    expected = reference.relative_sparsity(delta)
+    np.testing.assert_allclose(terms["sparsity"], expected, rtol=2e-4)
+
+
 def test_soft_noisy_switch_is_published_gumbel_softmax():
     objective = tiny.objective(D, L, soft_noisy_switch=True)
     params = objective.init(jax.random.key(0), IMAGE)
@@ -157,8 +207,6 @@ def test_weights_are_traced():
 
 @pytest.mark.parametrize("fidelity", FIDELITIES)
 def test_gradients_are_finite_and_reach_every_parameter(fidelity):
-    import dataclasses
-
     switches = dataclasses.asdict(FIDELITIES[fidelity])
     objective = tiny.objective(D, 4, **switches)
     params = objective.init(jax.random.key(0), IMAGE)

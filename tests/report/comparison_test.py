@@ -5,24 +5,26 @@ import json
 import numpy as np
 import pytest
 import report_synthetic as synthetic
-from report_page_test import Outline, results_from
+from browser import Outline
 
 from cfasl_jax import main
-from cfasl_jax.report import charts, comparison
-from cfasl_jax.report.arrays import LossCurves
+from cfasl_jax.report import comparison, curves
+from cfasl_jax.report.curves import LossCurves
+from cfasl_jax.report.figures import write_index
 from cfasl_jax.report.page import write_report
-from cfasl_jax.report.plates import write_index
 
-OTHER = results_from("tfds shapes3d 2.0.0") | {
+SOURCE = {"data_source": "tfds shapes3d 2.0.0"}
+OTHER = synthetic.RESULTS | {
+    "provenance": synthetic.RESULTS["provenance"] | SOURCE,
     "protocol": "dlib",
     "seeds": [7],
     "scores": {"sap": {"mean": 0.5, "interval": [0.4, 0.6], "chance": 0.02, "runs": 1}},
 }
 
 
-def finish(folder, analysis, results, config, terms):
+def finish(folder, run, results, config, terms):
     """What a run leaves in its working directory."""
-    write_report([analysis], None, results, config, folder)
+    write_report([run], None, results, config, folder)
     (folder / "results.json").write_text(json.dumps(results))
     (folder / "config.json").write_text(json.dumps({"config": config}))
     lines = [{"step": step, **terms} for step in (10, 20)]
@@ -35,16 +37,11 @@ def folders(tmp_path_factory):
     """Two runs: of CFASL on rendered data, and of a baseline on real ones."""
     root = tmp_path_factory.mktemp("runs")
     whole = synthetic.complete()
-    ours = synthetic.baseline(
-        composition=whole.composition,
-        section_steps=whole.section_steps,
-        walk=whole.walk,
-        factor_steps=whole.factor_steps,
-    )
+    ours = synthetic.only(whole, "composition", "sections", "walk", "factor_steps")
     config = synthetic.CONFIG | {"cfasl": False}
     terms = {"loss": [2.0, 3.0], "parallel": [1.0, 1.0]}
     finish(root / "a/run", ours, synthetic.RESULTS, synthetic.CONFIG, terms)
-    theirs = synthetic.baseline(walk=whole.walk)
+    theirs = synthetic.only(whole, "walk")
     finish(root / "b/run", theirs, OTHER, config, {"loss": [5.0]})
     return root / "a/run", root / "b/run"
 
@@ -115,17 +112,20 @@ def test_the_page_goes_below_runs_by_default(folders, tmp_path, monkeypatch, cap
         (["--compare={a},gs://bucket/run"], "copy gs://bucket/run here first"),
         (["--compare={a},{none}"], "holds no run"),
         (["--compare={a},{unscored}"], "holds no results yet: run python -m cfasl_jax"),
+        (["--compare={a},{damaged}"], "results.json is damaged (it holds no JSON"),
         (["--compare={a},{undrawn}"], "no figures of a report yet: run python -m"),
     ],
 )
 def test_mistakes_end_with_one_sentence_and_code_2(
     folders, tmp_path, capsys, arguments, message
 ):
-    unscored, undrawn = tmp_path / "unscored", tmp_path / "undrawn"
-    for folder in (unscored, undrawn):
+    names = ("unscored", "undrawn", "damaged")
+    unscored, undrawn, damaged = (tmp_path / name for name in names)
+    for folder in (unscored, undrawn, damaged):
         folder.mkdir()
         (folder / "config.json").write_text("{}")
-    (undrawn / "results.json").write_text("{}")
+    (undrawn / "results.json").write_text('{"step": 1, "seeds": [1]}')
+    (damaged / "results.json").write_text("[]")
     (unscored / "figures").mkdir()
     write_index([], unscored / "figures")
     places = {
@@ -134,6 +134,7 @@ def test_mistakes_end_with_one_sentence_and_code_2(
         "none": tmp_path / "none",
         "unscored": unscored,
         "undrawn": undrawn,
+        "damaged": damaged,
         "config": "configs/dsprites.py",
     }
     assert compare(*(argument.format(**places) for argument in arguments)) == 2
@@ -145,18 +146,18 @@ def test_mistakes_end_with_one_sentence_and_code_2(
 
 def test_curves_and_scores_of_trainings_have_colours_of_their_own():
     steps = np.array([1, 2])
-    curves = {
+    trained = {
         "a": LossCurves(steps, {"loss": np.array([[1.0, 2.0], [3.0, 6.0]])}),
         "b": LossCurves(steps, {"loss": np.array([[5.0, 4.0]]), "kl": np.ones((1, 2))}),
     }
-    loss, kl = charts.compared_losses(curves).axes
+    loss, kl = curves.compared_losses(trained).axes
     np.testing.assert_allclose(loss.lines[2].get_ydata(), [2.0, 4.0])
     np.testing.assert_allclose(loss.lines[3].get_ydata(), [5.0, 4.0])
     colors = [line.get_color() for line in loss.lines]
     assert colors[0] == colors[2] != colors[3] == kl.lines[0].get_color()
 
     scores = {"a": synthetic.RESULTS["scores"], "b": OTHER["scores"]}
-    mig, sap = charts.compared_scores(scores, ["mig", "sap"]).axes
+    mig, sap = curves.compared_scores(scores, ["mig", "sap"]).axes
     drawn = [np.asarray(line.get_xdata()).tolist() for line in mig.lines]
     assert drawn == [[20.0, 30.0], [20.0, 30.0], [25.0], [1.0, 1.0]]
     assert {line.get_ydata()[0] for line in sap.lines[1:3]} == {1}

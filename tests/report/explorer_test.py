@@ -15,29 +15,29 @@ from browser import drive, needs_browser
 
 from cfasl_jax import report
 from cfasl_jax.models.conv import conv_transpose
-from cfasl_jax.report.arrays import DenseLayer, LieLayer, TransposedConvLayer
 from cfasl_jax.report.explorer import pack, pack_layer
 from cfasl_jax.report.page import write_report
 
 KERNEL = Path(report.__file__).parent / "kernel.js"
 NODE = shutil.which("node") or shutil.which("nodejs")
-PART = synthetic.explorer(np.random.default_rng(3))
+RUN = synthetic.baseline(**synthetic.explorer(np.random.default_rng(3)))
+PART = RUN.part("explorer")
 
 needs_node = pytest.mark.skipif(NODE is None, reason="Node.js is not installed")
 
 
 def apply(layer, x):
     """A decoder layer in JAX, with the convolution of the project's decoders."""
-    if isinstance(layer, LieLayer):
-        generator = np.einsum("bd,dij->bij", x, layer.generators)
+    if layer["kind"] == "lie":
+        generator = np.einsum("bd,dij->bij", x, layer["generators"])
         return np.stack([scipy.linalg.expm(g) for g in generator]).reshape(len(x), -1)
-    if isinstance(layer, DenseLayer):
-        return x @ layer.kernel + layer.bias[None]
+    if layer["kind"] == "dense":
+        return x @ layer["kernel"] + layer["bias"][None]
     if x.ndim == 2:
-        side = int(np.sqrt(x.shape[1] / layer.kernel.shape[2]))
+        side = int(np.sqrt(x.shape[1] / layer["kernel"].shape[2]))
         x = x.reshape(len(x), side, side, -1)
-    y = conv_transpose(x, layer.kernel, "lax")
-    return y + layer.bias[None, None, None]
+    y = conv_transpose(x, layer["kernel"], "lax")
+    return y + layer["bias"][None, None, None]
 
 
 def decode(layers, z):
@@ -45,7 +45,7 @@ def decode(layers, z):
     x = jnp.asarray(z, jnp.float32)
     for layer in layers:
         x = apply(layer, x)
-        if not isinstance(layer, LieLayer) and layer.relu:
+        if layer["relu"]:
             x = jax.nn.relu(x)
     return np.asarray(jax.nn.sigmoid(x))
 
@@ -83,12 +83,16 @@ def test_decoder_equals_jax(channels):
 @needs_node
 def test_lie_decoder_equals_scipy():
     rng = np.random.default_rng(0)
+
+    def normal(*shape):
+        return rng.normal(size=shape).astype(np.float32)
+
+    read = {"kernel": normal(16, 16), "bias": np.zeros(16)}
+    drawn = {"kernel": normal(4, 4, 4, 1) / 20, "bias": np.zeros(1)}
     layers = (
-        LieLayer(rng.normal(size=(3, 4, 4)).astype(np.float32)),
-        DenseLayer(rng.normal(size=(16, 16)).astype(np.float32), np.zeros(16), False),
-        TransposedConvLayer(
-            rng.normal(size=(4, 4, 4, 1)).astype(np.float32) / 20, np.zeros(1), False
-        ),
+        {"kind": "lie", "relu": False, "generators": normal(3, 4, 4)},
+        {"kind": "dense", "relu": False, **read},
+        {"kind": "transposed_conv", "relu": False, **drawn},
     )
     z = np.array([0.5, -0.4, 0.8])
     image = node(DECODE, layers=[pack_layer(x) for x in layers], z=z.tolist())
@@ -155,8 +159,7 @@ shot("flipped", "#explorer-composed", Explorer.pairCode);
 def seen(tmp_path_factory):
     """What the page shows while it is driven in a headless browser."""
     folder = tmp_path_factory.mktemp("browser")
-    analysis = synthetic.baseline(explorer=PART)
-    path = write_report([analysis], None, synthetic.RESULTS, synthetic.CONFIG, folder)
+    path = write_report([RUN], None, synthetic.RESULTS, synthetic.CONFIG, folder)
     return drive(path, SCRIPT)
 
 
@@ -165,9 +168,9 @@ def composite(first, second, amount, switch):
     generator = np.zeros((synthetic.D, synthetic.D))
     for s in range(synthetic.S):
         for element in range(synthetic.L):
-            weight = switch[s] * PART.attention[first, second, s, element]
-            generator += weight * PART.generators[s, element]
-    return PART.latents[first] @ scipy.linalg.expm(amount * generator)
+            weight = switch[s] * PART["attention"][first, second, s, element]
+            generator += weight * PART["generators"][s, element]
+    return PART["latents"][first] @ scipy.linalg.expm(amount * generator)
 
 
 @needs_browser
@@ -177,22 +180,22 @@ def test_page_runs_without_errors(seen):
 
 @needs_browser
 def test_controls_set_the_code(seen):
-    expected = PART.latents[2].astype(float).copy()
-    np.testing.assert_allclose(seen["start"]["z"], PART.latents[0], rtol=1e-6)
+    expected = PART["latents"][2].astype(float).copy()
+    np.testing.assert_allclose(seen["start"]["z"], PART["latents"][0], rtol=1e-6)
     np.testing.assert_allclose(seen["example"]["z"], expected, rtol=1e-6)
     expected[1] = 1.5
     np.testing.assert_allclose(seen["dimension"]["z"], expected, rtol=1e-6)
     # A slider goes to the stop nearest to what was asked for.
     np.testing.assert_allclose(seen["amounts"], [0.5, 0.0, -0.75], atol=0.1)
-    generator = np.einsum("s,sij->ij", seen["amounts"], PART.section_generators)
+    generator = np.einsum("s,sij->ij", seen["amounts"], PART["section_generators"])
     moved = expected @ scipy.linalg.expm(generator)
     np.testing.assert_allclose(seen["section"]["z"], moved, rtol=1e-5)
-    np.testing.assert_allclose(seen["reset"]["z"], PART.latents[2], rtol=1e-6)
+    np.testing.assert_allclose(seen["reset"]["z"], PART["latents"][2], rtol=1e-6)
 
 
 @needs_browser
 def test_a_pair_is_joined_by_its_predicted_symmetry(seen):
-    switch = PART.switch[3, 1].copy()
+    switch = PART["switch"][3, 1].copy()
     assert seen["switches"] == (switch > 0.5).tolist()
     expected = composite(3, 1, 0.35, switch)
     np.testing.assert_allclose(seen["pair"]["z"], expected, rtol=1e-5)
@@ -207,7 +210,7 @@ def test_a_pair_is_joined_by_its_predicted_symmetry(seen):
 )
 def test_images_equal_jax(seen, moment):
     shown = seen[moment]
-    expected = decode(PART.decoder, np.array([shown["z"]]))[0]
+    expected = decode(RUN.parts("explorer/layers"), np.array([shown["z"]]))[0]
     image = np.array(shown["image"]).reshape(64, 64, 3)
     np.testing.assert_allclose(image, expected, atol=1e-4)
     pixels = np.array(shown["pixels"]).reshape(64, 64, 4)

@@ -1,59 +1,25 @@
 """The page: self-contained, well formed, honest about its data."""
 
+import dataclasses
 import re
-from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 import report_synthetic as synthetic
+from browser import Outline, drive, needs_browser
 
+from cfasl_jax.report import configuration, figures, tables
 from cfasl_jax.report import page as page_module
-from cfasl_jax.report import tables
 from cfasl_jax.report.page import write_report
-
-VOID = {"meta", "img", "input", "br", "link"}
-
-
-class Outline(HTMLParser):
-    """Checks that tags nest, and keeps what a page refers to, its ids and its text."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.open, self.references, self.ids, self.words = [], [], [], []
-        self.tags = []
-        self.feed(page)
-        self.close()
-        assert not self.open, self.open
-
-    def handle_starttag(self, tag, attrs):
-        attrs = dict(attrs)
-        self.tags.append((tag, attrs, tuple(self.open)))
-        self.references += [attrs[k] for k in ("src", "href") if k in attrs]
-        self.ids += [attrs["id"]] if "id" in attrs else []
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] not in ("style", "script"):
-            self.words.append(data)
-
-    @property
-    def text(self):
-        return re.sub(r"\s+", " ", " ".join(self.words))
 
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     """A folder with the report of a full run and what the run itself writes."""
     folder = tmp_path_factory.mktemp("run_a")
-    analysis = synthetic.baseline(
-        explorer=synthetic.complete().explorer,
-        composition=synthetic.complete().composition,
-    )
+    run = synthetic.only(synthetic.complete(), "explorer", "composition")
     results, config = synthetic.RESULTS, synthetic.CONFIG
-    write_report([analysis], synthetic.LOSSES, results, config, folder)
+    write_report([run], synthetic.LOSSES, results, config, folder)
     return folder
 
 
@@ -86,10 +52,15 @@ def test_every_image_and_control_is_labelled(page):
 def test_page_says_where_its_numbers_come_from(page):
     words = Outline(page).text
     for expected in (
-        "CFASL (β-VAE) on 3D Shapes",
+        "CFASL (beta-VAE) on 3D Shapes",
         "12 345",
         "1 h 1 min",
-        "MIG 25.00 5.00 20.00 to 30.00 1.00 2",
+        "MIG 25.00 1.00 20.00 to 30.00 5.00 2",
+        "The gap between the two dimensions with the most mutual information",
+        "What the protocol fast means",
+        "D (latent_dim) 10 beta 4.0",
+        "TMLR 2024, arXiv:2401.08897",
+        "beta-VAE: Higgins",
         "SAP 12.50",
         "protocol fast",
         "run MIG seed 7 20.00 seed 8 30.00",
@@ -104,17 +75,14 @@ def test_page_says_where_its_numbers_come_from(page):
         assert expected in words, expected
 
 
-def results_from(source):
-    origin = synthetic.RESULTS["provenance"] | {"data_source": source}
-    return synthetic.RESULTS | {"provenance": origin}
-
-
 def test_rendered_data_carry_a_warning(page):
     assert 'class="warning"' in page
     assert "Rendered data." in Outline(page).text
-    assert tables.is_rendered(results_from("Rendered twin"))
-    assert not tables.is_rendered(results_from("tfds shapes3d 2.0.0"))
-    assert tables.warning(results_from("tfds shapes3d 2.0.0")) == ""
+    drawn = {"provenance": {"data_source": "Rendered twin"}}
+    read = {"provenance": {"data_source": "tfds shapes3d 2.0.0"}}
+    assert tables.is_rendered(drawn)
+    assert not tables.is_rendered(read)
+    assert tables.warning(read) == ""
 
 
 def test_text_from_outside_is_escaped(tmp_path):
@@ -131,36 +99,82 @@ def test_one_run_has_no_mean_and_no_spread():
     entry = {"mean": 0.5, "std": None, "interval": [0.4, 0.6], "chance": 0.1, "runs": 1}
     scores = {"m_fvm_2_held_out": entry, "fvm": entry, "m_fvm_2": entry}
     words = Outline(tables.scores({"scores": scores})).text
-    assert "metric score 95% interval chance FVM 50.00 40.00 to 60.00 10.00" in words
+    assert "metric score chance 95% interval FVM 50.00 10.00 40.00 to 60.00" in words
     assert words.index("m-FVM2 50") < words.index("Further readings of these scores")
     assert words.index("Further readings") < words.index("m-FVM2 on fresh votes")
 
 
 def test_what_is_not_scored_is_said():
     left_out = ["sap is not computed: too few images"]
-    said = "Sap is not computed: too few images."
+    said = "SAP is not computed: too few images."
     assert Outline(tables.scores({"left_out": left_out})).text.strip() == said
     results = synthetic.RESULTS | {"left_out": left_out}
     assert said in Outline(tables.scores(results)).text
 
 
+def no_figures(monkeypatch):
+    """Write pages without their figures, which take seconds to draw."""
+    monkeypatch.setattr(page_module, "write_figures", lambda *_: ([], []))
+    monkeypatch.setattr(page_module, "write_animations", lambda *_: ([], []))
+
+
 def test_what_is_not_drawn_is_named_with_its_reason(tmp_path, monkeypatch):
-    monkeypatch.setattr(page_module, "_write_plates", lambda *_: [])
-    lacking = {"codebook": "No codebook.", "factors": "No factors.", "grid": "No grid."}
-    analysis = synthetic.baseline(lacking=lacking)
-    page = write_report([analysis], None, {}, {}, tmp_path).read_text("utf-8")
-    words = Outline(page).text
-    assert "No factors. Left out: Latent space; Code against factor." in words
-    assert "No codebook. Left out: Composite symmetry;" in words
-    assert "Stepping a factor" in words
-    analysis = synthetic.baseline(lacking={"grid": "No grid."})
-    page = write_report([analysis], None, {}, {}, tmp_path).read_text("utf-8")
-    assert (
-        "No grid. Left out: Stepping a factor; Equivariance error by factor."
-        in Outline(page).text
+    no_figures(monkeypatch)
+
+    def words(**lacking):
+        run = synthetic.baseline(lacking=lacking)
+        return Outline(write_report([run], None, {}, {}, tmp_path).read_text()).text
+
+    said = words(codebook="No codebook.", factors="No factors.", grid="No grid.")
+    assert "No factors. Left out: Latent space; Code against factor." in said
+    assert "No codebook. Left out: Composite symmetry;" in said
+    assert "Stepping a factor" in said
+    said = words(grid="No grid.", explorer="The explorer is left out: too new.")
+    left_out = "No grid. Left out: Stepping a factor; Equivariance error by factor."
+    assert left_out in said
+    assert "The explorer is left out: too new." in said
+    assert "Not drawn" not in words()
+
+
+def test_a_figure_that_fails_costs_neither_the_page_nor_the_others(
+    tmp_path, monkeypatch, capsys
+):
+    def fail(*_):
+        raise np.linalg.LinAlgError("it did not converge")
+
+    broken = [
+        dataclasses.replace(kind, draw=fail) if kind.name == "traversals" else kind
+        for kind in figures.FIGURES
+    ]
+    monkeypatch.setattr(figures, "FIGURES", broken)
+    monkeypatch.setattr(page_module, "write_losses", fail)
+    monkeypatch.setattr(page_module, "write_animations", lambda *_: ([], []))
+    page = write_report(
+        [synthetic.baseline()], synthetic.LOSSES, synthetic.RESULTS, {}, tmp_path
     )
-    page = write_report([synthetic.baseline()], None, {}, {}, tmp_path).read_text()
-    assert "Not drawn" not in Outline(page).text
+    words = Outline(page.read_text("utf-8")).text
+    reason = "drawing failed (LinAlgError: it did not converge)"
+    assert f"Latent traversals: {reason}." in words
+    assert f"Loss curves: {reason}" in words
+    assert "MIG 25.00" in words
+    assert (tmp_path / "figures/reconstructions.png").exists()
+    assert f"Latent traversals: {reason}" in capsys.readouterr().err
+
+
+def test_dci_importance_comes_from_the_scores():
+    run = synthetic.only(synthetic.complete(), "information")
+    arrays = {k: v for k, v in run.arrays.items() if k != "information/importance"}
+    run = dataclasses.replace(run, arrays=arrays)
+
+    def with_scores(importance):
+        results = {"runs": [{"metrics": {"dci": {"importance": importance}}}]}
+        return page_module.with_importance(run, results).part("information")
+
+    scored = [[1.0, 0.5], [0.0, 0.25], [0.0, 0.25]]
+    np.testing.assert_array_equal(with_scores(scored)["importance"], scored)
+    # Of other factors than those that are drawn, as when a sample lacks one.
+    assert "importance" not in with_scores([[1.0]])
+    assert "importance" not in page_module.with_importance(run, {}).part("information")
 
 
 @pytest.mark.parametrize(
@@ -170,4 +184,81 @@ def test_what_is_not_drawn_is_named_with_its_reason(tmp_path, monkeypatch):
 def test_fidelity_is_shown_as_its_preset_or_its_switches(on, shown):
     switches = {name: name in on for name in ("a", "b")}
     config = {"cfasl": True, "fidelity": switches}
+    assert configuration.fidelity(switches) == shown
     assert f">{shown}<" in tables.summary({}, config)
+
+
+def test_a_score_below_chance_is_marked_and_one_not_measured_is_a_dash():
+    scores = {
+        "mig": {"mean": 0.02, "interval": [0.01, 0.03], "chance": 0.05, "runs": 1},
+        "sap": {"mean": None, "interval": [0.0, 0.0], "chance": None, "runs": 0},
+    }
+    words = Outline(tables.scores({"scores": scores})).text
+    assert "MIG \N{BLACK DOWN-POINTING TRIANGLE} 2.00 5.00 1.00 to 3.00" in words
+    dash = "\N{EN DASH}"
+    assert f"SAP {dash} {dash} {dash}" in words
+    assert tables.mean_and_spread(scores["sap"]) == dash
+    below = "\N{BLACK DOWN-POINTING TRIANGLE} 2.00 [1.00, 3.00]"
+    assert tables.mean_and_spread(scores["mig"]) == below
+    assert tables.mean_and_spread({"mean": 0.5, "chance": 0.1}) == "50.00"
+
+
+DEFAULTS = synthetic.CONFIG | {"beta": 1.0, "seeds": (1,), "weights": {"alpha": 0.5}}
+
+
+def test_what_was_changed_comes_first_with_the_command_for_it():
+    config = synthetic.CONFIG | {
+        "seeds": [1, 2],
+        "fidelity": {"double_softmax": True, "frozen_integral": False},
+    }
+    changed = configuration.changed_fields(config, DEFAULTS)
+    assert changed == {
+        "seeds": ([1, 2], (1,)),
+        "beta": (4.0, 1.0),
+        "weights.alpha": (1.0, 0.5),
+        "fidelity": ("double_softmax", "corrected"),
+    }
+    command = configuration.command(config, DEFAULTS)
+    assert "--config=configs/shapes3d.py" in command
+    assert "--config.beta=4.0" in command
+    assert "'--config.seeds=(1, 2)'" in command
+    assert "--config.fidelity.double_softmax=True" in command
+    words = Outline(configuration.section(config, DEFAULTS)).text
+    assert words.index("beta 4.0 1.0") < words.index("All fields that this run reads")
+    same = configuration.section(DEFAULTS, DEFAULTS)
+    assert "Nothing was changed from configs/shapes3d.py." in same
+
+
+def test_fields_that_the_run_never_reads_are_not_shown():
+    read = configuration.read_fields(synthetic.CONFIG)
+    assert "factor.gamma" not in read
+    assert {"beta", "weights.alpha"} <= read.keys()
+    baseline = synthetic.CONFIG | {"cfasl": False, "objective": "factor_vae"}
+    read = configuration.read_fields(baseline)
+    assert "factor.gamma" in read
+    assert "beta" not in read
+    assert "weights.alpha" not in read
+    per_run = synthetic.CONFIG | {"per_run": [["beta", [1.0, 2.0]]]}
+    assert configuration.read_fields(per_run)["beta"] == [1.0, 2.0]
+    assert configuration.hyperparameters(per_run)["beta"] == [1.0, 2.0]
+
+
+COPY = """
+seen.csv = Page.csv(document.querySelector("#scores table"));
+seen.latex = Page.latex(document.querySelector("#scores table"));
+seen.tools = [...document.querySelectorAll("#figures .tools button")].length;
+"""
+
+
+@needs_browser
+def test_tables_are_copied_and_figures_saved(workdir):
+    seen = drive(workdir / "report.html", COPY)
+    assert seen["errors"] == []
+    lines = seen["csv"].splitlines()
+    assert lines[0] == "metric,mean,chance,95% interval,sd,runs"
+    assert lines[1] == "MIG,25.00,1.00,20.00 to 30.00,5.00,2"
+    assert lines[2] == "SAP,12.50,,,,"
+    latex = seen["latex"].splitlines()
+    assert latex[2] == r"metric & mean & chance & 95\% interval & sd & runs \\"
+    assert latex[4] == r"MIG & 25.00 & 1.00 & 20.00 to 30.00 & 5.00 & 2 \\"
+    assert seen["tools"] == 5

@@ -1,6 +1,5 @@
 """Several seeds in one page: ranks by a score, and the choice among them."""
 
-import dataclasses
 import json
 import re
 
@@ -10,7 +9,7 @@ from browser import drive, needs_browser
 from PIL import Image
 
 from cfasl_jax.report import page, runs
-from cfasl_jax.report.plates import read_index
+from cfasl_jax.report.figures import read_index
 
 RESULTS = {
     "seeds": [4, 5, 6, 7],
@@ -23,10 +22,9 @@ RESULTS = {
 }
 
 
-def analyses(count=4):
+def trained(count=4):
     return [
-        dataclasses.replace(synthetic.baseline(seed=i), run=i, label=f"seed {4 + i}")
-        for i in range(count)
+        synthetic.baseline(seed=i, run=i, label=f"seed {4 + i}") for i in range(count)
     ]
 
 
@@ -44,7 +42,7 @@ def test_runs_are_ranked_by_each_score():
 
 
 def test_each_run_has_its_figures_and_the_loss_curves_stand_once(tmp_path):
-    _, text = write(tmp_path, analyses(2), {"seeds": [4, 5]})
+    _, text = write(tmp_path, trained(2), {"seeds": [4, 5]})
     assert re.findall(r'<option value="(\d)">([^<]+)', text) == [
         ("0", "seed 4"),
         ("1", "seed 5"),
@@ -55,14 +53,14 @@ def test_each_run_has_its_figures_and_the_loss_curves_stand_once(tmp_path):
     first, other = tmp_path / "figures", tmp_path / "figures" / "seed_5"
     pictures = [Image.open(f / "traversals.png").tobytes() for f in (first, other)]
     assert pictures[0] != pictures[1]
-    assert [plate.name for plate in read_index(first)][-1] == "losses"
-    assert "losses" not in [plate.name for plate in read_index(other)]
+    assert [figure.name for figure in read_index(first)][-1] == "losses"
+    assert "losses" not in [figure.name for figure in read_index(other)]
 
 
 def test_a_page_stays_small_whatever_the_number_of_runs(tmp_path, monkeypatch):
-    monkeypatch.setattr(page, "write_animations", lambda *_: [])
+    monkeypatch.setattr(page, "write_animations", lambda *_: ([], []))
     monkeypatch.setattr(page, "MOST_BYTES", 50_000)
-    _, text = write(tmp_path, analyses(2), {"seeds": [4, 5]})
+    _, text = write(tmp_path, trained(2), {"seeds": [4, 5]})
     assert "no room in this page. Its figures: figures/seed_5/" in text
     assert text.count('alt="Latent traversals: ') == 1
 
@@ -70,12 +68,12 @@ def test_a_page_stays_small_whatever_the_number_of_runs(tmp_path, monkeypatch):
 def test_several_runs_need_labels(tmp_path):
     with pytest.raises(ValueError, match="a label for each"):
         write(tmp_path, [synthetic.baseline()] * 2)
-    with pytest.raises(ValueError, match="at least one analysis"):
+    with pytest.raises(ValueError, match="at least one run"):
         write(tmp_path, [])
 
 
 def test_a_score_whose_best_run_is_not_shown_cannot_be_chosen():
-    shown = analyses(4)[:3]
+    shown = trained(4)[:3]
     controls = runs.chooser(shown, RESULTS)
     data = json.loads(controls.split('id="run-data">')[1].split("</script>")[0])
     assert data == {}
@@ -108,8 +106,9 @@ look("unknown");
 
 @needs_browser
 def test_a_run_is_chosen_by_its_seed_or_its_rank(tmp_path, monkeypatch):
-    monkeypatch.setattr(page, "_write_plates", lambda *_: [])
-    shown = analyses()
+    monkeypatch.setattr(page, "write_figures", lambda *_: ([], []))
+    monkeypatch.setattr(page, "write_animations", lambda *_: ([], []))
+    shown = trained()
     path, _ = write(tmp_path, [shown[2], *shown[:2], shown[3]])
     seen = drive(path, CHOOSE)
     assert seen.pop("errors") == []

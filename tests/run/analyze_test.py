@@ -1,20 +1,25 @@
 """What the report is drawn from: the right arrays, with whatever factors there are."""
 
 import dataclasses
+import json
+import shutil
+import struct
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 import scipy.linalg
 import tiny
+from tensorboardX.proto import event_pb2
 
+from cfasl_jax import main
 from cfasl_jax.data.dataset import Labels
-from cfasl_jax.report.figures import left_out
+from cfasl_jax.report.figures import left_out, write_figures
 from cfasl_jax.run import analyze, probes
 from cfasl_jax.run.codes import Codes
 from cfasl_jax.run.model import Model, Symmetry
 
-RESULTS = {"protocol": "fast", "runs": [{"metrics": {"dci": {"importance": [[1.0]]}}}]}
 DATA = tiny.dataset()
 LABELS = Labels(
     ("shape", "one", "hue"),
@@ -23,8 +28,8 @@ LABELS = Labels(
 )
 
 
-def model_of(cfasl=True):
-    objective = tiny.objective(cfasl=cfasl)
+def model_of(cfasl=True, D=3):
+    objective = tiny.objective(D=D, cfasl=cfasl)
     params = objective.init(jax.random.key(0), DATA.image_shape)
     return Model(objective, params, seed=4, step=0)
 
@@ -36,8 +41,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def whole(model):
-    results = {"protocol": "fast"}
-    return analyze.analysis(model, DATA, results, run=0)
+    return probes.probe(model, DATA, run=0, bins=20)
 
 
 def pixels(model, z):
@@ -51,52 +55,69 @@ def images(indices):
 
 def test_everything_is_there_where_the_factors_are_a_grid(whole):
     assert whole.label == "seed 4"
-    assert whole.lacking == {}
-    assert [step.factor for step in whole.factor_steps] == ["x", "y"]
-    assert whole.codes.factors.shape == (20, 2)
-    assert whole.factor_maps.importance is None
+    # The linear decoder of these tests is none that the page can run.
+    assert list(whole.lacking) == ["explorer"]
+    assert "has no parameter 'hidden/" in whole.lacking["explorer"]
+    steps = whole.parts("factor_steps")
+    assert [str(step["factor"]) for step in steps] == ["x", "y"]
+    assert whole.arrays["codes/factors"].shape == (20, 2)
     assert left_out(whole) == {}
 
 
 def test_labels_give_scatter_and_maps_but_nothing_that_needs_a_grid(model):
     dataset = dataclasses.replace(DATA, grid=None, labels=LABELS)
+    run = probes.probe(model, dataset, run=0, bins=20)
+    assert run.parts("factor_steps") == []
+    assert run.part("equivariance") == {}
+    assert run.part("codebook")
+    codes = run.part("codes")
     # As scored: a factor of one value alone is left out.
-    importance = np.eye(3)[:, :2].tolist()
-    results = RESULTS | {"runs": [{"metrics": {"dci": {"importance": importance}}}]}
-    part = analyze.analysis(model, dataset, results, run=0)
-    assert part.factor_steps == ()
-    assert part.equivariance is None
-    assert part.codebook is not None
-    assert list(part.codes.factor_names) == ["shape", "hue"]
-    np.testing.assert_array_equal(part.factor_maps.importance, importance)
-    assert part.factor_maps.factor_names == ("shape", "hue")
-    assert list(part.lacking) == ["grid"]
-    assert "no full grid" in part.lacking["grid"]
+    assert codes["factor_names"].tolist() == ["shape", "hue"]
+    assert run.arrays["information/factor_names"].tolist() == ["shape", "hue"]
+    assert "no full grid" in run.lacking["grid"]
     # Codes and factors belong to the same images.
-    order = np.argsort(part.codes.latents[:, 0])
+    order = np.argsort(codes["latents"][:, 0])
     mu = np.asarray(model.encode(images(np.arange(20))).mu)
     known = np.argsort(mu[:, 0])
     np.testing.assert_array_equal(
-        part.codes.factors[order], LABELS.factors[known][:, [0, 2]]
+        codes["factors"][order], LABELS.factors[known][:, [0, 2]]
     )
 
 
 def test_without_factors_or_codebook_figures_are_left_out_for_a_reason():
     dataset = dataclasses.replace(DATA, grid=None)
-    part = analyze.analysis(model_of(cfasl=False), dataset, {}, run=0)
-    assert part.codes is None
-    assert part.factor_maps is None
-    assert part.composition is None
-    reasons = left_out(part)
+    run = probes.probe(model_of(cfasl=False), dataset, run=0, bins=20)
+    for part in ("codes", "information", "composition"):
+        assert run.part(part) == {}
+    reasons = left_out(run)
     assert set(reasons) == {
         "A baseline has no symmetry codebook.",
-        "The data set has no ground-truth factors.",
+        "The data set has no ground-truth factors that vary.",
     }
     assert "Composite symmetry" in reasons["A baseline has no symmetry codebook."]
-    assert reasons["The data set has no ground-truth factors."] == [
+    assert reasons["The data set has no ground-truth factors that vary."] == [
         "Latent space",
         "Code against factor",
     ]
+
+
+def test_one_latent_dimension_is_drawn_as_far_as_it_can_be(tmp_path):
+    run = probes.probe(model_of(D=1), DATA, run=0, bins=20)
+    (missing,) = left_out(run).values()
+    assert missing == ["Latent space", "Covariance of the latents"]
+    _, failed = write_figures(run, tmp_path)
+    assert failed == []
+
+
+def test_one_image_has_no_pairs(tmp_path):
+    dataset = dataclasses.replace(DATA, grid=None, num_images=1)
+    run = probes.probe(model_of(), dataset, run=0, bins=20)
+    reason = "The data set has a single image, so that there are no pairs of images."
+    assert "Composite symmetry" in left_out(run)[reason]
+    saved, failed = write_figures(run, tmp_path)
+    assert failed == []
+    names = [figure.name for figure in saved]
+    assert names == ["reconstructions", "traversals", "section_action"]
 
 
 def test_all_runs_are_drawn_the_best_first():
@@ -123,11 +144,11 @@ def test_a_traversal_sets_one_dimension(model):
     z = np.array([0.5, -1.0, 0.2], np.float32)
     part = probes.traversals(model, z, np.ones(3), np.ones(3, bool))
     moved = z.copy()
-    moved[1] = part.values[2]
+    moved[1] = part["traversals/values"][2]
     np.testing.assert_allclose(
-        part.frames[1, 2], pixels(model, moved[None])[0], atol=0.51
+        part["traversals/frames"][1, 2], pixels(model, moved[None])[0], atol=0.51
     )
-    np.testing.assert_allclose(part.values[[0, 4, 8]], [-2, 0, 2])
+    np.testing.assert_allclose(part["traversals/values"][[0, 4, 8]], [-2, 0, 2])
 
 
 def test_a_walk_exchanges_the_largest_kl_first(model):
@@ -136,9 +157,11 @@ def test_a_walk_exchanges_the_largest_kl_first(model):
     part = probes.walk(model, x1, x2, kl, active)
     z1, z2 = np.asarray(model.encode(x1).mu), np.asarray(model.encode(x2).mu)
     mixed = np.stack([z1[:, 0], z2[:, 1], z2[:, 2]], axis=1)
-    assert part.dimensions.tolist() == [1, 2, 0]
-    np.testing.assert_allclose(part.frames[:, 2], pixels(model, mixed), atol=0.51)
-    np.testing.assert_allclose(part.frames[:, 3], pixels(model, z2), atol=0.51)
+    assert part["walk/dimensions"].tolist() == [1, 2, 0]
+    np.testing.assert_allclose(
+        part["walk/frames"][:, 2], pixels(model, mixed), atol=0.51
+    )
+    np.testing.assert_allclose(part["walk/frames"][:, 3], pixels(model, z2), atol=0.51)
 
 
 def moved_by(z, generators):
@@ -153,15 +176,15 @@ def test_a_composition_ends_with_the_whole_symmetry(model):
     M = np.asarray(model.symmetry(x1, x2).generator)
     z1 = model.encode(x1).mu
     end = pixels(model, moved_by(z1, M))
-    np.testing.assert_allclose(part.composed, end, atol=0.52)
+    np.testing.assert_allclose(part["composition/path"][:, -1], end, atol=0.52)
     np.testing.assert_allclose(
-        part.path[:, 4], pixels(model, moved_by(z1, M / 2)), atol=0.52
+        part["composition/path"][:, 4], pixels(model, moved_by(z1, M / 2)), atol=0.52
     )
 
 
 def test_sections_are_added_one_by_one(model):
     x1, x2 = images([0, 1]), images([2, 3])
-    part = probes.section_steps(model, x1, x2)
+    part = probes.sections(model, x1, x2)
     _, switch, attention = map(np.asarray, model.symmetry(x1, x2))
     M = np.einsum(
         "ps,psl,slij->pij",
@@ -170,32 +193,37 @@ def test_sections_are_added_one_by_one(model):
         np.asarray(model.generators())[:2],
     )
     expected = pixels(model, moved_by(model.encode(x1).mu, M))
-    np.testing.assert_allclose(part.frames[:, 2], expected, atol=0.52)
+    np.testing.assert_allclose(part["sections/frames"][:, 2], expected, atol=0.52)
 
 
 def test_stepping_applies_each_symmetry_once_or_all_in_a_chain(model):
-    step = probes.factor_steps(model, DATA, DATA.grid, np.array([2, 1]))[1]
-    assert step.values.tolist() == [0, 1, 2, 3, 4]
+    step = probes.factor_steps(model, DATA, DATA.grid, np.array([2, 1]))
+    assert step["factor_steps/1/values"].tolist() == [0, 1, 2, 3, 4]
     indices = DATA.grid.indices(np.stack([np.full(5, 2), np.arange(5)], axis=1))
     x = images(indices)
-    np.testing.assert_array_equal(step.originals, x)
+    np.testing.assert_array_equal(step["factor_steps/1/originals"], x)
     z = np.asarray(model.encode(x).mu)
     M = np.asarray(model.symmetry(x[:-1], x[1:]).generator)
     np.testing.assert_allclose(
-        step.one_shot[1:], pixels(model, moved_by(z[:-1], M)), atol=0.52
+        step["factor_steps/1/one_shot"][1:],
+        pixels(model, moved_by(z[:-1], M)),
+        atol=0.52,
     )
     chain = z[:1]
     for generator in M[:3]:
         chain = moved_by(chain, generator[None])
-    np.testing.assert_allclose(step.chained[3], pixels(model, chain)[0], atol=0.52)
+    np.testing.assert_allclose(
+        step["factor_steps/1/chained"][3], pixels(model, chain)[0], atol=0.52
+    )
 
 
 def test_long_factors_are_stepped_over_their_whole_range(model):
     grid = dataclasses.replace(DATA.grid, names=("t",), sizes=(20,))
-    (step,) = probes.factor_steps(model, DATA, grid, np.array([0]))
-    assert step.values[0] == 0
-    assert step.values[-1] == 19
-    assert len(step.values) == 10
+    step = probes.factor_steps(model, DATA, grid, np.array([0]))
+    values = step["factor_steps/0/values"]
+    assert values[0] == 0
+    assert values[-1] == 19
+    assert len(values) == 10
 
 
 def test_sections_are_compared_element_by_element(model):
@@ -239,11 +267,88 @@ class Doubling:
 
 def test_equivariance_compares_with_doing_nothing(model):
     part = probes.equivariance(Doubling(model), DATA, DATA.grid, pairs=2000)
-    assert part.factor_names == ("x", "y")
+    assert part["equivariance/factor_names"].tolist() == ["x", "y"]
     z = np.asarray(model.encode(images(np.arange(20))).mu).reshape(4, 5, 3)
     # All pairs that differ in y alone, which the drawn ones are a sample of.
     first, second = np.nonzero(~np.eye(5, dtype=bool))
     misses = 2 * z[:, first] - z[:, second]
     apart = z[:, first] - z[:, second]
-    np.testing.assert_allclose(part.errors[1], np.mean(misses**2), rtol=0.05)
-    np.testing.assert_allclose(part.distances[1], np.mean(apart**2), rtol=0.05)
+    np.testing.assert_allclose(
+        part["equivariance/errors"][1], np.mean(misses**2), rtol=0.05
+    )
+    np.testing.assert_allclose(
+        part["equivariance/distances"][1], np.mean(apart**2), rtol=0.05
+    )
+
+
+def test_an_old_run_is_analyzed_and_then_redrawn_without_its_model(
+    tmp_path, monkeypatch
+):
+    workdir = tmp_path / "old"
+    shutil.copytree(Path(tiny.__file__).with_name("old_run"), workdir)
+    command = ["main", "--mode=analyze", f"--workdir={workdir}"]
+    assert main.main(command) == 0
+    page = workdir / "report.html"
+    pages, images = [page.read_text("utf-8")], []
+    names = ("traversals", "sections", "scatter", "factor_maps", "equivariance")
+    for name in names:
+        path = workdir / f"figures/{name}.png"
+        images.append(path.read_bytes())
+        path.unlink()
+    assert 'id="explorer-data"' in pages[0]
+    assert ">modularity<" in pages[0]
+
+    def no_model(*_):
+        raise AssertionError("redrawing restored the model")
+
+    monkeypatch.setattr(analyze, "models", no_model)
+    page.unlink()
+    assert main.main(command) == 0
+    assert page.read_text("utf-8") == pages[0]
+    for name, image in zip(names, images, strict=True):
+        assert (workdir / f"figures/{name}.png").read_bytes() == image
+    # An analysis of another checkpoint is of no use.
+    results = json.loads((workdir / "results.json").read_text())
+    (workdir / "results.json").write_text(json.dumps(results | {"step": 15}))
+    with pytest.raises(AssertionError, match="restored the model"):
+        main.main(command)
+
+
+def test_damaged_scores_are_one_sentence(tmp_path, capsys):
+    workdir = tmp_path / "old"
+    shutil.copytree(Path(tiny.__file__).with_name("old_run"), workdir)
+    (workdir / "results.json").write_text('{"step": 20, "seeds": [1], "scores": []}')
+    assert main.main(["main", "--mode=analyze", f"--workdir={workdir}"]) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1
+    assert "results.json is damaged ('scores' is not of the kind" in said[0]
+
+
+def test_training_time_is_what_the_calls_took_together(tmp_path):
+    def events(name, *times):
+        path = tmp_path / "tensorboard" / "seed_1" / f"events.out.tfevents.{name}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = b""
+        for time in times:
+            event = event_pb2.Event(wall_time=time).SerializeToString()
+            checksum = bytes(4)
+            content += struct.pack("<Q", len(event)) + checksum + event + checksum
+        path.write_bytes(content)
+        return path
+
+    assert analyze._training_times(tmp_path, {}) == {}
+    day = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC
+    events("1", day, day + 20, day + 60)
+    cut = events("2", day + 1000, day + 1030, day + 2000)
+    cut.write_bytes(cut.read_bytes()[:-10])
+    events("3")
+    results = {"durations": {"evaluation": 5.0}}
+    assert analyze._training_times(tmp_path, results) == {
+        "trained_until": "2023-11-14 22:30 UTC",
+        "durations": {"training": 90.0, "evaluation": 5.0},
+    }
+
+
+def test_defaults_are_those_of_the_data_set_s_file():
+    assert analyze._defaults("shapes3d")["dataset"] == "shapes3d"
+    assert analyze._defaults("no_such_set") is None

@@ -12,6 +12,7 @@ from cfasl_jax import evaluate, metrics, objectives
 from cfasl_jax.data.dataset import Labels
 from cfasl_jax.metrics import suite
 from cfasl_jax.metrics.points import UnavailableError
+from cfasl_jax.run import evaluate as run_evaluate
 from cfasl_jax.run.codes import Codes
 from cfasl_jax.run.model import Model, section_generators
 from cfasl_jax.training import loop
@@ -109,11 +110,21 @@ def test_section_generator_is_what_elements_share_with_either_sign():
     np.testing.assert_allclose(got[1], -common[1], rtol=1e-4)
 
 
+def test_codes_without_factors_get_the_scores_that_need_none(arrays, capsys):
+    codes = f"--codes={arrays / 'codes.npy'}"
+    assert evaluate.main(["evaluate", codes, "--protocol=fast"]) == 0
+    printed = capsys.readouterr().out
+    assert "total" in printed
+    assert "mig" not in printed
+    assert evaluate.main(["evaluate", codes, "--metrics=mig"]) == 2
+    assert "need --factors" in capsys.readouterr().err
+
+
 def test_losses_are_those_of_the_checkpoint_not_of_the_last_line(tmp_path):
     lines = [{"step": s, "loss": [s / 2, s / 4]} for s in (2, 4, 6)]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "metrics.jsonl").write_text(text)
-    assert evaluate._losses_at(tmp_path, 4) == {"loss": [2.0, 1.0]}
+    assert run_evaluate._losses_at(tmp_path, 4) == {"loss": [2.0, 1.0]}
 
 
 CONFIG = tiny.config(seeds=(1, 2), cfasl=False)
@@ -136,7 +147,7 @@ def score(tmp_path, monkeypatch):
     def run(dataset, *names):
         chosen = dataclasses.replace(CONFIG.eval, metrics=names or ("mig",))
         config = dataclasses.replace(CONFIG, eval=chosen)
-        results = evaluate.evaluate(config, dataset, tmp_path)
+        results = run_evaluate.evaluate(config, dataset, tmp_path)
         written = json.loads((tmp_path / "results.json").read_text())
         assert json.loads(json.dumps(results)) == written
         return written

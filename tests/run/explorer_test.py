@@ -1,5 +1,7 @@
 """The page's explorer against the project's own decoders, whole, in a real browser."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -9,9 +11,11 @@ from browser import drive, needs_browser
 
 from cfasl_jax.models.lie_vae import LieDecoder
 from cfasl_jax.models.vae import Decoder
-from cfasl_jax.report import arrays, explorer, html
+from cfasl_jax.report import explorer, html
+from cfasl_jax.report.analysis import Run, numbered
 from cfasl_jax.run import export
 from cfasl_jax.run.model import section_generators
+from cfasl_jax.types import Posterior
 
 D, L, N = 10, 3, 4
 
@@ -58,16 +62,18 @@ def driven(request, tmp_path_factory):
     decoder, params = decoder_of(kind, channels)
     rng = np.random.default_rng(channels)
     generators = (0.2 * rng.normal(size=(D, L, D, D))).astype(np.float32)
-    part = arrays.Explorer(
-        decoder=export.decoder_layers(params),
-        images=synthetic.images(rng, N, channels=channels),
-        latents=rng.normal(size=(N, D)).astype(np.float32),
-        section_generators=np.asarray(section_generators(generators)),
-        generators=generators,
-        switch=(rng.random((N, N, D)) < 0.7).astype(np.float32),
-        attention=rng.dirichlet(np.ones(L), (N, N, D)).astype(np.float32),
-    )
-    shown = explorer.explorer(part, kl=np.ones(D), active=np.ones(D, bool))
+    part = {
+        "images": synthetic.images(rng, N, channels=channels),
+        "latents": rng.normal(size=(N, D)).astype(np.float32),
+        "section_generators": np.asarray(section_generators(generators)),
+        "generators": generators,
+        "switch": (rng.random((N, N, D)) < 0.7).astype(np.float32),
+        "attention": rng.dirichlet(np.ones(L), (N, N, D)).astype(np.float32),
+    }
+    layers = numbered("explorer/layers", export.decoder_layers(params))
+    arrays = {f"explorer/{name}": array for name, array in part.items()} | layers
+    kl = {"traversals/kl": np.ones(D), "traversals/active": np.ones(D, bool)}
+    shown = explorer.explorer(Run(0, "", arrays | kl))
     page = tmp_path_factory.mktemp("explorer") / "page.html"
     page.write_text(html.document("Page", "", [("explore", "Explorer", shown)]))
     return decoder, params, part, drive(page, SCRIPT)
@@ -86,6 +92,50 @@ def check(driven, moment, z):
     pixels = np.array(shown["pixels"]).reshape(64, 64, 4)[..., :3]
     colors = np.broadcast_to(expected, pixels.shape)
     np.testing.assert_allclose(pixels, 255 * colors, atol=0.6)
+
+
+@pytest.mark.parametrize(("kind", "channels"), [("plain", 1), ("lie", 3)])
+def test_exported_layers_decode_as_the_model_does(kind, channels):
+    decoder, params = decoder_of(kind, channels)
+    z = np.random.default_rng(0).normal(size=(2, D)).astype(np.float32)
+    expected = np.asarray(jax.nn.sigmoid(decoder.apply({"params": params}, z)))
+    images = export.decode(export.decoder_layers(params), z)
+    np.testing.assert_allclose(images, expected, atol=1e-4)
+
+
+@dataclasses.dataclass
+class Stub:
+    """A model with some decoder's parameters, which decodes as another does."""
+
+    params: dict
+    images: np.ndarray
+    has_codebook: bool = False
+
+    def encode(self, images):
+        return Posterior(np.zeros((len(images), D)), np.zeros((len(images), D)))
+
+    def decode(self, z):
+        return np.repeat(self.images, len(z), axis=0)
+
+
+def test_a_decoder_that_the_page_cannot_run_is_refused():
+    decoder, params = decoder_of("plain", 1)
+    z = np.zeros((1, D), np.float32)
+    image = np.asarray(jax.nn.sigmoid(decoder.apply({"params": params}, z)))
+    examples = synthetic.images(np.random.default_rng(0), N, channels=1)
+
+    def exported(params, image):
+        return export.explorer(Stub({"decoder": params}, image), examples)
+
+    assert "explorer/layers/5/kernel" in exported(params, image)
+    with pytest.raises(export.ExportError, match="ignore the parameters norm/scale"):
+        exported(params | {"norm": {"scale": np.ones(3)}}, image)
+    with pytest.raises(export.ExportError, match="no parameter 'start/affine/kernel'"):
+        exported({k: v for k, v in params.items() if k != "start"}, image)
+    with pytest.raises(export.ExportError, match=r"would differ from .* 0\.1"):
+        exported(params, image + np.float32(0.1))
+    with pytest.raises(export.ExportError, match="images of the shape"):
+        exported(params, image[:, :32])
 
 
 @needs_browser
@@ -110,7 +160,7 @@ def test_a_section_acts(driven):
     assert amounts.pop(4) == pytest.approx(0.6, abs=0.3)
     assert set(amounts.values()) == {0}
     amount = dict(seen["sections"])[4]
-    g = scipy.linalg.expm(amount * part.section_generators[4].astype(float))
+    g = scipy.linalg.expm(amount * part["section_generators"][4].astype(float))
     check(driven, "section", np.array(seen["latents"]["z"]) @ g)
 
 
@@ -119,7 +169,10 @@ def test_a_composition(driven):
     _, _, part, seen = driven
     assert seen["amount"] == pytest.approx(0.45)
     M = np.einsum(
-        "s,sl,slij->ij", part.switch[2, 3], part.attention[2, 3], part.generators
+        "s,sl,slij->ij",
+        part["switch"][2, 3],
+        part["attention"][2, 3],
+        part["generators"],
     )
-    z = part.latents[2] @ scipy.linalg.expm(seen["amount"] * M.astype(float))
+    z = part["latents"][2] @ scipy.linalg.expm(seen["amount"] * M.astype(float))
     check(driven, "composition", z)

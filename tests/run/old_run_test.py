@@ -45,5 +45,6 @@ def test_it_is_scored_drawn_and_resumed(workdir):
     assert (before["step"], after["step"]) == (20, 25)
     assert (workdir / "metrics.jsonl").read_text().startswith(lines)
     assert (workdir / "report.html").exists()
-    assert json.loads((workdir / "config.json").read_text())["dataset"]["channels"] == 1
+    record = json.loads((workdir / "config.json").read_text())
+    assert record["dataset"]["image_shape"] == [64, 64, 1]
     jax.clear_caches()

@@ -1,8 +1,11 @@
-"""A page in a headless browser: driven by a script, asked for what it then shows."""
+"""A page as its reader has it: its outline, and what it shows in a headless browser."""
 
+import html
 import json
+import re
 import shutil
 import subprocess
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,40 @@ BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(
     BROWSER is None, reason="no headless browser: install Debian's package chromium"
 )
+
+VOID = {"meta", "img", "input", "br", "link"}
+
+
+class Outline(HTMLParser):
+    """Checks that tags nest, and keeps what a page refers to, its ids and its text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.references, self.ids, self.words = [], [], [], []
+        self.tags = []
+        self.feed(page)
+        self.close()
+        assert not self.open, self.open
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.tags.append((tag, attrs, tuple(self.open)))
+        self.references += [attrs[k] for k in ("src", "href") if k in attrs]
+        self.ids += [attrs["id"]] if "id" in attrs else []
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
 
 # Before the page's own scripts: whatever goes wrong in them is kept.
 _WATCH = """<head><script>
@@ -59,4 +96,5 @@ def drive(path: Path, script: str) -> dict:
         check=True,
         timeout=120,
     )
-    return json.loads(done.stdout.split('<pre id="seen">')[1].split("</pre>")[0])
+    seen = done.stdout.split('<pre id="seen">')[1].split("</pre>")[0]
+    return json.loads(html.unescape(seen))

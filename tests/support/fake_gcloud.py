@@ -142,6 +142,8 @@ def tpu_vm(world, verb, words, flags):
 def storage(world, words, flags):
     source = next(word for word in words if word.startswith("gs://"))
     folder = WORLD / "buckets" / source.removeprefix("gs://")
+    if not folder.exists() and words[1] == "ls":
+        fail("One or more URLs matched no objects.")
     if not folder.exists():
         fail(f"{source} not found: 404.")
     if words[1] == "rsync":

@@ -23,7 +23,11 @@ def main(argv):
     steps = folder / f"steps-{host}"
     step = int(steps.read_text()) if steps.exists() else 0
     with open(WORLD / "starts", "a") as starts:
-        starts.write(json.dumps({"host": host, "step": step, "argv": argv}) + "\n")
+        devices = os.environ.get("JAX_LOCAL_DEVICE_IDS")
+        gpus = os.environ.get("CUDA_VISIBLE_DEVICES")
+        start = {"host": host, "step": step, "argv": argv, "devices": devices}
+        start |= {"module": Path(argv[0]).stem, "gpus": gpus}
+        starts.write(json.dumps(start) + "\n")
     world = json.loads((WORLD / "world.json").read_text())
     if world["first_exit"] and step == 0:
         print("error: of its own", file=sys.stderr)

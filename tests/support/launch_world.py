@@ -21,6 +21,23 @@ environment() {
 }
 """
 
+# Stands in for the check of a run's command, which imports all of the project.
+_CHECK = """
+import json, os, pathlib
+print(json.loads(pathlib.Path(os.environ["WORLD"], "world.json").read_text())["needed"])
+"""
+
+# -S: a fast start, for there are many. The one command that a host runs by -c copies
+# its log into the bucket.
+_PYTHON = f"""
+case "$1" in
+  -c)
+    target="$WORLD/buckets/${{4#gs://}}"
+    mkdir -p "${{target%/*}}" && cp "$3" "$target" ;;
+  *) exec {sys.executable} -S -E "$@" ;;
+esac
+"""
+
 SLICE = ["--name=first", "--zone=us-east5-a"]
 OFFER = [*SLICE, "--type=v6e-8", "--spot", "--bucket=bucket"]
 TRAIN = ["--", "--config=configs/shapes3d.py:quick", "--config.seeds=(1,2)"]
@@ -38,6 +55,7 @@ _WORLD = {
     "refusals": 0,
     "first_exit": 0,
     "endless": False,
+    "needed": "",
     "creations": 0,
     "queued": None,
     "node": None,
@@ -55,7 +73,9 @@ def make_project(root: Path) -> Path:
     (project / "cfasl_jax").mkdir(parents=True)
     shutil.copytree(LAUNCH, project / "launch")
     (project / "launch" / "environment.sh").write_text(_ENVIRONMENT)
-    shutil.copy(TESTS / "fake_main.py", project / "cfasl_jax" / "main.py")
+    (project / "launch" / "tpu" / "check.py").write_text(_CHECK)
+    for name in ("main", "study"):
+        shutil.copy(TESTS / "fake_main.py", project / "cfasl_jax" / f"{name}.py")
     (project / ".gitignore").write_text(".venv/\nruns/\n__pycache__/\n")
     git(project, "init", "--quiet")
     git(project, "add", "--all")
@@ -74,8 +94,8 @@ class World:
         (self.root / "bin").mkdir()
         (self.root / "buckets" / "bucket").mkdir(parents=True)
         self.set(**_WORLD)
-        # -S: a fast start, for there are many.
-        self.command("python", f'exec {sys.executable} -S -E "$@"')
+        self.command("python", _PYTHON)
+        self.command("hostname", 'echo "host-${HOST:-0}"')
         self.command("python3.13", "exit 0")
 
     def command(self, name: str, body: str) -> None:

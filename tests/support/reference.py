@@ -56,6 +56,15 @@ def sparsity(delta):
     return np.mean(losses)
 
 
+def relative_sparsity(delta):
+    """Mean of 1 - max_d delta_d^2 / ||delta||^2; 0 where nothing moves."""
+    values = []
+    for vector in np.float64(delta).reshape(-1, delta.shape[-1]):
+        total = (vector**2).sum()
+        values.append(1 - (vector**2).max() / total if total > 0 else 0.0)
+    return np.mean(values)
+
+
 def commutator(generators):
     D = generators.shape[-1]
     A = generators.reshape(-1, D, D).astype(np.float64)

@@ -1,25 +1,11 @@
 """Small made-up analyses for the tests of the report."""
 
+import dataclasses
+
 import numpy as np
 
-from cfasl_jax.report.arrays import (
-    Analysis,
-    Codebook,
-    Codes,
-    Composition,
-    DenseLayer,
-    Equivariance,
-    Explorer,
-    FactorMaps,
-    FactorSteps,
-    LossCurves,
-    Reconstructions,
-    SectionAction,
-    SectionSteps,
-    TransposedConvLayer,
-    Traversals,
-    Walk,
-)
+from cfasl_jax.report.analysis import Run, numbered
+from cfasl_jax.report.curves import LossCurves
 
 D, S, L, T, N_PAIRS = 3, 3, 2, 4, 2
 KL = np.array([0.5, 0.001, 2.0])
@@ -36,6 +22,9 @@ CONFIG = {
     "dataset": "shapes3d",
     "objective": "beta_vae",
     "cfasl": True,
+    "latent_dim": 10,
+    "beta": 4.0,
+    "factor": {"gamma": 35.0},
     "fidelity": "corrected",
     "weights": {"alpha": 1.0},
 }
@@ -82,78 +71,120 @@ def decoder(rng, latent_dim=D, channels=3):
         fan_in = np.prod(shape[:-1])
         return (scale * rng.normal(size=shape) / np.sqrt(fan_in)).astype(np.float32)
 
-    return (
-        DenseLayer(normal(latent_dim, 16, scale=2), normal(16)),
-        DenseLayer(normal(16, 4 * 4 * 8, scale=2), normal(128)),
-        TransposedConvLayer(normal(4, 4, 8, 8, scale=3), normal(8)),
-        TransposedConvLayer(normal(4, 4, 8, 6, scale=3), normal(6)),
-        TransposedConvLayer(normal(4, 4, 6, 6, scale=3), normal(6)),
-        TransposedConvLayer(
-            normal(4, 4, 6, channels, scale=6), normal(channels), False
-        ),
-    )
+    def layer(kind, kernel, relu=True):
+        bias = normal(kernel.shape[-1])
+        return {"kind": kind, "kernel": kernel, "bias": bias, "relu": relu}
+
+    conv = "transposed_conv"
+    return [
+        layer("dense", normal(latent_dim, 16, scale=2)),
+        layer("dense", normal(16, 4 * 4 * 8, scale=2)),
+        layer(conv, normal(4, 4, 8, 8, scale=3)),
+        layer(conv, normal(4, 4, 8, 6, scale=3)),
+        layer(conv, normal(4, 4, 6, 6, scale=3)),
+        layer(conv, normal(4, 4, 6, channels, scale=6), relu=False),
+    ]
 
 
 def explorer(rng, channels=3):
-    """An explorer of four examples with a codebook."""
+    """The arrays of an explorer of four examples with a codebook."""
     n = 4
+    layers = numbered("explorer/layers", decoder(rng, channels=channels))
     generators = (0.3 * rng.normal(size=(S, L, D, D))).astype(np.float32)
-    return Explorer(
-        decoder=decoder(rng, channels=channels),
-        images=images(rng, n, channels=channels),
-        latents=rng.normal(size=(n, D)).astype(np.float32),
-        section_generators=generators.mean(1),
-        generators=generators,
-        switch=(rng.random((n, n, S)) < 0.5).astype(np.float32),
-        attention=rng.dirichlet(np.ones(L), (n, n, S)).astype(np.float32),
-    )
+    arrays = {
+        "images": images(rng, n, channels=channels),
+        "latents": rng.normal(size=(n, D)).astype(np.float32),
+        "section_generators": generators.mean(1),
+        "generators": generators,
+        "switch": (rng.random((n, n, S)) < 0.5).astype(np.float32),
+        "attention": rng.dirichlet(np.ones(L), (n, n, S)).astype(np.float32),
+    }
+    return {f"explorer/{name}": array for name, array in arrays.items()} | layers
 
 
-def baseline(channels=3, seed=0, **parts):
-    """An analysis with the parts that every model has."""
+def baseline(channels=3, seed=0, run=0, label="", lacking=None, **arrays):
+    """A run with the arrays that every model has, and further ones."""
     rng = np.random.default_rng(seed)
-    return Analysis(
-        reconstructions=Reconstructions(
-            images(rng, 5, channels=channels), images(rng, 5, channels=channels)
-        ),
-        traversals=Traversals(
-            images(rng, D, T, channels=channels), np.linspace(-2, 2, T), KL, ACTIVE
-        ),
-        **parts,
-    )
+
+    def draw(*shape):
+        return images(rng, *shape, channels=channels)
+
+    plain = {
+        "reconstructions/originals": draw(5),
+        "reconstructions/decoded": draw(5),
+        "traversals/frames": draw(D, T),
+        "traversals/values": np.linspace(-2, 2, T),
+        "traversals/kl": KL,
+        "traversals/active": ACTIVE,
+    }
+    return Run(run, label, plain | arrays, lacking or {})
 
 
 def complete(channels=3):
-    """An analysis with every part."""
+    """A run with every array."""
     rng = np.random.default_rng(1)
 
     def draw(*shape):
         return images(rng, *shape, channels=channels)
 
-    x1, x2 = draw(N_PAIRS), draw(N_PAIRS)
+    pairs = {"x1": draw(N_PAIRS), "x2": draw(N_PAIRS)}
     switch = np.array([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
     square = rng.random((S, S))
-    return baseline(
-        channels,
-        composition=Composition(
-            x1, x2, draw(N_PAIRS), draw(N_PAIRS), switch, draw(N_PAIRS, T)
-        ),
-        section_steps=SectionSteps(x1, x2, draw(N_PAIRS, S + 1), None, switch),
-        walk=Walk(x1, x2, draw(N_PAIRS, D + 1), np.array([2, 0, 1])),
-        factor_steps=tuple(
-            FactorSteps(name, 3 * np.arange(T), draw(T), draw(T), draw(T))
-            for name in FACTORS
-        ),
-        codes=Codes(
-            rng.normal(size=(40, D)),
-            np.stack([np.arange(40) % 3, np.arange(40)], 1),
-            FACTORS,
-            (2, 0, 1),
-        ),
-        factor_maps=FactorMaps(FACTORS, rng.random((D, 2)), rng.random((D, 2))),
-        covariance=np.diag([1.0, 0.2, 3.0]),
-        codebook=Codebook(square, square, rng.random(S), rng.random((S, L))),
-        equivariance=Equivariance(FACTORS, np.array([0.1, 0.2]), np.array([0.5, 0.1])),
-        section_action=SectionAction(draw(S, T), np.linspace(-1, 1, T)),
-        explorer=explorer(rng, channels),
-    )
+    parts = {
+        "composition": pairs | {"path": draw(N_PAIRS, T), "switch": switch},
+        "sections": pairs | {"frames": draw(N_PAIRS, S + 1), "switch": switch},
+        "walk": pairs
+        | {"frames": draw(N_PAIRS, D + 1), "dimensions": np.array([2, 0, 1])},
+        "codes": {
+            "latents": rng.normal(size=(40, D)),
+            "factors": np.stack([np.arange(40) % 3, np.arange(40)], 1),
+            "factor_names": np.array(FACTORS),
+            "dimensions": np.array([2, 0, 1]),
+        },
+        "information": {
+            "normalised": rng.random((D, 2)),
+            "importance": rng.random((D, 2)),
+            "factor_names": np.array(FACTORS),
+        },
+        "covariance": {"matrix": np.diag([1.0, 0.2, 3.0])},
+        "codebook": {
+            "commutator": square,
+            "cosine": square,
+            "section_use": rng.random(S),
+            "element_use": rng.random((S, L)),
+        },
+        "equivariance": {
+            "factor_names": np.array(FACTORS),
+            "errors": np.array([0.1, 0.2]),
+            "distances": np.array([0.5, 0.1]),
+        },
+        "section_action": {
+            "frames": draw(S, T),
+            "amounts": np.linspace(-1, 1, T),
+        },
+    }
+    steps = [
+        {
+            "factor": name,
+            "values": 3 * np.arange(T),
+            **{key: draw(T) for key in ("originals", "one_shot", "chained")},
+        }
+        for name in FACTORS
+    ]
+    arrays = {
+        f"{part}/{name}": array
+        for part, named in parts.items()
+        for name, array in named.items()
+    }
+    arrays |= numbered("factor_steps", steps) | explorer(rng, channels)
+    return baseline(channels, **arrays)
+
+
+def only(run, *parts):
+    """A run with some of another's parts."""
+    kept = {
+        name: array
+        for name, array in run.arrays.items()
+        if name.split("/")[0] in ("reconstructions", "traversals", *parts)
+    }
+    return dataclasses.replace(run, arrays=kept)

@@ -12,7 +12,7 @@ from cfasl_jax import config as config_lib
 from cfasl_jax.codebook import Codebook
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.data.grid import FactorGrid
-from cfasl_jax.data.mapped import MappedImages
+from cfasl_jax.data.storage import MappedImages
 from cfasl_jax.lie_group import group_element
 from cfasl_jax.models.discriminator import Discriminator
 from cfasl_jax.objectives import OBJECTIVES, Noise, Objective
@@ -26,6 +26,7 @@ from cfasl_jax.settings import (
     Fidelity,
     Hyper,
     Lie,
+    Ours,
     Weights,
 )
 from cfasl_jax.settings import Codebook as CodebookSettings
@@ -108,7 +109,13 @@ def base(name, switches=FIDELITIES["corrected"]):
 
 
 def objective(
-    D=3, L=2, cfasl=True, likelihood="bernoulli", base_name="beta_vae", **switches
+    D=3,
+    L=2,
+    cfasl=True,
+    likelihood="bernoulli",
+    base_name="beta_vae",
+    ours=None,
+    **switches,
 ):
     """Any objective with small networks, for images of this module's data set."""
     fidelity = Fidelity(**switches)
@@ -118,7 +125,7 @@ def objective(
         encoder=LieEncoder(D) if lie else Encoder(D),
         decoder=LieDecoder(D) if lie else Decoder(),
         base=base(base_name, fidelity),
-        cfasl=CFASL(codebook, fidelity) if cfasl else None,
+        cfasl=CFASL(codebook, fidelity, ours=ours or Ours()) if cfasl else None,
         likelihood=likelihood,
         latent_dim=D,
     )

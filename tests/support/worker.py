@@ -15,16 +15,16 @@ sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 import jax  # noqa: E402
 import tiny  # noqa: E402
 
-from cfasl_jax import command_line, data, main, objectives  # noqa: E402
+from cfasl_jax import command_line, data, main, objectives, workdirs  # noqa: E402
 from cfasl_jax.training import devices  # noqa: E402
 
 
-def run(workdir, num_steps, images=None):
+def run(workdir, num_steps, images=None, mode="train", **changes):
     """The command with its arguments already read; its exit code."""
     command_line.parse = lambda _: command_line.Command(
-        config=tiny.config(num_steps=int(num_steps)),
-        workdir=Path(workdir),
-        mode="train",
+        config=tiny.config(num_steps=int(num_steps), **changes),
+        workdir=workdirs.location(workdir),
+        mode=mode,
         distributed=False,
     )
     # Made when asked for: processes join before anything else of JAX.

@@ -30,8 +30,9 @@ def one_step(count, objective, seeds):
     state = jax.tree.map(precise, state)
     hyper = jax.tree.map(lambda x: precise(jnp.full(len(seeds), x)), tiny.hyper())
     chunk = devices.compile_chunk(objective, ADAM, P, 1, used)
-    placed = [devices.replicate(x, used) for x in (state, tiny.dataset(), seeds, hyper)]
-    state, terms = chunk(*placed)
+    state, seeds, hyper = (devices.replicate(x, used) for x in (state, seeds, hyper))
+    dataset = devices.share(tiny.dataset(), used)
+    state, terms = chunk(state, dataset, seeds, hyper, None)
     for leaf in jax.tree.leaves(state):
         copies = np.asarray(leaf)
         assert all((copy == copies[0]).all() for copy in copies)
@@ -78,7 +79,31 @@ def test_losses_and_gradients_are_those_of_one_device(both, count):
 def test_replicated_trees_come_back_as_they_were():
     tree = {"a": np.arange(6.0).reshape(2, 3), "b": np.int32(7)}
     chex.assert_trees_all_equal(devices.unreplicate(devices.replicate(tree)), tree)
-    assert devices.replicate(()) == ()
+
+
+def test_shared_arrays_are_not_copied_where_they_are_already():
+    images = tiny.dataset().store
+    shared = devices.share(images)
+    where = {part.device: part.data for part in shared.addressable_shards}
+    assert list(where) == jax.local_devices()
+    np.testing.assert_array_equal(where[jax.devices()[3]], images)
+    mine = where[images.device]
+    assert mine.unsafe_buffer_pointer() == images.unsafe_buffer_pointer()
+    assert devices.share(()) == ()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_device_runs_no_collective(count):
+    used = jax.devices()[:count]
+    seeds = jnp.arange(2, dtype=jnp.uint32)
+    objective = tiny.objective(D, L)
+    state = jax.vmap(lambda s: state_lib.init(objective, ADAM, s, IMAGE))(seeds)
+    hyper = jax.tree.map(lambda x: jnp.full(2, x), tiny.hyper())
+    chunk = devices.compile_chunk(objective, ADAM, P, 1, used)
+    state, seeds, hyper = (devices.replicate(x, used) for x in (state, seeds, hyper))
+    jaxpr = str(jax.make_jaxpr(chunk)(state, tiny.dataset(), seeds, hyper, None))
+    collectives = ("all_gather", "psum", "axis_index")
+    assert [name in jaxpr for name in collectives] == [count > 1] * 3
 
 
 def test_parts_are_placed_in_the_order_of_the_axis():

@@ -40,14 +40,15 @@ def test_trains_and_resumes_bitwise(name, cfasl, fidelity, images, tmp_path):
     slow = Annealed(gamma=1.5, steps=200)
     hyper = tiny.hyper(num_steps=200, annealed=slow, learning_rate=3e-3)
     hyper = jax.tree.map(lambda x: jnp.full(1, x), hyper)
-    fixed = [devices.replicate(x, used) for x in (images, SEEDS, hyper)]
+    per_run = [devices.replicate(x, used) for x in (SEEDS, hyper)]
+    fixed = [devices.share(images, used), *per_run]
     chunk = devices.compile_chunk(objective, adam, PAIRS, STEPS, used)
 
     def train(state, chunks):
         """Further chunks of steps, from and to a state on the host."""
         state, logged = devices.replicate(state, used), []
         for _ in range(chunks):
-            state, terms = chunk(state, *fixed)
+            state, terms = chunk(state, *fixed, None)
             logged.append(devices.unreplicate(terms))
             loop.require_finite(logged[-1], 0, (1,))
         return devices.unreplicate(state), logged

@@ -1,6 +1,8 @@
 """Whole runs: resumed, killed, stopped, gone wrong."""
 
+import dataclasses
 import signal
+import sys
 import time
 
 import chex
@@ -54,6 +56,27 @@ def test_a_run_in_two_parts_is_the_run_in_one_bit_by_bit(tmp_path):
     assert metrics(parts) == metrics(whole)
 
 
+def test_a_chunk_is_started_before_the_one_before_is_read(tmp_path, monkeypatch):
+    """But where a checkpoint is due, everything is read first."""
+    events = []
+    start, write, save = loop._Steps.__call__, record.Record.write, Checkpoints.save
+    monkeypatch.setattr(
+        loop._Steps, "__call__", lambda *a: events.append("start") or start(*a)
+    )
+    monkeypatch.setattr(
+        record.Record, "write", lambda *a: events.append(f"log {a[1]}") or write(*a)
+    )
+    monkeypatch.setattr(
+        Checkpoints, "save", lambda *a: events.append(f"save {a[1]}") or save(*a)
+    )
+    config = tiny.config(num_steps=8, checkpoint={"every": 6})
+    loop.train(config, tiny.dataset(), tmp_path)
+    assert events == [
+        *("start", "start", "log 2", "start", "log 4", "log 6", "save 6"),
+        *("start", "log 8", "save 8"),
+    ]
+
+
 def test_killed_at_random_moments_a_run_ends_bitwise_the_same(tmp_path, cache):
     num_steps = 400
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -93,6 +116,62 @@ def test_sigterm_saves_and_the_next_call_goes_on(tmp_path, cache):
     stopped = processes.newest(workdir)
     assert f"stopped at step {stopped}" in errors
     assert int(metrics(workdir).splitlines()[-1].split(",")[0].split(":")[1]) == stopped
+
+
+def test_ctrl_c_saves_and_a_second_one_ends_at_once(tmp_path, cache):
+    process = processes.start(tmp_path / "once", 100_000, cache)
+    while processes.newest(tmp_path / "once") is None:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    errors = processes.ending(process, timeout=100)
+    assert process.returncode == 130, errors
+    stopped = processes.newest(tmp_path / "once")
+    assert f"stopped at step {stopped}" in errors
+    with loop._stop_signals() as asked:
+        signal.raise_signal(signal.SIGINT)
+        assert asked.number == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_scores_along_the_way_stand_in_the_log(tmp_path):
+    values = tiny.config().eval
+    config = dataclasses.replace(
+        tiny.config(num_steps=8, seeds=(1, 2)),
+        eval=dataclasses.replace(values, every=4),
+    )
+
+    def score(state):
+        return {"steps": [float(step) for step in state.step]}
+
+    loop.train(config, tiny.dataset(), tmp_path, score)
+    steps, terms = record.read(tmp_path)
+    assert steps.tolist() == [2, 4, 6, 8]
+    assert "eval/steps" not in terms
+    ((at, scores),) = record.read_scores(tmp_path).values()
+    assert at.tolist() == [4, 8]
+    np.testing.assert_array_equal(scores, [[4, 8], [4, 8]])
+
+
+def test_runs_with_hyperparameters_of_their_own_are_those_of_runs_alone(tmp_path):
+    varied = (("beta", (1.0, 4.0)), ("weights.epsilon", (0.1, 0.01)))
+    together = tiny.config(num_steps=4, seeds=(1, 1), per_run=varied)
+    both = loop.train(together, tiny.dataset(), tmp_path / "both")
+    _, terms = record.read(tmp_path / "both")
+    for run in range(2):
+        folder = tmp_path / f"run{run}"
+        loop.train(together.of_run(run), tiny.dataset(), folder)
+        alone = record.read(folder)[1]
+        own = {name: values[run : run + 1] for name, values in terms.items()}
+        # Near orthogonality the parallel loss turns rounding into gradient.
+        chex.assert_trees_all_close(alone, own, rtol=2e-4)
+        np.testing.assert_allclose(alone["loss"], own["loss"], rtol=1e-5)
+    assert not np.allclose(
+        both.params["encoder"]["Dense_0"]["kernel"][0],
+        both.params["encoder"]["Dense_0"]["kernel"][1],
+        atol=1e-4,
+    )
 
 
 def test_checkpoints_restore_onto_another_number_of_devices(tmp_path):
@@ -136,6 +215,17 @@ def test_the_first_bad_step_and_run_are_named():
 def test_restoring_nothing_is_said_clearly(tmp_path):
     with pytest.raises(ConfigError, match="holds no checkpoint yet: train first"):
         final_state(tmp_path, 4)
+
+
+def test_without_tensorboard_the_log_is_written_all_the_same(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with record.Record(tmp_path, (1, 2), first_step=0, num_steps=2) as log:
+        log.write(2, {"loss": np.array([3.0, 4.0])})
+    assert record.read(tmp_path)[1]["loss"].tolist() == [[3.0], [4.0]]
+    assert "no TensorBoard events are written" in capsys.readouterr().err
+    assert not (tmp_path / "tensorboard").exists()
 
 
 def test_half_a_line_of_metrics_is_forgotten(tmp_path):

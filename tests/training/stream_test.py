@@ -10,7 +10,7 @@ import pytest
 import tiny
 
 from cfasl_jax import objectives
-from cfasl_jax.data.mapped import MappedImages
+from cfasl_jax.data.storage import MappedImages
 from cfasl_jax.training import devices, loop, record, stream
 from cfasl_jax.training import state as state_lib
 
@@ -62,9 +62,9 @@ def test_any_number_of_devices_gets_the_images_that_it_draws(streamed, count):
     hyper = jax.tree.map(lambda x: jnp.full(2, x), tiny.hyper())
     chunk = devices.compile_chunk(objective, adam, config.num_pairs, steps, used)
 
-    def run(dataset, *images):
-        trees = (state, dataset, seeds, hyper)
-        return chunk(*[devices.replicate(tree, used) for tree in trees], *images)
+    def run(dataset, images=None):
+        first, *others = (devices.replicate(x, used) for x in (state, seeds, hyper))
+        return chunk(first, devices.share(dataset, used), *others, images)
 
     drawn = stream.draw_indices(config, objective, 20, 0, steps, used)
     chex.assert_shape(drawn, (count, 2, steps, 8 // count))

@@ -1,0 +1,71 @@
+"""What the project knows of a data set; each data set's own module has its entry."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from cfasl_jax.data.dataset import Contents, Dataset
+from cfasl_jax.data.download import Archive
+from cfasl_jax.data.recipe import Recipe
+from cfasl_jax.errors import require_choice
+
+
+@dataclasses.dataclass(frozen=True)
+class Version:
+    """One selection of a data set's images and factors.
+
+    Attributes:
+        contents: what it holds; None where only the files can tell.
+        from_files: reads the authors' files: the only archive, or the folder that it
+            unpacks to, or the folder that holds several archives.
+        archives: the authors' files, all of which are needed.
+        from_tfds: reads a copy of TensorFlow Datasets, given the folder of its version.
+    """
+
+    contents: Contents | None
+    from_files: Callable[[Path], Recipe]
+    archives: tuple[Archive, ...] = ()
+    from_tfds: Callable[[Path], Recipe] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A data set.
+
+    Attributes:
+        name: as `dataset` of a configuration and the command line have it.
+        page: where its authors publish it; "" for a user's own images.
+        versions: by the name of `data.convention`. A data set with one version has it
+            under every convention.
+        tfds: its name in TensorFlow Datasets; None where it is not there, or not used.
+        twin: makes the data set that draws its images on the device, where there is
+            one.
+    """
+
+    name: str
+    page: str
+    versions: Mapping[str, Version]
+    tfds: str | None = None
+    twin: Callable[[], Dataset] | None = None
+
+    @property
+    def published(self) -> bool:
+        """Whether its files are published, rather than a user's own."""
+        return bool(self.page)
+
+    def version(self, convention: str) -> Version:
+        """The version that a convention means.
+
+        Raises:
+            ConfigError: where this data set has several, and none of this name.
+        """
+        if len(self.versions) == 1:
+            return next(iter(self.versions.values()))
+        require_choice(f"data.convention of {self.name}", convention, self.versions)
+        return self.versions[convention]
+
+    def folder_name(self, convention: str) -> str:
+        """Of a prepared copy: the name; "-CONVENTION" is added but for the first."""
+        if len(self.versions) == 1 or convention == next(iter(self.versions)):
+            return self.name
+        return f"{self.name}-{convention}"

@@ -1,0 +1,84 @@
+"""Which form of an operation is the fastest on this kind of device.
+
+Some operations have several forms, equal up to rounding. Which one is the fastest
+depends on the device; `python -m cfasl_jax.benchmark --check` measures it and
+`remember`s the result in the user's cache directory, and `fastest` reads it there.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TypeVar
+
+import jax
+
+Form = TypeVar("Form", bound=str)
+
+_asked_for: ContextVar[Mapping[str, str] | None] = ContextVar(
+    "_asked_for", default=None
+)
+
+
+def cache_directory() -> Path:
+    """Where this package keeps what may be deleted at any time."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "cfasl_jax"
+
+
+def fastest(operation: str, choices: tuple[Form, ...], otherwise: Form) -> Form:
+    """The form that was measured to be the fastest on the first device's kind.
+
+    Args:
+        operation: such as "conv".
+        choices: forms that exist.
+        otherwise: the answer where nothing valid has been remembered.
+    """
+    remembered = _remembered().get(jax.devices()[0].device_kind, {})
+    found = (_asked_for.get() or remembered).get(operation)
+    return found if found in choices else otherwise
+
+
+@contextmanager
+def using(**asked_for: str) -> Iterator[None]:
+    """Let `fastest` give these forms while the context lasts: to measure them."""
+    token = _asked_for.set(asked_for)
+    try:
+        yield
+    finally:
+        _asked_for.reset(token)
+
+
+def remember(winners: Mapping[str, str]) -> Path:
+    """Note the fastest form of each operation on the first device's kind.
+
+    Returns:
+        The file, which holds one entry for each kind of device.
+
+    Raises:
+        OSError: where the cache directory cannot be written.
+    """
+    kind = jax.devices()[0].device_kind
+    path = _path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(_remembered() | {kind: dict(winners)}, indent=1))
+    temporary.replace(path)
+    return path
+
+
+def _path() -> Path:
+    return cache_directory() / "forms.json"
+
+
+def _remembered() -> dict[str, dict[str, str]]:
+    """Winners by kind of device; empty where the file is missing or damaged."""
+    try:
+        kinds = json.loads(_path().read_text())
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(kinds, dict):
+        return {}
+    return {kind: forms for kind, forms in kinds.items() if isinstance(forms, dict)}

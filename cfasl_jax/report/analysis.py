@@ -1,0 +1,261 @@
+"""The file analysis.npz: everything that the figures and the page are drawn from.
+
+A trained model is probed once; what it was asked for is saved as named arrays, and the
+report is drawn from them alone. Redrawing needs no model, no data and no device. A part
+that makes no sense for a run (no codebook, no ground-truth factors) is absent, and
+`Run.lacking` says why.
+
+Axes, as in `cfasl_jax.types`: D latent dimensions, S sections of L elements, K factors,
+images [H, W, C]; besides, n examples or pairs, T steps along a path, N samples. Images
+are uint8; matrices act on row vectors, z -> z expm(A).
+"""
+
+import dataclasses
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+FILE = "analysis.npz"
+
+FORMAT = 1
+"""Version of the file's layout; a file of another version is made anew."""
+
+ARRAYS = {
+    # Random images, and decode(mu) of each.
+    "reconstructions/originals": "n H W C",
+    "reconstructions/decoded": "n H W C",
+    # One latent dimension after another set to `values`, the others kept; `kl` is the
+    # mean KL of its posterior from the prior in nats, `active` is False where the
+    # posterior has collapsed onto the prior.
+    "traversals/frames": "D T H W C",
+    "traversals/values": "T",
+    "traversals/kl": "D",
+    "traversals/active": "D",
+    # Pairs of images; `path` is decode(z1 expm(a M)) for T amounts a from 0 to 1, so
+    # that its first frame is decode(z1) and its last one decode(z1 g_c).
+    "composition/x1": "n H W C",
+    "composition/x2": "n H W C",
+    "composition/path": "n T H W C",
+    "composition/switch": "n S",
+    # Frame i has the first i sections in the exponent.
+    "sections/x1": "n H W C",
+    "sections/x2": "n H W C",
+    "sections/frames": "n T H W C",
+    "sections/switch": "n S",
+    # Frame i has the first i of `dimensions` taken from z2, the largest KL first.
+    "walk/x1": "n H W C",
+    "walk/x2": "n H W C",
+    "walk/frames": "n T H W C",
+    "walk/dimensions": "D",
+    # A factor stepped through its values. one_shot[t] is decode(z_{t-1} g) with g
+    # predicted from the images t - 1 and t; `chained` applies the same symmetries one
+    # after another to z_0.
+    "factor_steps/*/factor": "",
+    "factor_steps/*/values": "T",
+    "factor_steps/*/originals": "T H W C",
+    "factor_steps/*/one_shot": "T H W C",
+    "factor_steps/*/chained": "T H W C",
+    # decode(z expm(amount G_s)), each section alone.
+    "section_action/frames": "S T H W C",
+    "section_action/amounts": "T",
+    # Posterior means with the factors shown; `dimensions` are the most informative.
+    "codes/latents": "N D",
+    "codes/factors": "N K",
+    "codes/factor_names": "K",
+    "codes/dimensions": "P",
+    # I(z_d; v_k) / H(v_k), between 0 and 1; DCI's relative importance, each column
+    # summing to 1, which is added from results.json when it is drawn.
+    "information/normalised": "D K",
+    "information/importance": "D K",
+    "information/factor_names": "K",
+    # Of the posterior means.
+    "covariance/matrix": "D D",
+    # The mean of ||A B - B A|| over elements A and B of two sections; the mean |cos|
+    # between the directions in which they move z; the share of pairs in which a section
+    # is switched on; the mean attention to its elements, each row summing to 1.
+    "codebook/commutator": "S S",
+    "codebook/cosine": "S S",
+    "codebook/section_use": "S",
+    "codebook/element_use": "S L",
+    # Mean squared distance of z1 g_c from z2, and of z1 from z2, over pairs that differ
+    # in one factor alone.
+    "equivariance/errors": "K",
+    "equivariance/distances": "K",
+    "equivariance/factor_names": "K",
+    # The decoder, layer by layer (its kinds: `run.export`), the examples to choose
+    # from, and the symmetry predicted from example i to example j.
+    "explorer/images": "n H W C",
+    "explorer/latents": "n D",
+    "explorer/section_generators": "S D D",
+    "explorer/generators": "S L D D",
+    "explorer/switch": "n n S",
+    "explorer/attention": "n n S L",
+    "explorer/layers/*/kind": "",
+    "explorer/layers/*/relu": "",
+    "explorer/layers/*/kernel": None,
+    "explorer/layers/*/bias": "O",
+    "explorer/layers/*/generators": "D M M",
+}
+"""Name -> axes; a letter has one size within a part; None is any shape."""
+
+
+# What NumPy and zipfile raise about a file that is cut off or is something else.
+_DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """What one trained run was asked for.
+
+    Attributes:
+        run: its place among the runs that results.json describes.
+        label: what the page calls it, such as "seed 3".
+        arrays: by the names of `ARRAYS`, with a number in the place of "*".
+        lacking: what figures may need and this run has not ("codebook", "factors",
+            "grid", "pairs", "plane", "explorer") -> a sentence that says why.
+    """
+
+    run: int
+    label: str
+    arrays: Mapping[str, np.ndarray]
+    lacking: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check names and shapes, so that no figure is drawn from a wrong array."""
+        sizes: dict[tuple[str, str], int] = {}
+        for name, array in self.arrays.items():
+            part, pattern = _part_and_pattern(name)
+            if pattern not in ARRAYS:
+                raise ValueError(f"an analysis has no array called {name!r}")
+            axes = ARRAYS[pattern]
+            if axes is None:
+                continue
+            if array.ndim != len(axes.split()):
+                raise ValueError(f"{name} has the shape {array.shape}, not [{axes}]")
+            for axis, size in zip(axes.split(), array.shape, strict=True):
+                if sizes.setdefault((part, axis), size) != size:
+                    raise ValueError(
+                        f"{name} has the shape {array.shape}, not [{axes}] with "
+                        f"{axis} = {sizes[part, axis]}"
+                    )
+
+    def part(self, name: str) -> dict[str, np.ndarray]:
+        """The arrays of a part by the rest of their names; empty where it is absent."""
+        start = f"{name}/"
+        return {
+            key.removeprefix(start): array
+            for key, array in self.arrays.items()
+            if key.startswith(start)
+        }
+
+    def parts(self, name: str) -> list[dict[str, np.ndarray]]:
+        """The parts NAME/0, NAME/1, ... in order."""
+        found: list[dict[str, np.ndarray]] = []
+        while part := self.part(f"{name}/{len(found)}"):
+            found.append(part)
+        return found
+
+
+def _part_and_pattern(name: str) -> tuple[str, str]:
+    """The part within which axes agree, and the name's entry in `ARRAYS`."""
+    pieces = name.split("/")
+    numbered = [i for i, piece in enumerate(pieces) if piece.isdigit()]
+    last = numbered[-1] if numbered else 0
+    pattern = "/".join("*" if piece.isdigit() else piece for piece in pieces)
+    return "/".join(pieces[: last + 1]), pattern
+
+
+def numbered(name: str, parts: Sequence[Mapping[str, object]]) -> dict[str, np.ndarray]:
+    """Several parts of one kind as arrays NAME/0/..., NAME/1/..."""
+    return {
+        f"{name}/{place}/{key}": np.asarray(value)
+        for place, part in enumerate(parts)
+        for key, value in part.items()
+    }
+
+
+def kl_order(kl: np.ndarray, active: np.ndarray) -> np.ndarray:
+    """The dimensions [D], active ones first, each kind by decreasing KL."""
+    return np.lexsort((-kl, ~active))
+
+
+def save(path: Path, runs: Sequence[Run], belongs_to: Mapping[str, object]) -> None:
+    """Write an analysis whole or not at all.
+
+    Args:
+        path: of the file.
+        runs: what each run was asked for.
+        belongs_to: what tells the checkpoint and the configuration that were probed
+            from others, fit for JSON.
+    """
+    header = {
+        "format": FORMAT,
+        "belongs_to": belongs_to,
+        "runs": [
+            {"run": run.run, "label": run.label, "lacking": dict(run.lacking)}
+            for run in runs
+        ],
+    }
+    arrays = {
+        f"{place}/{name}": array
+        for place, run in enumerate(runs)
+        for name, array in run.arrays.items()
+    }
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        arrays["header"] = np.array(json.dumps(header))
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    temporary.replace(path)
+
+
+def load(path: Path, belongs_to: Mapping[str, object]) -> list[Run] | None:
+    """The runs of an analysis that belongs to this checkpoint and configuration.
+
+    Returns:
+        None where there is no such file, where it belongs to something else or is of
+        another format, or where it is damaged: it can always be made again.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            header = json.loads(str(file["header"]))
+            wanted = json.loads(json.dumps(belongs_to))
+            if header["format"] != FORMAT or not _agree(header["belongs_to"], wanted):
+                return None
+            arrays = {name: file[name] for name in file.files if name != "header"}
+        return [
+            Run(**words, arrays=_below(arrays, f"{place}/"))
+            for place, words in enumerate(header["runs"])
+        ]
+    except _DAMAGED:
+        return None
+
+
+def _agree(stored: object, wanted: object) -> bool:
+    """Whether two records say the same, as far as both of them say anything.
+
+    A later version's configuration has fields that a stored one lacks.
+    """
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        return all(_agree(stored[key], wanted[key]) for key in stored.keys() & wanted)
+    return stored == wanted
+
+
+def _below(arrays: Mapping[str, np.ndarray], start: str) -> dict[str, np.ndarray]:
+    return {
+        name.removeprefix(start): array
+        for name, array in arrays.items()
+        if name.startswith(start)
+    }

@@ -1,0 +1,157 @@
+"""What a run was configured as: its title, what was changed, the command for it."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from cfasl_jax.objectives import OBJECTIVES
+from cfasl_jax.report.html import details, table, text
+from cfasl_jax.report.names import spaced
+from cfasl_jax.settings import flatten
+
+_DATASETS = {
+    "shapes3d": "3D Shapes",
+    "dsprites": "dSprites",
+    "cars3d": "3D Cars",
+    "smallnorb": "smallNORB",
+    "celeba": "CelebA",
+    "custom": "own images",
+}
+# Read with CFASL alone, besides the switches of `fidelity`.
+_OF_CFASL = ("codebook", "weights", "threshold")
+
+
+def title(config: Mapping[str, Any]) -> str:
+    """What was trained on what, in the field's names."""
+    objective = str(config.get("objective", "model"))
+    dataset = str(config.get("dataset", "unnamed data"))
+    model = OBJECTIVES[objective].label if objective in OBJECTIVES else objective
+    if config.get("cfasl"):
+        model = f"CFASL ({model})"
+    return f"{model} on {_DATASETS.get(dataset, dataset)}"
+
+
+def fidelity(switches: Mapping[str, bool] | str | None) -> str | None:
+    """The preset that the switches make up, or the names of those that are on."""
+    if not isinstance(switches, Mapping):
+        return switches
+    on = [name for name, is_on in switches.items() if is_on]
+    if not on:
+        return "corrected"
+    return "official" if len(on) == len(switches) else ", ".join(on)
+
+
+def hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The objective's own fields and the latent dimension, for the head of the page."""
+    entry = OBJECTIVES.get(str(config.get("objective")))
+    flat = flatten(config)
+    own = [name for name in flat if entry and _belongs(name, entry.fields)]
+    return {"D (latent_dim)": config.get("latent_dim")} | {
+        spaced(name): _per_run(config).get(name, flat[name]) for name in own
+    }
+
+
+def read_fields(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration on one level, without the fields that the run never reads.
+
+    These are the fields of other objectives and, for a baseline, those of CFASL.
+    """
+    entry = OBJECTIVES.get(str(config.get("objective")))
+    unread: set[str] = set()
+    if entry:
+        unread = {field for other in OBJECTIVES.values() for field in other.fields}
+        unread -= set(entry.fields)
+    if not config.get("cfasl"):
+        unread |= set(_OF_CFASL)
+    plain = {name: value for name, value in config.items() if name != "per_run"}
+    shown = {
+        name: value
+        for name, value in flatten(plain).items()
+        if not _belongs(name, tuple(unread)) and not name.startswith("fidelity.")
+    }
+    if config.get("fidelity") is not None:
+        shown["fidelity"] = fidelity(config["fidelity"])
+    return shown | _per_run(config)
+
+
+def _belongs(name: str, fields: tuple[str, ...]) -> bool:
+    """Whether a dotted name is one of these fields or in one of these groups."""
+    return any(name == field or name.startswith(f"{field}.") for field in fields)
+
+
+def _per_run(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields with a value for each seed, by their dotted names."""
+    return {name: list(values) for name, values in config.get("per_run") or ()}
+
+
+def changed_fields(
+    config: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+    """The fields that a run reads and that were changed: (value, default)."""
+    usual = read_fields({**defaults, "objective": config.get("objective")})
+    usual |= flatten({k: v for k, v in defaults.items() if k != "fidelity"})
+    return {
+        name: (value, usual.get(name))
+        for name, value in read_fields(config).items()
+        if str(_plain(value)) != str(_plain(usual.get(name)))
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A value that compares as JSON does, where a tuple is a list."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def command(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+    """The command line that trains such a run again."""
+    words = ["./launch/local.sh", f"--config=configs/{config.get('dataset')}.py"]
+    for name, (value, _) in changed_fields(config, defaults).items():
+        if name == "fidelity" and value not in ("corrected", "official"):
+            switches = str(value).split(", ")
+            words += [f"--config.fidelity.{switch}=True" for switch in switches]
+            continue
+        if name == "seeds":
+            value = tuple(value)
+        words.append(f"--config.{name}={value}")
+    return " ".join(shlex.quote(word) for word in [*words, "--workdir=DIR"])
+
+
+def _fidelity_note(config: Mapping[str, Any]) -> str:
+    """What the run's fidelity means."""
+    name = fidelity(config.get("fidelity"))
+    if name is None:
+        return ""
+    meaning = {
+        "corrected": "what the paper describes is computed, also where the published "
+        "code does something else",
+        "official": "what the published code computes, also where it departs from the "
+        "paper",
+    }.get(name, "as corrected, but for these departures of the published code")
+    return f'<p class="note">Fidelity {text(name)}: {text(meaning)}.</p>\n'
+
+
+def section(config: Mapping[str, Any], defaults: Mapping[str, Any] | None) -> str:
+    """The configuration as HTML: what was changed first, then all that was read.
+
+    Args:
+        config: nested, as in config.json.
+        defaults: those of the data set's file in configs/; None where it is not known.
+    """
+    everything = table("Configuration", ("field", "value"), read_fields(config).items())
+    folded = _fidelity_note(config) + details(
+        "All fields that this run reads", everything
+    )
+    if defaults is None:
+        return folded
+    rows = [(name, *both) for name, both in changed_fields(config, defaults).items()]
+    where = f"configs/{config.get('dataset')}.py"
+    changed = (
+        table(f"Changed from {where}", ("field", "value", "default"), rows)
+        if rows
+        else f"<p>Nothing was changed from {text(where)}.</p>"
+    )
+    again = (
+        '<p class="note">The command that trains it again:</p>\n'
+        f"<pre><code>{text(command(config, defaults))}</code></pre>"
+    )
+    return f"{again}\n{changed}\n{folded}"

@@ -1,0 +1,1 @@
+"""Studies: arms, tuned on some seeds and compared on others, with error bars."""

@@ -1,0 +1,134 @@
+"""Run a study: tune arms on some seeds, compare them on others, write the tables.
+
+python -m cfasl_jax.study --study=configs/studies/dsprites.py --workdir=runs/study
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from cfasl_jax import data, workdirs
+from cfasl_jax.errors import ConfigError
+from cfasl_jax.run import provenance
+from cfasl_jax.study import (
+    claims,
+    cost,
+    definition,
+    outcome,
+    packs,
+    page,
+    plan,
+    tables,
+    worker,
+)
+from cfasl_jax.training import devices, loop
+
+
+class _Parser(argparse.ArgumentParser):
+    """Mistakes on the command line are told like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command line; return the exit code: 0, 2 (bad input), 130 or 143."""
+    try:
+        _run(_options(argv[1:]))
+    except ConfigError as error:
+        return _fail(f"error: {error}", 2)
+    except loop.InterruptedRunError as stop:
+        return _fail(str(stop), 128 + stop.signal)
+    except KeyboardInterrupt:
+        return _fail("interrupted; the same command resumes the study", 130)
+    return 0
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(
+        prog="python -m cfasl_jax.study", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument(
+        "--study", required=True, help="FILE or FILE:PRESET, of configs/studies/"
+    )
+    parser.add_argument(
+        "--workdir",
+        required=True,
+        help="directory of the study, on a file system; workers that are given the "
+        "same one share the work, and a later call resumes it",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what the study will cost, and stop",
+    )
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="write tables and study.html from the runs that are finished, and stop",
+    )
+    parser.add_argument(
+        "--pack",
+        type=int,
+        default=0,
+        metavar="N",
+        help="train up to N runs as one program; without it as many as fit a GPU or "
+        "TPU, and one at a time on a CPU, where packing gains nothing",
+    )
+    options = parser.parse_args(arguments)
+    if options.pack < 0:
+        raise ConfigError(f"--pack must be at least 1, not {options.pack}")
+    return options
+
+
+def _run(options: argparse.Namespace) -> None:
+    study = definition.load(options.study)
+    root = workdirs.location(options.workdir)
+    if isinstance(root, str):
+        raise ConfigError(
+            f"a study's directory must be on a file system that its workers share, "
+            f"not at {root}"
+        )
+    if options.report:
+        _report(study, root)
+        return
+    devices.use_compilation_cache()
+    config = study.arms[0].settings[0].reporting
+    dataset = data.load(config.dataset, config.data)
+    print(f"{dataset.name}: {dataset.num_images:,} images, {dataset.source}")
+    size = options.pack or packs.default_size()
+    entries: dict = {}
+    if plan.pending(study, root, entries):
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"cannot write into {root}: {error}") from error
+        print(cost.describe(study, dataset, root, entries, size), flush=True)
+    if not options.dry_run:
+        worker.work(study, dataset, root, size)
+        _report(study, root)
+
+
+def _report(study: definition.Study, root: Path) -> None:
+    """Write study.json, tables/ and study.html, one worker at a time."""
+    while True:
+        with claims.claim(root / "tables") as ours:
+            if ours:
+                results = outcome.collect(study, root)
+                provenance.write_json(root / "study.json", results)
+                tables.write(results, root / "tables")
+                print(f"study: {page.write(results, root)}")
+                return
+        time.sleep(1.0)
+
+
+def _fail(message: str, code: int) -> int:
+    print(message, file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,211 @@
+"""An arm of a study: a method, and the settings that it is tuned over."""
+
+import copy
+import dataclasses
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cfasl_jax import config as config_lib
+from cfasl_jax.errors import ConfigError, near_miss
+from cfasl_jax.settings import Config, flatten
+from cfasl_jax.study.files import call, mapping, module_at, split
+from cfasl_jax.study.scoring import Scoring
+
+TUNING, REPORTING = "tuning", "reporting"
+PHASES = (TUNING, REPORTING)
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """One point of an arm's grid.
+
+    Attributes:
+        name: its fields and values, such as "beta=4,threshold=0.2"; also a folder.
+        fields: of the grid, with their values.
+        tuning: the configuration of its tuning runs, for all tuning seeds; None where
+            the arm has one setting, and so nothing to tune.
+        reporting: that of its reporting runs, for all reporting seeds.
+    """
+
+    name: str
+    fields: tuple[tuple[str, Any], ...]
+    tuning: Config | None
+    reporting: Config
+
+    @property
+    def configs(self) -> dict[str, Config]:
+        """The configurations by phase."""
+        both = {TUNING: self.tuning, REPORTING: self.reporting}
+        return {phase: config for phase, config in both.items() if config is not None}
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """What is compared: a method with its settings.
+
+    Attributes:
+        name: as in tables.
+        config: its configuration file, as the study names it.
+        overrides: fields that differ from that file in all of its runs.
+        settings: at least one.
+    """
+
+    name: str
+    config: str
+    overrides: tuple[tuple[str, Any], ...]
+    settings: tuple[Setting, ...]
+
+    @property
+    def folder(self) -> str:
+        """The name as part of a path."""
+        return slug(self.name)
+
+    @property
+    def budget(self) -> tuple[int, ...]:
+        """How many settings there are, and the images that a run of a phase sees."""
+        most = [
+            max(
+                (_images(s.configs[p]) for s in self.settings if p in s.configs),
+                default=0,
+            )
+            for p in PHASES
+        ]
+        return len(self.settings), *most
+
+
+def build(
+    name: str, arm: Any, entries: Mapping[str, Any], scoring: Scoring, root: Path
+) -> Arm:
+    """An arm with all its settings, each a validated configuration for each phase.
+
+    Args:
+        name: of the arm.
+        arm: its entries; see `definition`.
+        entries: those of the study.
+        scoring: of the study.
+        root: where its configuration file is looked for, besides the current directory.
+
+    Raises:
+        ConfigError: one sentence on what is wrong and what would be right.
+    """
+    arm = mapping(f"the arm {name}", arm, ("config", "set", "grid"))
+    if "config" not in arm:
+        raise ConfigError(f"the arm {name} names no configuration file: 'config'")
+    base = _base(str(arm["config"]), root)
+    common = mapping("set", entries.get("set", {}))
+    own = mapping(f"set of the arm {name}", arm.get("set", {}))
+    settings = []
+    points = _points(name, arm.get("grid", {}))
+    for point in points:
+        configs = {}
+        for phase in PHASES if len(points) > 1 else (REPORTING,):
+            first, last, seeds = _phase(phase, entries, scoring)
+            try:
+                layers = (first, common, own, point, last)
+                configs[phase] = _config(base, layers, seeds)
+            except ConfigError as error:
+                raise ConfigError(f"the arm {name}, {phase}: {error}") from error
+        settings.append(_setting(point, configs.get(TUNING), configs[REPORTING]))
+    if len({setting.name for setting in settings}) < len(settings):
+        raise ConfigError(f"the grid of the arm {name} has one setting twice")
+    overrides = tuple({**common, **own}.items())
+    return Arm(name, str(arm["config"]), overrides, tuple(settings))
+
+
+def slug(text: str) -> str:
+    """A text as part of a path."""
+    return re.sub(r"[^\w.,=+-]+", "_", text).strip("_")
+
+
+def _images(config: Config) -> int:
+    return config.num_steps * config.batch_size
+
+
+def _base(place: str, root: Path) -> dict[str, Any]:
+    """The fields of a configuration file, nested."""
+    path, preset = split(place)
+    if not path.exists() and (root / path).exists():
+        path = root / path
+    module = module_at(path, "config")
+    if not hasattr(module, "get_config"):
+        raise ConfigError(f"{path} is no configuration: it has no function get_config")
+    return call(module.get_config, path, preset).to_dict()
+
+
+def _points(name: str, grid: Any) -> list[Mapping[str, Any]]:
+    """The settings of a grid, as fields with values; one without fields if empty."""
+    if isinstance(grid, Mapping):
+        for field, values in grid.items():
+            if isinstance(values, str) or not isinstance(values, Sequence):
+                raise ConfigError(
+                    f"the grid of the arm {name} needs a tuple of values for {field}, "
+                    f"not {values!r}"
+                )
+        points = itertools.product(*grid.values())
+        return [dict(zip(grid, values, strict=True)) for values in points]
+    if isinstance(grid, Sequence) and all(isinstance(p, Mapping) for p in grid):
+        return list(grid) or [{}]
+    raise ConfigError(
+        f"the grid of the arm {name} must be a dict of values or a list of dicts, not "
+        f"{grid!r}"
+    )
+
+
+def _phase(
+    phase: str, entries: Mapping[str, Any], scoring: Scoring
+) -> tuple[dict[str, Any], Mapping[str, Any], Any]:
+    """What a phase sets before all other fields, what after them, and its seeds."""
+    if not entries.get(phase):
+        raise ConfigError(f"the study names no seeds of {phase}")
+    chosen = mapping(phase, entries[phase], ("seeds", "set"))
+    # Tuning runs are scored by what chooses among them.
+    computed = scoring.selecting_metrics if phase == TUNING else scoring.metrics
+    first = {"eval.protocol": scoring.protocols[0], "eval.metrics": computed}
+    last = mapping(f"set of {phase}", chosen.get("set", {}))
+    return first, last, chosen.get("seeds", ())
+
+
+def _config(
+    base: Mapping[str, Any], layers: Sequence[Mapping[str, Any]], seeds: Any
+) -> Config:
+    """A file's fields with others on top, the last layer above all."""
+    fields = copy.deepcopy(dict(base))
+    for layer in layers:
+        for name, value in layer.items():
+            _set(fields, name, value)
+    fields["seeds"] = seeds
+    return config_lib.from_dict(fields)
+
+
+def _set(fields: dict[str, Any], name: str, value: Any) -> None:
+    """Set a field by its dotted name, such as weights.epsilon."""
+    # The same short form as on the command line.
+    dotted = "fidelity.preset" if name == "fidelity" else name
+    known = flatten(fields)
+    if dotted not in known:
+        hint = near_miss(name, known)
+        raise ConfigError(f"{name} is no field of the configuration{hint}")
+    if dotted == "seeds":
+        raise ConfigError("seeds stand in tuning and reporting, not among the fields")
+    *groups, last = dotted.split(".")
+    place = fields
+    for group in groups:
+        place = place[group]
+    place[last] = value
+
+
+def _setting(
+    point: Mapping[str, Any], tuning: Config | None, reporting: Config
+) -> Setting:
+    fields = tuple(point.items())
+    parts = (f"{name}={_brief(value)}" for name, value in fields)
+    return Setting(slug(",".join(parts)) or "default", fields, tuning, reporting)
+
+
+def _brief(value: Any) -> str:
+    """4.0 and 4 alike."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value:g}" if is_number else str(value)

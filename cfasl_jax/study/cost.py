@@ -1,0 +1,127 @@
+"""What a study will cost: runs, steps, and hours at a speed that is measured first."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jax
+
+from cfasl_jax import objectives
+from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.run import provenance
+from cfasl_jax.settings import Config
+from cfasl_jax.study import packs, plan
+from cfasl_jax.study.definition import Study
+from cfasl_jax.study.plan import Entry, Run
+from cfasl_jax.training import devices, loop, stream
+from cfasl_jax.training import state as state_lib
+
+# Steps of one timed call; calls are repeated until so many seconds have passed, or so
+# many calls are done.
+_STEPS = 10
+_LEAST_SECONDS = 1.0
+_MOST = 1_000
+# Runs of a larger pack take about as long each.
+_MOST_MEASURED = 8
+
+
+def describe(
+    study: Study,
+    dataset: Dataset,
+    root: Path,
+    entries: Mapping[Path, Entry],
+    size: int,
+) -> str:
+    """A few lines on what is left to do, and how long it takes.
+
+    Speeds are measured once for each arm and device, and kept in the study's directory.
+
+    Args:
+        study: to be run.
+        dataset: of all its runs.
+        root: its directory, which exists.
+        entries: of finished runs.
+        size: how many runs are trained as one program.
+    """
+    lines = [f"study {study.name}: {len(study.arms)} arms on {dataset.source} data"]
+    total = 0.0
+    runs_left = steps_left = 0
+    for arm in study.arms:
+        runs = expected_runs(study, arm.name, entries)
+        left = [run for run in runs if run.folder not in entries]
+        steps = sum(plan.steps_left(root, run) for run in left)
+        counts = f"{len(runs)} runs, {len(left)} left"
+        line = f"  {arm.name}: {len(arm.settings)} settings, {counts}"
+        if steps:
+            pack = packs.group(left, min(size, _MOST_MEASURED))[0]
+            seconds = _seconds_a_step(arm.name, pack, dataset, root)
+            total += seconds * steps
+            line += (
+                f", {steps:,} steps at {1 / seconds:.3g} a second: "
+                f"{duration(seconds * steps)}"
+            )
+        lines.append(line)
+        runs_left, steps_left = runs_left + len(left), steps_left + steps
+    lines.append(
+        f"  in all {runs_left} runs and {steps_left:,} steps left: "
+        f"{duration(total)} of training on one device such as this; scoring is extra"
+    )
+    if study.budget:
+        lines.append(f"  unequal budgets: {study.budget}")
+    return "\n".join(lines)
+
+
+def expected_runs(study: Study, name: str, entries: Mapping[Path, Entry]) -> list[Run]:
+    """An arm's runs, where it is not known yet which setting is chosen of the first."""
+    arm = study.arm(name)
+    choice = plan.choose(study, arm, entries)
+    chosen = arm.settings[0].name if choice is None else choice.setting
+    reporting = plan.reporting_runs(study, arm, chosen) if chosen else []
+    return plan.tuning_runs(study, arm) + reporting
+
+
+def duration(seconds: float) -> str:
+    """A time to plan with."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _seconds_a_step(
+    arm: str, pack: Sequence[Run], dataset: Dataset, root: Path
+) -> float:
+    """Seconds that one step of one run of a pack takes on this kind of device.
+
+    As measured now or in an earlier call.
+    """
+    device = jax.devices()[0].device_kind
+    path = root / "speeds.json"
+    known = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    key = f"{arm}, {len(pack)} together, on {jax.device_count()} x {device}"
+    if key not in known:
+        known[key] = _measure(packs.together(pack), dataset) / len(pack)
+        provenance.write_json(path, known)
+    return known[key]
+
+
+def _measure(config: Config, dataset: Dataset) -> float:
+    """Seconds a step of a compiled program, over a second or so."""
+    config = dataclasses.replace(config, log_every=_STEPS, num_steps=_STEPS * _MOST)
+    objective = objectives.build(config, dataset.spec)
+    state = devices.replicate(loop.initial_state(config, objective, dataset.spec))
+    fixed = loop.fixed_arguments(config, dataset)
+    adam = state_lib.optimizer(objective, config.clip_norm)
+    program = devices.compile_chunk(objective, adam, config.num_pairs, _STEPS)
+    with stream.Images(config, objective, dataset, 0) as images:
+        arguments = [*fixed, images.next()]
+        state, _ = jax.block_until_ready(program(state, *arguments))
+        start, calls, passed = time.perf_counter(), 0, 0.0
+        while passed < _LEAST_SECONDS and calls < _MOST - 1:
+            arguments = [*fixed, images.next()]
+            state, _ = jax.block_until_ready(program(state, *arguments))
+            calls, passed = calls + 1, time.perf_counter() - start
+    return passed / (calls * _STEPS)

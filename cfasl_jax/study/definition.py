@@ -1,0 +1,266 @@
+"""A study's definition, from a file of configs/studies/ to frozen records.
+
+Such a file has a function get_study(preset="") that returns a dict:
+
+    question    one sentence: what the study is to find out
+    set         fields of all arms, by dotted name: {"num_steps": 30_000}
+    arms        by name, each with
+                  config  its configuration file: "configs/dsprites.py" or FILE:PRESET
+                  set     fields that make it this arm
+                  grid    its settings: {"beta": (1, 4), "threshold": (.2, .5)} stands
+                          for all combinations; a list of dicts for just those settings
+    tuning      {"seeds": (101, 102), "set": {"num_steps": 3_000}}: each setting is
+                trained with these seeds, which choose one setting for each arm; not
+                needed where every arm has one setting
+    reporting   {"seeds": (1, 2, 3), "set": {}}: the chosen settings are trained with
+                these seeds, and nothing else is reported
+    protocols   ("dlib", "official"): how reporting runs are scored; the first one is
+                that of the tables and, if tuning.set names no other, of tuning
+    metrics     ("mig", "dci"): which to compute; empty: all
+    primary     ("mig", "dci", "fvm"): the scores that the question is decided by
+    select      ("mig",): the scores that choose settings; see `outcome.select`
+    comparisons (("CFASL", "beta-TCVAE"), ...): pairs of arms, the first minus the
+                second; without it all arms but the first against the first
+    budget      a sentence that says how the arms' budgets differ; needed if they do
+    published   {"source": "...", "data": "...", "scores": {arm: {score: (mean, sd)}}}:
+                figures from elsewhere, between 0 and 1, to be shown beside one's own
+    reports     False: reporting runs get no report.html; True without it
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cfasl_jax.errors import ConfigError, require_choice
+from cfasl_jax.settings import Config, flatten
+from cfasl_jax.study import arms as arms_lib
+from cfasl_jax.study import scoring as scoring_lib
+from cfasl_jax.study.arms import PHASES, Arm
+from cfasl_jax.study.files import call, mapping, module_at, split
+from cfasl_jax.study.scoring import Scoring
+
+_ENTRIES = (
+    "question",
+    "set",
+    "arms",
+    *PHASES,
+    "protocols",
+    "metrics",
+    "primary",
+    "select",
+    "comparisons",
+    "budget",
+    "published",
+    "reports",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """Figures from elsewhere.
+
+    Attributes:
+        source: where they are printed.
+        data: what they were measured on.
+        scores: arm -> score -> (mean, standard deviation), between 0 and 1.
+    """
+
+    source: str
+    data: str
+    scores: Mapping[str, Mapping[str, tuple[float, float]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """A validated study; fields as in the module's text.
+
+    Attributes:
+        name: of its file.
+        question: one sentence.
+        arms: in the order of the tables.
+        scoring: protocols, metrics, and which scores choose and decide.
+        comparisons: pairs of arms.
+        budget: how budgets differ; empty where they are equal.
+        published: figures from elsewhere, or None.
+        reports: whether reporting runs get a page each.
+    """
+
+    name: str
+    question: str
+    arms: tuple[Arm, ...]
+    scoring: Scoring
+    comparisons: tuple[tuple[str, str], ...]
+    budget: str
+    published: Published | None
+    reports: bool
+
+    def arm(self, name: str) -> Arm:
+        """The arm of that name."""
+        return next(arm for arm in self.arms if arm.name == name)
+
+
+def load(place: str) -> Study:
+    """Read and validate a study.
+
+    Args:
+        place: FILE or FILE:PRESET.
+
+    Raises:
+        ConfigError: one sentence on what is wrong and what would be right.
+    """
+    path, preset = split(place)
+    module = module_at(path, "study")
+    if not hasattr(module, "get_study"):
+        raise ConfigError(f"{path} is no study: it has no function get_study")
+    entries = call(module.get_study, path, preset)
+    if not isinstance(entries, Mapping):
+        raise ConfigError(f"get_study of {path} must return a dict, not {entries!r}")
+    name = "-".join(filter(None, [path.stem, preset]))
+    return from_dict(entries, name, path.resolve().parent.parent.parent)
+
+
+def from_dict(entries: Mapping[str, Any], name: str, root: Path = Path()) -> Study:
+    """Validate what a study's file returns.
+
+    Args:
+        entries: see the module's text.
+        name: of the study.
+        root: where configuration files are looked for, besides the current directory.
+
+    Raises:
+        ConfigError: one sentence on what is wrong and what would be right.
+    """
+    entries = mapping("a study", entries, _ENTRIES)
+    missing = [key for key in ("arms", "reporting", "primary") if not entries.get(key)]
+    if missing:
+        raise ConfigError(f"the study {name} lacks {', '.join(missing)}")
+    scoring = scoring_lib.from_dict(entries)
+    arms = tuple(
+        arms_lib.build(arm, fields, entries, scoring, root)
+        for arm, fields in mapping("arms", entries["arms"]).items()
+    )
+    names = [arm.name for arm in arms]
+    _require_distinct_folders(arms)
+    _require_separate_seeds(arms)
+    _require_equal_data(arms)
+    _require_scores(arms, scoring)
+    return Study(
+        name=name,
+        question=str(entries.get("question", "")),
+        arms=arms,
+        scoring=scoring,
+        comparisons=_comparisons(entries, names),
+        budget=_budget(arms, str(entries.get("budget", ""))),
+        published=_published(entries.get("published"), names),
+        reports=bool(entries.get("reports", True)),
+    )
+
+
+def _require_distinct_folders(arms: Sequence[Arm]) -> None:
+    seen: dict[str, str] = {}
+    for arm in arms:
+        # Some file systems do not tell capital letters apart.
+        key = arm.folder.lower()
+        if not key or key in seen:
+            other = f" and {seen[key]!r}" if key in seen else ""
+            raise ConfigError(
+                f"the arms {arm.name!r}{other} need names that differ in letters or "
+                f"digits: folders are named after them"
+            )
+        seen[key] = arm.name
+
+
+def _require_separate_seeds(arms: Sequence[Arm]) -> None:
+    for setting in (setting for arm in arms for setting in arm.settings):
+        tuning = setting.tuning.seeds if setting.tuning else ()
+        both = sorted(set(tuning) & set(setting.reporting.seeds))
+        if both:
+            raise ConfigError(
+                f"the seeds of tuning and of reporting must not overlap, but "
+                f"{', '.join(map(str, both))} is in both: settings chosen on a seed "
+                f"look better on it than they are"
+            )
+
+
+def _require_equal_data(arms: Sequence[Arm]) -> None:
+    """All runs of a study see the same images."""
+
+    def seen(config: Config) -> dict[str, Any]:
+        fields = {**dataclasses.asdict(config.data), "residency": ""}
+        return {"dataset": config.dataset, **flatten(fields, "data.")}
+
+    configs = [
+        (arm.name, config)
+        for arm in arms
+        for setting in arm.settings
+        for config in setting.configs.values()
+    ]
+    first_name, first = configs[0]
+    for name, config in configs[1:]:
+        for field, value in seen(config).items():
+            expected = seen(first)[field]
+            if value != expected:
+                raise ConfigError(
+                    f"all arms of a study need the same data, but {field} is "
+                    f"{expected!r} in {first_name} and {value!r} in {name}"
+                )
+
+
+def _require_scores(arms: Sequence[Arm], scoring: Scoring) -> None:
+    """What chooses settings is computed, whatever fields a study has set."""
+    for arm in arms:
+        for config in (s.tuning for s in arm.settings if s.tuning):
+            computed = config.eval.metrics
+            lacking = [m for m in scoring.selecting_metrics if m not in computed]
+            if computed and lacking:
+                raise ConfigError(
+                    f"the scores in select need the metrics {', '.join(lacking)}, "
+                    f"which eval.metrics of tuning leaves out"
+                )
+
+
+def _budget(arms: Sequence[Arm], sentence: str) -> str:
+    """The sentence on unequal budgets, empty where they are equal."""
+    budgets = {arm.name: arm.budget for arm in arms}
+    if len(set(budgets.values())) == 1:
+        return ""
+    if not sentence:
+        listed = "; ".join(
+            f"{name}: {count} settings, {tuning:,} images in a tuning run and "
+            f"{reporting:,} in a reporting run"
+            for name, (count, tuning, reporting) in budgets.items()
+        )
+        raise ConfigError(
+            f"the arms have unequal budgets ({listed}): make them equal, or say so in "
+            f"a sentence, 'budget', which the tables will show"
+        )
+    return sentence
+
+
+def _comparisons(
+    entries: Mapping[str, Any], names: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
+    default = [(name, names[0]) for name in names[1:]]
+    pairs = []
+    for pair in entries.get("comparisons", default):
+        if isinstance(pair, str) or len(pair) != 2:
+            raise ConfigError(f"comparisons has pairs of arms, not {pair!r}")
+        for name in pair:
+            require_choice("arm", name, names)
+        if pair[0] == pair[1]:
+            raise ConfigError(f"comparisons has the arm {pair[0]} against itself")
+        pairs.append((pair[0], pair[1]))
+    return tuple(pairs)
+
+
+def _published(entry: Any, names: Sequence[str]) -> Published | None:
+    if entry is None:
+        return None
+    entry = mapping("published", entry, ("source", "data", "scores"))
+    scores: dict[str, dict[str, tuple[float, float]]] = {}
+    for arm, figures in mapping("published scores", entry.get("scores")).items():
+        require_choice("arm", arm, names)
+        by_name = zip(scoring_lib.in_results(figures), figures.values(), strict=True)
+        scores[arm] = dict(by_name)
+    return Published(str(entry.get("source", "")), str(entry.get("data", "")), scores)

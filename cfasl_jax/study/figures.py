@@ -1,0 +1,223 @@
+"""A study's figures, from study.json."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cfasl_jax.report import names
+from cfasl_jax.report.style import INK, MUTED, PAGE_WIDTH, PALETTE, new_figure
+from cfasl_jax.study.tables import main_scores, short
+
+_COLUMNS = 3
+_ROW = 0.22
+
+
+def strips(results: Mapping[str, Any], protocol: str) -> Figure:
+    """A panel a score, a row an arm: its seeds, mean, interval; floor; published."""
+    arms, shown = list(results["arms"]), main_scores(results, protocol)
+    figure, panels = _panels(len(shown), 0.55 + _ROW * len(arms))
+    elsewhere = (results["published"] or {}).get("scores", {})
+    for panel, score in zip(panels, shown, strict=True):
+        found = results["scores"][protocol][score]
+        for row, arm in enumerate(arms):
+            if (entry := found.get(arm)) is None or entry["mean"] is None:
+                continue
+            hue = PALETTE[row % len(PALETTE)]
+            seeds = _values(results, arm, protocol, score)
+            panel.plot(seeds, [row] * len(seeds), "|", color=hue, ms=6, mew=0.7)
+            _mean_dot(panel, row, entry["mean"], entry["interval"], hue)
+            if entry["chance"] is not None:
+                x = 100 * entry["chance"]
+                panel.plot([x, x], [row - 0.35, row + 0.35], color=INK, lw=0.9)
+            if score in elsewhere.get(arm, {}):
+                mean = 100 * elsewhere[arm][score][0]
+                panel.plot(mean, row + 0.3, "D", mfc="white", mec=MUTED, ms=3, mew=0.7)
+        _dress(panel, short(score))
+        _name_rows(panel, arms)
+    return figure
+
+
+def differences(results: Mapping[str, Any], protocol: str) -> Figure | None:
+    """A panel a comparison, a row a score: paired differences with intervals."""
+    pairs = [tuple(pair) for pair in results["comparisons"]]
+    shown = main_scores(results, protocol)
+    if not pairs or not shown:
+        return None
+    figure, panels = _panels(len(pairs), 0.55 + _ROW * len(shown), columns=2)
+    for panel, (first, second) in zip(panels, pairs, strict=True):
+        panel.axvline(0, color=INK, lw=0.8)
+        for entry in results["differences"]:
+            wanted = (entry["first"], entry["second"], entry["protocol"])
+            if wanted != (first, second, protocol) or entry["score"] not in shown:
+                continue
+            if entry["mean"] is not None:
+                hue = PALETTE[0] if entry["primary"] else MUTED
+                row = shown.index(entry["score"])
+                _mean_dot(panel, row, entry["mean"], entry["interval"], hue)
+        _dress(panel, f"{first} \N{MINUS SIGN} {second}")
+        _name_rows(panel, [short(name) for name in shown])
+    return figure
+
+
+def tuning(results: Mapping[str, Any]) -> Figure | None:
+    """Every tuning run: a row of panels an arm, a row a setting, a column a score."""
+    tuned = {
+        name: arm
+        for name, arm in results["arms"].items()
+        if any(setting["runs"] for setting in arm["settings"].values())
+    }
+    scores = results["select"]
+    if not tuned:
+        return None
+    heights = [0.5 + 0.15 * len(arm["settings"]) for arm in tuned.values()]
+    figure = new_figure(PAGE_WIDTH, sum(heights) + 0.2)
+    grid = figure.subplots(
+        len(tuned), len(scores), squeeze=False, sharex="col", height_ratios=heights
+    )
+    for row, (name, arm) in enumerate(tuned.items()):
+        labels = list(arm["settings"])
+        for panel, score in zip(grid[row], scores, strict=True):
+            for place, (label, setting) in enumerate(arm["settings"].items()):
+                hue = PALETTE[0] if label == arm["chosen"] else MUTED
+                values = [
+                    v for e in setting["runs"] if (v := _tuned(e, score)) is not None
+                ]
+                panel.plot(values, [place] * len(values), "|", color=hue, ms=5, mew=0.8)
+                if values:
+                    panel.plot(np.mean(values), place, "o", color=hue, ms=3.5)
+            _dress(
+                panel,
+                f"{name}: {short(score)}" if panel is grid[row][0] else short(score),
+            )
+            _name_rows(panel, labels if panel is grid[row][0] else [""] * len(labels))
+            panel.tick_params(axis="y", labelsize=5)
+    return figure
+
+
+def trade_offs(results: Mapping[str, Any], protocol: str) -> Figure | None:
+    """A panel a score: the reconstruction loss of each reporting run against it."""
+    shown = main_scores(results, protocol)
+    if not shown:
+        return None
+    figure, panels = _panels(len(shown), 1.7, legend=True)
+    for panel, score in zip(panels, shown, strict=True):
+        for place, (name, arm) in enumerate(results["arms"].items()):
+            points = [
+                (entry["reconstruction"], value)
+                for entry in arm["reporting"]
+                if (value := _value(entry, protocol, score)) is not None
+            ]
+            x, y = np.array(points).T if points else ([], [])
+            hue = PALETTE[place % len(PALETTE)]
+            panel.plot(x, y, "o", color=hue, ms=3.5, mec="white", mew=0.4, label=name)
+        _dress(panel, short(score), rows=False)
+        panel.grid(axis="y", color=MUTED, alpha=0.2, lw=0.4)
+    figure.supxlabel("reconstruction loss", fontsize=7.5)
+    _legend(figure, panels[0])
+    return figure
+
+
+def curves(results: Mapping[str, Any]) -> Figure | None:
+    """A panel a score that runs have logged along the way: each arm over steps."""
+    found: dict[str, dict[str, list[np.ndarray]]] = {}
+    for name, arm in results["arms"].items():
+        for entry in arm["reporting"]:
+            for score, points in entry.get("curves", {}).items():
+                found.setdefault(score, {}).setdefault(name, []).append(
+                    np.array(points)
+                )
+    if not found:
+        return None
+    shown = names.ordered_scores(found)
+    figure, panels = _panels(len(shown), 1.7, legend=True)
+    arms = list(results["arms"])
+    for panel, score in zip(panels, shown, strict=True):
+        for name, runs in found[score].items():
+            hue = PALETTE[arms.index(name) % len(PALETTE)]
+            for points in runs:
+                panel.plot(*points.T, color=hue, lw=0.4, alpha=0.5)
+            panel.plot(*_median(runs), color=hue, label=name)
+        _dress(panel, short(score), rows=False)
+    figure.supxlabel("step", fontsize=7.5)
+    _legend(figure, panels[0])
+    return figure
+
+
+def _median(runs: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The median over runs [n, 2] at the steps that all of them have."""
+    steps = sorted(set.intersection(*(set(points[:, 0]) for points in runs)))
+    values = [[dict(points)[step] for step in steps] for points in runs]
+    return np.array(steps), np.median(np.array(values), axis=0)
+
+
+def _panels(
+    count: int, height: float, columns: int = _COLUMNS, legend: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels of a height in inches."""
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    figure = new_figure(PAGE_WIDTH, height * rows + (0.5 if legend else 0.1))
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for panel in panels[count:]:
+        panel.set_axis_off()
+    return figure, list(panels[:count])
+
+
+def _legend(figure: Figure, panel: Axes) -> None:
+    """The arms' colours, above all panels."""
+    handles, labels = panel.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=3)
+
+
+def _mean_dot(
+    axes: Axes, row: int, mean: float, interval: Iterable[float] | None, hue: str
+) -> None:
+    """A mean times 100, and its interval as a line."""
+    if interval is not None:
+        ends = [100 * end for end in interval]
+        axes.plot(ends, [row, row], color=hue, lw=1.3, solid_capstyle="butt")
+    axes.plot(100 * mean, row, "o", color=hue, ms=4)
+
+
+def _dress(axes: Axes, title: str, rows: bool = True) -> None:
+    axes.set_title(title, loc="left")
+    axes.grid(axis="x", color=MUTED, alpha=0.2, lw=0.4)
+    axes.locator_params(axis="x", nbins=5)
+    axes.margins(x=0.08)
+    if rows:
+        axes.spines["left"].set_visible(False)
+
+
+def _name_rows(axes: Axes, labels: Sequence[str]) -> None:
+    """A label a row, the first on top; only the first panel of a row is labelled."""
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    first = axes.get_subplotspec()
+    named = first is None or first.is_first_col()
+    axes.set_yticks(range(len(labels)), labels if named else [""] * len(labels))
+    axes.tick_params(axis="y", length=0)
+
+
+def _values(
+    results: Mapping[str, Any], arm: str, protocol: str, score: str
+) -> list[float]:
+    """An arm's reporting runs' values of a score."""
+    entries = results["arms"][arm]["reporting"]
+    found = (_value(entry, protocol, score) for entry in entries)
+    return [value for value in found if value is not None]
+
+
+def _value(entry: Mapping[str, Any], protocol: str, score: str) -> float | None:
+    """A run's score times 100."""
+    value = entry.get("scores", {}).get(protocol, {}).get(score, {}).get("value")
+    return None if value is None else 100 * value
+
+
+def _tuned(entry: Mapping[str, Any], score: str) -> float | None:
+    """A tuning run's score times 100; it is scored by one protocol."""
+    for protocol in entry.get("scores", {}):
+        return _value(entry, protocol, score)
+    return None

@@ -1,0 +1,67 @@
+"""Python files of studies and configurations, read with every mistake told."""
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from cfasl_jax.errors import ConfigError, require_choice
+
+
+def split(place: str) -> tuple[Path, str]:
+    """FILE:PRESET, or FILE with no preset, as a path and a preset."""
+    path, _, preset = place.partition(":")
+    return Path(path), preset
+
+
+def module_at(path: Path, kind: str) -> ModuleType:
+    """A Python file, which may import its siblings, wherever it is called from.
+
+    Raises:
+        ConfigError: where it does not exist or raises an error.
+    """
+    if not path.exists():
+        known = sorted(str(p) for p in path.parent.glob("*.py"))
+        if not known:
+            raise ConfigError(f"there is no {kind} file {path}")
+        require_choice(f"{kind} file", str(path), known)
+    for folder in path.resolve().parents[1:3]:  # that of configs/, of studies too
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        reason = f"{error} ({type(error).__name__})"
+        raise ConfigError(f"{path} cannot be read: {reason}") from error
+    return module
+
+
+def call(function: Callable[..., Any], path: Path, preset: str) -> Any:
+    """What a file's function returns for a preset.
+
+    Raises:
+        ConfigError: with the function's own words.
+    """
+    try:
+        return function(preset) if preset else function()
+    except Exception as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def mapping(what: str, value: Any, known: Iterable[str] | None = None) -> dict:
+    """A value that must be a dict, of known entries alone.
+
+    Raises:
+        ConfigError: naming what is wrong.
+    """
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{what} must be a dict, not {value!r}")
+    for key in value if known is not None else ():
+        require_choice(f"entry of {what}", key, known or ())
+    return dict(value)

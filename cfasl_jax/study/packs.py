@@ -1,0 +1,173 @@
+"""Packs: runs that differ in traced hyperparameters and seeds alone, as one program.
+
+A pack trains in a working directory of its own, packs/NAME, and is then taken apart:
+each run gets what it would have written alone, that is config.json, metrics.jsonl,
+TensorBoard's events and its last checkpoint, and is scored from there like any other.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+
+from cfasl_jax import config as config_lib
+from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.run import evaluate, provenance
+from cfasl_jax.settings import Config, flatten
+from cfasl_jax.study import plan
+from cfasl_jax.study.arms import REPORTING
+from cfasl_jax.study.plan import Run
+from cfasl_jax.training import loop, record
+from cfasl_jax.training.checkpoints import Checkpoints
+from cfasl_jax.training.state import TrainState
+
+# Runs of one program on a GPU or TPU; halved where the device's memory is too small.
+_MOST = 64
+
+
+def default_size() -> int:
+    """As many runs as may fit; one on a CPU, where packing gains nothing."""
+    return 1 if jax.default_backend() == "cpu" else _MOST
+
+
+def group(runs: Sequence[Run], size: int) -> list[list[Run]]:
+    """Runs as packs of at most this size, the same ones in every worker and call.
+
+    The reporting runs of each arm are packs of their own, as they become known arm by
+    arm.
+    """
+    programs: dict[str, list[Run]] = {}
+    for run in runs:
+        arm = run.arm if run.phase == REPORTING else ""
+        key = f"{run.phase} {arm} {_program(run.config)}"
+        programs.setdefault(key, []).append(run)
+    return [
+        members[start : start + size]
+        for members in programs.values()
+        for start in range(0, len(members), size)
+    ]
+
+
+def together(runs: Sequence[Run]) -> Config:
+    """One configuration of several runs of one program."""
+    values = [flatten(config_lib.to_dict(run.config)) for run in runs]
+    differing = [
+        (name, tuple(float(each[name]) for each in values))
+        for name in _traced(runs[0].config)
+        if len({each[name] for each in values}) > 1
+    ]
+    seeds = tuple(run.seed for run in runs)
+    first = runs[0].config
+    config = dataclasses.replace(first, seeds=seeds, per_run=tuple(differing))
+    config_lib.validate(config)
+    return config
+
+
+def train(runs: Sequence[Run], dataset: Dataset, root: Path) -> None:
+    """Train runs of one program, to the last checkpoint of each.
+
+    A run that fails is recorded. Where one of several fails, or where they do not fit
+    into the device's memory together, each half is trained by itself.
+
+    Args:
+        runs: all of them claimed by this worker.
+        dataset: that they are trained on.
+        root: the study's directory.
+
+    Raises:
+        InterruptedRunError: after SIGTERM, once the state is saved.
+    """
+    if all(plan.steps_left(root, run) == 0 for run in runs):
+        return
+    try:
+        if len(runs) == 1:
+            _train_alone(runs[0], dataset, root)
+        else:
+            _train_together(runs, dataset, root)
+    except loop.NonFiniteLossError as error:
+        if len(runs) == 1:
+            failure = {"failed": str(error)}
+            provenance.write_json(root / runs[0].folder / plan.FAILURE_FILE, failure)
+            return
+    except jax.errors.JaxRuntimeError as error:
+        if len(runs) == 1 or "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+    else:
+        return
+    half = len(runs) // 2
+    for part in (runs[:half], runs[half:]):
+        train(part, dataset, root)
+
+
+def _train_alone(run: Run, dataset: Dataset, root: Path) -> None:
+    folder = root / run.folder
+    provenance.claim(folder, run.config, dataset.spec)
+    loop.train(run.config, dataset, folder, _scorer(run.config, dataset))
+
+
+def _train_together(runs: Sequence[Run], dataset: Dataset, root: Path) -> None:
+    names = "\n".join(str(run.folder) for run in runs)
+    digest = hashlib.sha256(names.encode()).hexdigest()[:12]
+    folder = root / "packs" / f"{runs[0].phase}_{len(runs)}_runs_{digest}"
+    config = together(runs)
+    provenance.claim(folder, config, dataset.spec)
+    state = loop.train(config, dataset, folder, _scorer(config, dataset))
+    for place, run in enumerate(runs):
+        if plan.steps_left(root, run):
+            _take_out(place, run, state, folder, dataset, root)
+    shutil.rmtree(folder)
+
+
+def _scorer(config: Config, dataset: Dataset) -> loop.Score | None:
+    """What scores runs along the way, where the configuration asks for it."""
+    return evaluate.scorer(config, dataset) if config.eval.every else None
+
+
+def _take_out(
+    place: int,
+    run: Run,
+    state: TrainState,
+    pack: Path,
+    dataset: Dataset,
+    root: Path,
+) -> None:
+    """Write a run's own working directory, its checkpoint last."""
+    folder = root / run.folder
+    provenance.claim(folder, run.config, dataset.spec)
+    steps, terms = record.read(pack)
+    scores = record.read_scores(pack)
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        contextlib.redirect_stderr(nowhere),  # its progress was shown already
+        record.Record(folder, (run.seed,), 0, run.config.num_steps) as log,
+    ):
+        for column, step in enumerate(steps.tolist()):
+            line = {name: v[place : place + 1, column] for name, v in terms.items()}
+            for name, (scored, values) in scores.items():
+                if step in scored:
+                    found = values[place : place + 1, scored.tolist().index(step)]
+                    line[record.SCORES + name] = found
+            log.write(step, line)
+    own = jax.tree.map(lambda leaf: leaf[place : place + 1], state)
+    with Checkpoints(folder, run.config.checkpoint.keep) as checkpoints:
+        checkpoints.save(run.config.num_steps, own)
+
+
+def _traced(config: Config) -> list[str]:
+    """Dotted names of the hyperparameters that runs of one program may differ in."""
+    paths, _ = jax.tree_util.tree_flatten_with_path(config.hyper)
+    names = [".".join(key.name for key in path) for path, _ in paths]
+    return [name for name in names if name != "num_steps"]
+
+
+def _program(config: Config) -> str:
+    """What runs of one program have in common."""
+    fields = flatten(config_lib.to_dict(config))
+    for name in [*_traced(config), "seeds", "per_run"]:
+        fields.pop(name)
+    return repr(sorted(fields.items()))

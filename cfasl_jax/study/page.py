@@ -1,0 +1,239 @@
+"""study.html: a study's tables and figures in one page, from study.json."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from matplotlib.figure import Figure
+
+from cfasl_jax.report import html
+from cfasl_jax.report.figures import SavedFigure
+from cfasl_jax.report.style import paper_style, save
+from cfasl_jax.study import figures, tables
+from cfasl_jax.study.rendering import Table, as_html
+from cfasl_jax.study.tables import short
+
+_STRIPS = (
+    "Times 100. A tick is one seed, the dot their mean, the line its 95% interval "
+    "(Student's t), the black bar what codes score that know nothing of the factors."
+)
+_PUBLISHED = " A hollow diamond is the published mean, on {data}."
+_DIFFERENCES = (
+    "Times 100, the first arm minus the second, paired by seed: the mean and its 95% "
+    "interval. Primary scores are in colour. An interval across 0 decides nothing."
+)
+_TUNING = (
+    "Times 100. A tick is a tuning run, a dot the mean of a setting, in colour that of "
+    "the setting that was chosen. None of these runs is in the tables above."
+)
+_TRADE_OFFS = (
+    "Each dot is a reporting run: its score, times 100, against its reconstruction "
+    "loss on random images."
+)
+_CURVES = (
+    "Scores of checkpoints along the way; a thin line is one seed, the strong one the "
+    "median."
+)
+_RENDERED = (
+    '<p class="warning" role="note"><strong>Rendered data.</strong> These images were '
+    "drawn by this project's own renderer, not read from the published data set. No "
+    "number of this study may be compared with, or reported as, a score on the real "
+    "data.</p>"
+)
+
+
+def write(results: Mapping[str, Any], root: Path) -> Path:
+    """Write the page of a study and its figures.
+
+    Args:
+        results: study.json.
+        root: the study's directory: gets study.html and figures/.
+    """
+    folder = root / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def draw(name: str, title: str, caption: str, of: Callable, *more: Any) -> str:
+        with paper_style():
+            figure: Figure | None = of(results, *more)
+            if figure is None:
+                return ""
+            image = save(figure, folder, name)
+        width = figure.get_figwidth()
+        return html.figure(SavedFigure(name, title, caption, image, width, title))
+
+    sections = [("scores", "Scores", _scores(results, draw))]
+    sections += [
+        ("comparisons", "Comparisons", _comparisons(results, draw)),
+        ("published", "Published figures", _table(tables.published(results))),
+        ("tuning", "Tuning", _tuning(results, draw)),
+        ("trade-offs", "Reconstruction and scores", _trade_offs(results, draw)),
+        (
+            "curves",
+            "Along the way",
+            draw("curves", "Scores over steps", _CURVES, figures.curves),
+        ),
+        ("runs", "Runs", _runs(results)),
+        ("files", "Files", _files()),
+    ]
+    page = root / "study.html"
+    title = f"Study: {results['study']}"
+    page.write_text(html.document(title, _head(results), sections), encoding="utf-8")
+    return page
+
+
+def _head(results: Mapping[str, Any]) -> str:
+    """The question, the facts, and what a reader has to know before any number."""
+    parts = [_RENDERED if tables.is_rendered(results) else ""]
+    if results["unfinished"]:
+        parts.append(
+            _warning("Not finished.", f"{results['unfinished']} runs are to come")
+        )
+    if results["budget"]:
+        parts.append(_warning("Unequal budgets.", results["budget"]))
+    failed = [
+        f"{name}, {setting}, seed {entry['seed']}: {entry['failed']}"
+        for name, setting, entry in _all_entries(results)
+        if "failed" in entry
+    ]
+    if failed:
+        parts.append(_warning("Runs that failed.", "; ".join(failed)))
+    unchosen = [name for name, arm in results["arms"].items() if not arm["chosen"]]
+    if unchosen and not results["unfinished"]:
+        reason = "none of their settings has every score that chooses settings"
+        parts.append(
+            _warning("Arms without a result.", f"{', '.join(unchosen)}: {reason}")
+        )
+    if results["question"]:
+        parts.append(f"<p>{html.text(results['question'])}</p>")
+    revisions = {origin["revision"] for origin in results["provenance"]}
+    kinds = {origin["device"] for origin in results["provenance"]}
+    parts.append(
+        html.facts(
+            {
+                "Data": tables.origin(results),
+                "Arms": len(results["arms"]),
+                "Runs": len(_all_entries(results)),
+                "Protocols": ", ".join(results["protocols"]),
+                "Primary scores": ", ".join(map(short, results["primary"])),
+                "Device": "; ".join(sorted(kinds)) or None,
+                "Git revision": ", ".join(sorted(revisions)) or None,
+            }
+        )
+    )
+    return "\n".join(parts)
+
+
+def _warning(title: str, sentence: str) -> str:
+    end = "" if sentence.endswith(".") else "."
+    return (
+        f'<p class="warning" role="note"><strong>{html.text(title)}</strong> '
+        f"{html.text(sentence)}{end}</p>"
+    )
+
+
+def _scores(results: Mapping[str, Any], draw: Callable[..., str]) -> str:
+    caption = _STRIPS
+    if results["published"]:
+        caption += _PUBLISHED.format(data=results["published"]["data"])
+    parts = []
+    for protocol in results["protocols"]:
+        if results["scores"].get(protocol):
+            title = f"Scores by the protocol {protocol}"
+            parts.append(_table(tables.scores(results, protocol, main=True)))
+            name = f"scores_{protocol}"
+            parts.append(draw(name, title, caption, figures.strips, protocol))
+            more = _table(tables.scores(results, protocol, main=False))
+            parts.append(html.details("Other scores", more) if more else "")
+    parts.append(_table(tables.measures(results)))
+    return "\n".join(parts)
+
+
+def _comparisons(results: Mapping[str, Any], draw: Callable[..., str]) -> str:
+    table = _table(tables.differences(results))
+    if not table:
+        return ""
+    protocol = results["protocols"][0]
+    title = f"Paired differences by the protocol {protocol}"
+    drawn = draw("differences", title, _DIFFERENCES, figures.differences, protocol)
+    return f"{drawn}\n{table}"
+
+
+def _tuning(results: Mapping[str, Any], draw: Callable[..., str]) -> str:
+    drawn = draw("tuning", "Every tuning run", _TUNING, figures.tuning)
+    rows = [
+        [name, setting, *_means(results, found)]
+        for name, arm in results["arms"].items()
+        for setting, found in arm["settings"].items()
+        if found["runs"]
+    ]
+    table = ""
+    if rows:
+        head = ["", "setting", *map(short, results["select"]), "mean rank", "runs"]
+        caption = "Means over the tuning seeds, times 100."
+        table = html.details("All settings", html.table(caption, head, rows, True))
+    return "\n".join([_table(tables.settings(results)), drawn, table])
+
+
+def _means(results: Mapping[str, Any], setting: Mapping[str, Any]) -> list[str]:
+    """A setting's means of the selecting scores, its rank and its number of runs."""
+    count = str(len(setting["runs"]))
+    if not setting["means"]:
+        failed = any("failed" in entry for entry in setting["runs"])
+        return [
+            *["\N{EN DASH}"] * len(results["select"]),
+            "failed" if failed else "",
+            count,
+        ]
+    means = [f"{100 * setting['means'][name]:.2f}" for name in results["select"]]
+    return [*means, f"{setting['rank']:.2f}", count]
+
+
+def _trade_offs(results: Mapping[str, Any], draw: Callable[..., str]) -> str:
+    protocol = results["protocols"][0]
+    title = f"Reconstruction against scores by the protocol {protocol}"
+    return draw("trade_offs", title, _TRADE_OFFS, figures.trade_offs, protocol)
+
+
+def _runs(results: Mapping[str, Any]) -> str:
+    """Links to the runs' own pages."""
+    items = []
+    for name, arm in results["arms"].items():
+        links = ", ".join(_link(entry) for entry in arm["reporting"])
+        if links:
+            items.append(
+                f"<li>{html.text(name)}, {html.text(arm['chosen'])}: {links}</li>"
+            )
+    return f"<ul>{''.join(items)}</ul>" if items else ""
+
+
+def _link(entry: Mapping[str, Any]) -> str:
+    """To a run's page; a run without one, as plain text."""
+    label = f"seed {entry['seed']}"
+    if not entry.get("report"):
+        return label
+    return f'<a href="{quote(entry["folder"])}/report.html">{label}</a>'
+
+
+def _files() -> str:
+    links = (
+        ("study.json", "everything on this page"),
+        ("tables/", "each table as Markdown, LaTeX and CSV; runs.csv has every score"),
+        ("figures/", "each figure as PNG and PDF"),
+    )
+    items = (f'<li><a href="{p}">{p}</a>: {html.text(what)}</li>' for p, what in links)
+    return f"<ul>{''.join(items)}</ul>"
+
+
+def _all_entries(results: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
+    """(arm, setting, entry) of every finished run."""
+    listed = []
+    for name, arm in results["arms"].items():
+        for setting, found in arm["settings"].items():
+            listed += [(name, setting, entry) for entry in found["runs"]]
+        listed += [(name, arm["chosen"], entry) for entry in arm["reporting"]]
+    return listed
+
+
+def _table(table: Table | None) -> str:
+    return as_html(table) if table else ""

@@ -1,0 +1,251 @@
+"""The runs of a study: which there are, which are finished, which settings they choose.
+
+A study's directory holds an ordinary working directory for each run, at
+
+    runs/ARM/SETTING/PHASE_seed_N
+
+with one file more, scores/PROTOCOL.json, for each protocol that the run is scored by.
+What is finished is read from these files alone, so that a study goes on from whatever
+an interruption has left.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cfasl_jax.settings import Config
+from cfasl_jax.study.arms import REPORTING, TUNING, Arm, Setting
+from cfasl_jax.study.definition import Study
+
+FAILURE_FILE = "failed.json"
+
+# What study.json holds of a run.
+Entry = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One training, with one seed.
+
+    Attributes:
+        arm: its name.
+        setting: its name.
+        phase: "tuning" or "reporting".
+        seed: of all its randomness.
+        config: with this seed alone.
+        protocols: that it is scored by; the last one leaves its results.json.
+        folder: its working directory, below the study's.
+        reports: whether it gets a page.
+    """
+
+    arm: str
+    setting: str
+    phase: str
+    seed: int
+    config: Config
+    protocols: tuple[str, ...]
+    folder: Path
+    reports: bool
+
+    def __str__(self) -> str:
+        """The run in a few words."""
+        return f"{self.arm}, {self.setting}, {self.phase}, seed {self.seed}"
+
+
+class Choice(NamedTuple):
+    """Which of an arm's settings its tuning runs choose.
+
+    Attributes:
+        setting: its name; None where every setting failed.
+        means: setting -> score -> mean over the tuning seeds; settings that failed and
+            those of an arm that is not tuned are left out.
+        ranks: setting -> mean of its ranks in the scores, 1 for the best.
+    """
+
+    setting: str | None
+    means: dict[str, dict[str, float]]
+    ranks: dict[str, float]
+
+
+def tuning_runs(study: Study, arm: Arm) -> list[Run]:
+    """All tuning runs of an arm; none where it has one setting."""
+    return [
+        _run(study, arm, setting, TUNING, seed)
+        for setting in arm.settings
+        if setting.tuning is not None
+        for seed in setting.tuning.seeds
+    ]
+
+
+def reporting_runs(study: Study, arm: Arm, name: str) -> list[Run]:
+    """The reporting runs of one of an arm's settings."""
+    setting = next(setting for setting in arm.settings if setting.name == name)
+    seeds = setting.reporting.seeds
+    return [_run(study, arm, setting, REPORTING, seed) for seed in seeds]
+
+
+def known_runs(study: Study, entries: Mapping[Path, Entry]) -> list[Run]:
+    """All runs that can be named: reporting ones once their arm's setting is chosen."""
+    runs = [run for arm in study.arms for run in tuning_runs(study, arm)]
+    for arm in study.arms:
+        chosen = choose(study, arm, entries)
+        if chosen is not None and chosen.setting is not None:
+            runs += reporting_runs(study, arm, chosen.setting)
+    return runs
+
+
+def pending(study: Study, root: Path, entries: dict[Path, Entry]) -> list[Run]:
+    """Runs that are not finished, of those that can be named.
+
+    Args:
+        study: with its runs.
+        root: its directory.
+        entries: of runs that are known to be finished; those that have finished since
+            are added.
+    """
+    for _ in range(2):  # tuning runs that were just read name the reporting runs
+        left = []
+        for run in known_runs(study, entries):
+            found = entries.get(run.folder) or entry(root, run)
+            if found is None:
+                left.append(run)
+            else:
+                entries[run.folder] = found
+    return left
+
+
+def choose(study: Study, arm: Arm, entries: Mapping[Path, Entry]) -> Choice | None:
+    """The setting of an arm that its tuning runs choose.
+
+    Each score in `select` is averaged over the tuning seeds and ranks the settings, the
+    highest first; the setting with the smallest mean rank is taken, of equal ones the
+    first. A setting that failed at one seed, or that lacks a score, is not taken.
+
+    Args:
+        study: with its scores.
+        arm: one of its arms.
+        entries: of finished runs, by their folders.
+
+    Returns:
+        None while a tuning run is not finished.
+    """
+    if len(arm.settings) == 1:
+        return Choice(arm.settings[0].name, {}, {})
+    runs = tuning_runs(study, arm)
+    if any(run.folder not in entries for run in runs):
+        return None
+    means: dict[str, dict[str, float]] = {}
+    for setting in arm.settings:
+        tuned = [entries[run.folder] for run in runs if run.setting == setting.name]
+        scores = [_selecting(study, entry) for entry in tuned]
+        if all(scores):
+            columns = zip(study.scoring.select, np.mean(scores, axis=0), strict=True)
+            means[setting.name] = {name: float(mean) for name, mean in columns}
+    if not means:
+        return Choice(None, {}, {})
+    table = np.array([list(row.values()) for row in means.values()])
+    # 1 + how many are better: equal settings share the better rank.
+    ranks = 1 + (table[None] > table[:, None]).sum(axis=1).mean(axis=1)
+    by_name = dict(zip(means, ranks.tolist(), strict=True))
+    return Choice(min(by_name, key=by_name.__getitem__), means, by_name)
+
+
+def entry(root: Path, run: Run) -> Entry | None:
+    """What a finished run has left; None where it is not finished.
+
+    Returns:
+        "folder", "seed", "step", "scores" by protocol and name, each {"value",
+        "chance"}, "left_out", "report" (whether it has a page), "reconstruction", "kl",
+        "kl_per_dimension", "active_dimensions" and "provenance"; of a run that failed
+        "folder", "seed" and "failed", a sentence.
+    """
+    folder = root / run.folder
+    head: Entry = {"folder": run.folder.as_posix(), "seed": run.seed}
+    if failure := _json(folder / FAILURE_FILE):
+        return head | failure
+    results = {name: scored(root, run, name) for name in run.protocols}
+    found = {name: each for name, each in results.items() if each is not None}
+    if len(found) < len(results) or (run.reports and not has_report(folder)):
+        return None
+    last = found[run.protocols[-1]]
+    return head | {
+        "step": last["step"],
+        "scores": {name: _scores(each) for name, each in found.items()},
+        "left_out": last["left_out"],
+        "report": run.reports,
+        **last["model"][0],
+        "provenance": last["provenance"],
+    }
+
+
+def scored(root: Path, run: Run, protocol: str) -> dict[str, Any] | None:
+    """A run's results by a protocol; None unless they are those of the whole run."""
+    results = _json(scores_file(root / run.folder, protocol))
+    if results is None or results["step"] != run.config.num_steps:
+        return None
+    wanted = set(run.config.eval.metrics)
+    complete = all(
+        wanted <= {*scores["metrics"], *scores["unavailable"]}
+        for scores in results.get("runs", ())
+    )
+    return results if complete else None
+
+
+def has_report(folder: Path) -> bool:
+    """Whether a run's page is written."""
+    return (folder / "report.html").exists()
+
+
+def scores_file(folder: Path, protocol: str) -> Path:
+    """Where a run's results by a protocol lie."""
+    return folder / "scores" / f"{protocol}.json"
+
+
+def steps_left(root: Path, run: Run) -> int:
+    """Steps that a run has to train from its newest checkpoint."""
+    steps = (root / run.folder / "checkpoints").glob("[0-9]*")
+    done = max((int(path.name) for path in steps if path.name.isdigit()), default=0)
+    return max(0, run.config.num_steps - done)
+
+
+def _run(study: Study, arm: Arm, setting: Setting, phase: str, seed: int) -> Run:
+    config = dataclasses.replace(setting.configs[phase], seeds=(seed,))
+    protocols: tuple[str, ...] = (config.eval.protocol,)
+    if phase == REPORTING:
+        protocols = (*study.scoring.protocols[1:], study.scoring.protocols[0])
+    return Run(
+        arm=arm.name,
+        setting=setting.name,
+        phase=phase,
+        seed=seed,
+        config=config,
+        protocols=protocols,
+        folder=Path("runs", arm.folder, setting.name, f"{phase}_seed_{seed}"),
+        reports=study.reports and phase == REPORTING,
+    )
+
+
+def _selecting(study: Study, entry: Entry) -> list[float]:
+    """A tuning run's scores that choose; none where it failed or lacks one."""
+    for scores in entry.get("scores", {}).values():
+        found = [scores.get(name, {}).get("value") for name in study.scoring.select]
+        if all(value is not None and math.isfinite(value) for value in found):
+            return found
+    return []
+
+
+def _scores(results: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
+    return {
+        name: {"value": score["mean"], "chance": score["chance"]}
+        for name, score in results.get("scores", {}).items()
+    }
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    """A file that is written whole or not at all."""
+    return json.loads(path.read_text("utf-8")) if path.exists() else None

@@ -1,0 +1,85 @@
+"""How the runs of a study are scored, and by which scores it chooses and decides."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from cfasl_jax import metrics
+from cfasl_jax.errors import ConfigError, require_choice
+
+# "DCI" alone means disentanglement.
+_ALSO_CALLED = {"dci": "disentanglement"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Scoring:
+    """How runs are scored.
+
+    Attributes:
+        protocols: of reporting runs, at least one; the first is that of the tables.
+        metrics: names of `metrics.METRICS`; empty for all.
+        primary: the scores that a study's question is decided by, as in results.json.
+        select: the scores that choose settings, as in results.json.
+    """
+
+    protocols: tuple[str, ...]
+    metrics: tuple[str, ...]
+    primary: tuple[str, ...]
+    select: tuple[str, ...]
+
+    @property
+    def selecting_metrics(self) -> tuple[str, ...]:
+        """The metrics that compute the scores in `select`."""
+        return tuple(dict.fromkeys(_metric(name) for name in self.select))
+
+
+def from_dict(entries: Mapping[str, Any]) -> Scoring:
+    """The scoring that a study's file asks for.
+
+    Args:
+        entries: protocols, metrics, primary and select; see `definition`.
+
+    Raises:
+        ConfigError: for unknown names, or a primary score that is not computed.
+    """
+    protocols = _names("protocols", entries.get("protocols", ("dlib",)))
+    computed = _names("metrics", entries.get("metrics", ()))
+    primary = _names("primary", entries["primary"])
+    select = _names("select", entries.get("select", primary))
+    for protocol in protocols:
+        require_choice("protocol", protocol, metrics.PROTOCOLS)
+    for metric in computed:
+        require_choice("metric", metric, metrics.METRICS)
+    scoring = Scoring(protocols, computed, in_results(primary), in_results(select))
+    for what, chosen in (("protocols", protocols), ("select", select)):
+        if not chosen:
+            raise ConfigError(f"{what} must have one name at least")
+    for score in scoring.primary:
+        if computed and _metric(score) not in computed:
+            raise ConfigError(
+                f"{score} is a primary score, so metrics needs {_metric(score)} too"
+            )
+    return scoring
+
+
+def in_results(names: Iterable[str]) -> tuple[str, ...]:
+    """Scores by their names in results.json, where DCI is "disentanglement".
+
+    Raises:
+        ConfigError: for an unknown one.
+    """
+    names = tuple(names)
+    for name in names:
+        require_choice("score", name, [*metrics.SCORES, *_ALSO_CALLED])
+    return tuple(dict.fromkeys(_ALSO_CALLED.get(name, name) for name in names))
+
+
+def _metric(score: str) -> str:
+    return metrics.SCORES[score].metric
+
+
+def _names(what: str, value: Any) -> tuple[str, ...]:
+    """A tuple of names; a single one without its comma is a frequent slip."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ConfigError(f"{what} must be a tuple of names, not {value!r}")
+    return tuple(value)

@@ -1,0 +1,109 @@
+"""Runs a study to its end, alone or beside other workers, through interruptions."""
+
+import contextlib
+import dataclasses
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+
+from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.errors import ConfigError
+from cfasl_jax.run import analyze, evaluate, provenance
+from cfasl_jax.study import claims, packs, plan
+from cfasl_jax.study.definition import Study
+from cfasl_jax.study.plan import Entry, Run
+
+# How long to wait where other workers do all that is left.
+_PAUSE_SECONDS = 2.0
+
+
+def work(study: Study, dataset: Dataset, root: Path, size: int) -> dict[Path, Entry]:
+    """Do whatever no other worker does, until every run is finished.
+
+    A run that fails (a loss that is not finite) is recorded and not tried again.
+
+    Args:
+        study: what to run.
+        dataset: of all its runs.
+        root: the study's directory, which workers share.
+        size: how many runs to train as one program, see `packs`.
+
+    Returns:
+        what each run has left, by its folder.
+
+    Raises:
+        ConfigError: where a run's directory belongs to another configuration.
+        InterruptedRunError: after SIGTERM, once the state is saved.
+    """
+    entries: dict[Path, Entry] = {}
+    waits = False
+    while todo := plan.pending(study, root, entries):
+        unfinished = [
+            [run for run in pack if run.folder not in entries]
+            for pack in packs.group(plan.known_runs(study, entries), size)
+        ]
+        if any(_do_if_free(pack, dataset, root) for pack in unfinished if pack):
+            waits = False
+            continue
+        if not waits:
+            _say(f"waiting for other workers, which do the last {len(todo)} runs")
+        waits = True
+        time.sleep(_PAUSE_SECONDS)
+    return entries
+
+
+def _do_if_free(pack: Sequence[Run], dataset: Dataset, root: Path) -> bool:
+    """Finish a pack, unless another worker has a claim; whether it is finished."""
+    with contextlib.ExitStack() as claimed:
+        for run in pack:
+            if not claimed.enter_context(claims.claim(root / run.folder)):
+                return False
+        # Another worker may have finished some since they were listed.
+        left = [run for run in pack if plan.entry(root, run) is None]
+        for run in left:
+            _say(str(run))
+        if left:
+            packs.train(left, dataset, root)
+        for run in left:
+            _score(run, dataset, root)
+            _require_entry(run, root)
+        # A process may map only so much memory, and each pack has its own programs.
+        jax.clear_caches()
+    return True
+
+
+def _score(run: Run, dataset: Dataset, root: Path) -> None:
+    """Score and show a trained run, as `cfasl_jax.main` does."""
+    folder = root / run.folder
+    if (folder / plan.FAILURE_FILE).exists():
+        return
+    for protocol in run.protocols:
+        if plan.scored(root, run, protocol) is None:
+            scoring = dataclasses.replace(run.config.eval, protocol=protocol)
+            config = dataclasses.replace(run.config, eval=scoring)
+            results = evaluate.evaluate(config, dataset, folder)
+            provenance.write_json(plan.scores_file(folder, protocol), results)
+    # The page and other tools read the last protocol's.
+    last = plan.scored(root, run, run.protocols[-1])
+    provenance.write_json(folder / evaluate.RESULTS_FILE, last)
+    if run.reports:
+        analyze.analyze(run.config, dataset, folder)
+
+
+def _require_entry(run: Run, root: Path) -> None:
+    """Every run that was done is finished, but for one of another study."""
+    entry = plan.entry(root, run)
+    if entry is None:
+        raise ConfigError(
+            f"{root / run.folder} holds a run that is longer than this study's "
+            f"{run.config.num_steps} steps: choose another --workdir"
+        )
+    if "failed" in entry:
+        _say(f"{run} failed: {entry['failed']}")
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)

@@ -1,0 +1,14 @@
+"""The paper's table of dSprites: four objectives, and CFASL on beta-TCVAE.
+
+    python -m cfasl_jax.study --study=configs/studies/dsprites.py --workdir=DIR
+
+32 settings with two tuning seeds, five of them with ten reporting seeds, 300,000 steps
+each: --dry-run says how many hours that is. `:short` trains a tenth of the steps,
+`:official` computes what the published code does, `:short+official` both.
+"""
+
+from configs import paper
+
+
+def get_study(preset: str = "") -> dict:
+    return paper.study("dsprites", preset)

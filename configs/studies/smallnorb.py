@@ -1,0 +1,16 @@
+"""The paper's table of smallNORB: four objectives, and CFASL on beta-TCVAE.
+
+    python -m cfasl_jax.study --study=configs/studies/smallnorb.py --workdir=DIR
+
+32 settings with two tuning seeds, five of them with ten reporting seeds, 300,000 steps
+each: --dry-run says how many hours that is. `:short` trains a tenth of the steps,
+`:official` computes what the published code does, `:short+official` both.
+
+Make a copy of the data first: python -m cfasl_jax.data prepare smallnorb.
+"""
+
+from configs import paper
+
+
+def get_study(preset: str = "") -> dict:
+    return paper.study("smallnorb", preset)

@@ -1,0 +1,96 @@
+"""The matrix exponential against scipy in float64, in both ways of computing it."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.linalg
+
+from cfasl_jax import lie_group
+from cfasl_jax.errors import ConfigError
+from cfasl_jax.lie_group import EXPMS, default_expm, group_element
+
+
+def generators(norm, size, count=5):
+    """Random matrices [count, size, size] of one L1 norm, float32."""
+    A = np.random.default_rng(size).normal(size=(count, size, size))
+    largest = np.abs(A).sum(axis=1).max(axis=1)
+    return np.float32(A * norm / largest[:, None, None])
+
+
+def exact(function, A):
+    """A function of one matrix for each of several, in float64."""
+    return np.stack([function(a.astype(np.float64)) for a in A])
+
+
+@pytest.mark.parametrize("expm", EXPMS)
+@pytest.mark.parametrize("size", [1, 2, 6, 10])
+@pytest.mark.parametrize("norm", [1e-6, 0.1, 1.0, 2.9, 3.1, 3.8, 4.0, 7.5, 15.0, 60.0])
+def test_agrees_with_scipy_in_float64(expm, norm, size):
+    A = generators(norm, size)
+    got = group_element(A, expm)
+    assert got.dtype == jnp.float32
+    expected = exact(scipy.linalg.expm, A)
+    # The terms of a polynomial cancel where the exponential is below 1.
+    largest = np.maximum(np.abs(expected).max(axis=(1, 2)), 1.0)
+    error = np.abs(got - expected).max(axis=(1, 2)) / largest
+    # Each squaring doubles the relative error that was there before.
+    assert error.max() < 1.5e-6 * max(1.0, norm / 4)
+
+
+@pytest.mark.parametrize("expm", EXPMS)
+@pytest.mark.parametrize("angle", [1e-4, 0.1, 1.0, 3.0, 7.0, 30.0])
+def test_a_rotation_is_exact_at_every_angle(expm, angle):
+    A = np.array([[[0, angle], [-angle, 0]]], np.float32)
+    c, s = np.cos(angle), np.sin(angle)
+    got = group_element(A, expm)[0]
+    np.testing.assert_allclose(got, [[c, s], [-s, c]], atol=2e-5)
+
+
+@pytest.mark.parametrize("expm", EXPMS)
+@pytest.mark.parametrize("norm", [1e-3, 2.0, 9.0])
+def test_gradient_is_the_adjoint_of_scipys_frechet_derivative(expm, norm):
+    """The gradient of <W, expm(A)> is the derivative at A^T in the direction W."""
+    A = generators(norm, 6)
+    W = np.random.default_rng(0).normal(size=A.shape).astype(np.float32)
+    got = jax.grad(lambda A: (group_element(A, expm) * W).sum())(A)
+    for a, w, gradient in zip(np.float64(A), np.float64(W), got, strict=True):
+        expected = scipy.linalg.expm_frechet(a.T, w, compute_expm=False)
+        error = np.abs(gradient - expected).max() / np.abs(expected).max()
+        assert error < 5e-6
+
+
+@pytest.mark.parametrize("expm", EXPMS)
+def test_a_norm_beyond_all_squarings_gives_nan_not_a_wrong_number(expm):
+    A = jnp.stack([jnp.eye(2), jnp.full((2, 2), 1e4)])
+    got = group_element(A, expm)
+    np.testing.assert_allclose(got[0], np.exp(1) * np.eye(2), rtol=1e-6)
+    assert np.isnan(got[1]).all()
+
+
+def test_the_polynomial_needs_no_solver_and_few_products():
+    def gradient(A):
+        return jax.grad(lambda A: group_element(A, "taylor").sum())(A)
+
+    A = jax.ShapeDtypeStruct((7, 5, 5), jnp.float32)
+    text = jax.jit(gradient).trace(A).lower(lowering_platforms=("cuda",)).as_text()
+    # Five products and eight squarings; the gradient doubles each.
+    assert len(re.findall("stablehlo.dot_general", text)) <= 3 * (5 + 8)
+    for operation in ("custom_call", "triangular_solve", "sort", "while", "case"):
+        assert f"stablehlo.{operation}" not in text
+
+
+@pytest.mark.parametrize(
+    ("backend", "expm"), [("cpu", "scipy"), ("gpu", "taylor"), ("tpu", "taylor")]
+)
+def test_accelerators_avoid_factorisations(monkeypatch, tmp_path, backend, expm):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(lie_group.jax, "default_backend", lambda: backend)
+    assert default_expm() == expm
+
+
+def test_an_unknown_way_names_the_choices():
+    with pytest.raises(ConfigError, match="'pade': one of scipy, taylor"):
+        group_element(jnp.zeros((1, 2, 2)), "pade")

@@ -1,0 +1,54 @@
+"""Charts of latents and codebook: the right numbers in the right place."""
+
+import numpy as np
+import pytest
+import report_synthetic as synthetic
+
+from cfasl_jax.report import latent_figures
+
+WHOLE = synthetic.complete()
+
+
+def test_covariance_is_drawn_by_decreasing_eigenvalue():
+    figure = latent_figures.covariance(WHOLE.part("covariance"))
+    heights = [bar.get_height() for bar in figure.axes[0].patches]
+    np.testing.assert_allclose(heights, [3.0, 1.0, 0.2])
+    vectors = figure.axes[1].images[0].get_array()
+    np.testing.assert_allclose(vectors, [[0, 1, 0], [0, 0, 1], [1, 0, 0]], atol=1e-12)
+
+
+def test_equivariance_error_stands_before_that_of_doing_nothing():
+    figure = latent_figures.equivariance(WHOLE.part("equivariance"))
+    pale, blue = figure.axes[0].containers
+    np.testing.assert_allclose([bar.get_width() for bar in pale], [0.5, 0.1])
+    np.testing.assert_allclose([bar.get_width() for bar in blue], [0.1, 0.2])
+    notes = [note.get_text() for note in figure.axes[0].texts]
+    assert notes == ["0.1 of 0.5", "0.2 of 0.1"]
+
+
+def test_many_factors_stack_the_maps():
+    rng = np.random.default_rng(0)
+    names = tuple(f"attribute_{k}" for k in range(20))
+    part = {
+        "factor_names": names,
+        "normalised": rng.random((3, 20)),
+        "importance": rng.random((3, 20)),
+    }
+    upper, lower, _ = latent_figures.factor_maps(part).axes
+    assert upper.get_position().y0 > lower.get_position().y1
+    assert [t.get_text() for t in lower.get_xticklabels()][1] == "attribute 1"
+
+
+@pytest.mark.parametrize(
+    ("value", "high", "expected"),
+    [
+        (0.07, 1.0, ".07"),
+        (1.0, 1.0, "1.00"),
+        (0.004, 1.0, "0"),
+        (-0.5, 1.0, "\N{MINUS SIGN}.50"),
+        (0.0123, 0.05, ".012"),
+        (123.4, 200.0, "123"),
+    ],
+)
+def test_numbers_in_cells_are_short(value, high, expected):
+    assert latent_figures.short(value, latent_figures.decimals(high)) == expected

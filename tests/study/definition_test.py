@@ -1,0 +1,187 @@
+"""A study's definition: what is built from its file; each mistake in one sentence."""
+
+import copy
+from pathlib import Path
+
+import pytest
+
+from cfasl_jax.errors import ConfigError
+from cfasl_jax.study import __main__ as command
+from cfasl_jax.study import definition, plan
+
+ROOT = Path(__file__).parents[2]
+
+ENTRIES = {
+    "set": {"data.source": "rendered", "num_steps": 1_000, "checkpoint.every": 500},
+    "arms": {
+        "beta-VAE": {
+            "config": "configs/dsprites.py",
+            "set": {"cfasl": False},
+            "grid": {"beta": (1, 4)},
+        },
+        "CFASL (beta-VAE)": {
+            "config": "configs/dsprites.py",
+            "grid": [{"weights.epsilon": 0.1}, {"beta": 4, "threshold": 0.5}],
+        },
+    },
+    "tuning": {"seeds": (101, 102), "set": {"num_steps": 500}},
+    "reporting": {"seeds": (1, 2, 3)},
+    "protocols": ("dlib", "official"),
+    "primary": ("mig", "dci"),
+    "select": ("mig",),
+}
+
+
+def build(**changes):
+    return definition.from_dict(copy.deepcopy(ENTRIES) | changes, "first", ROOT)
+
+
+def arms(name="beta-VAE", **changes):
+    """The arms above, one of them changed."""
+    changed = copy.deepcopy(ENTRIES["arms"])
+    changed[name] |= changes
+    return changed
+
+
+def test_a_study_has_a_configuration_for_every_setting_and_phase():
+    study = build()
+    assert [arm.name for arm in study.arms] == ["beta-VAE", "CFASL (beta-VAE)"]
+    base, cfasl = study.arms
+    assert [setting.name for setting in base.settings] == ["beta=1", "beta=4"]
+    names = [setting.name for setting in cfasl.settings]
+    assert names == ["weights.epsilon=0.1", "beta=4,threshold=0.5"]
+    tuning, reporting = base.settings[1].tuning, base.settings[1].reporting
+    assert (tuning.beta, reporting.beta) == (4.0, 4.0)
+    assert (tuning.cfasl, cfasl.settings[0].tuning.cfasl) == (False, True)
+    assert (tuning.num_steps, reporting.num_steps) == (500, 1_000)
+    assert (tuning.seeds, reporting.seeds) == ((101, 102), (1, 2, 3))
+    # Tuning computes what it needs to choose, reporting everything.
+    assert (tuning.eval.metrics, reporting.eval.metrics) == (("mig",), ())
+    assert reporting.eval.protocol == "dlib"
+    assert study.scoring.primary == ("mig", "disentanglement")
+    assert study.comparisons == (("CFASL (beta-VAE)", "beta-VAE"),)
+    assert study.budget == ""
+
+
+def test_runs_are_ordinary_runs_of_one_seed():
+    study = build()
+    runs = plan.tuning_runs(study, study.arms[1])
+    assert len(runs) == 2 * 2
+    assert runs[-1].config.seeds == (102,)
+    folder = "runs/CFASL_beta-VAE/beta=4,threshold=0.5/tuning_seed_102"
+    assert runs[-1].folder.as_posix() == folder
+    assert runs[-1].protocols == ("dlib",)
+    reporting = plan.reporting_runs(study, study.arms[0], "beta=4")
+    assert [run.seed for run in reporting] == [1, 2, 3]
+    # The protocol of the tables comes last, and leaves results.json.
+    assert reporting[0].protocols == ("official", "dlib")
+
+
+def test_a_single_setting_is_not_tuned():
+    one = {
+        name: {k: v for k, v in arm.items() if k != "grid"}
+        for name, arm in arms().items()
+    }
+    study = build(arms=one, tuning={})
+    assert [arm.settings[0].name for arm in study.arms] == ["default", "default"]
+    assert plan.tuning_runs(study, study.arms[0]) == []
+    chosen = {run.setting for run in plan.known_runs(study, {})}
+    assert chosen == {"default"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"arm": {}}, "unknown entry of a study 'arm'.*did you mean 'arms'"),
+        ({"comparisons": (("CFASL", "beta-VAE"),)}, "unknown arm 'CFASL'"),
+        ({"comparisons": (("beta-VAE", "beta-VAE"),)}, "against itself"),
+        ({"tuning": {"seeds": (3, 4)}}, "must not overlap, but 3 is in both"),
+        ({"reporting": {"seeds": (1, 1)}}, "none twice"),
+        ({"tuning": {}}, "names no seeds of tuning"),
+        ({"arms": arms(grid={"bta": (1, 4)})}, "beta-VAE, tuning: bta is no field"),
+        ({"arms": arms(grid={"weights.epsilonn": (1, 4)})}, "mean 'weights.epsilon'"),
+        ({"arms": arms(grid={"beta": 4})}, "needs a tuple of values for beta"),
+        ({"arms": arms(grid={"beta": (4, 4.0)})}, "has one setting twice"),
+        ({"arms": arms(grid={"beta": (4, -1)})}, "beta must be at least 0, not -1"),
+        ({"arms": arms(grid={"seeds": ((1,), (2,))})}, "seeds stand in tuning"),
+        ({"arms": arms(config="configs/dsprite.py")}, "did you mean 'configs/dsprites"),
+        ({"arms": arms(config="configs/shapes3d.py")}, "need the same data, but"),
+        (
+            {"arms": arms(set={"data.likelihood": "gaussian"})},
+            "data.likelihood is 'gaussian' in beta-VAE and 'auto' in CFASL",
+        ),
+        ({"arms": {**arms(), "BETA VAE": {}}}, "names no configuration file"),
+        ({"arms": {**arms(), "beta/vae": arms()["beta-VAE"]}}, None),
+        ({"protocols": ("dlibb",)}, "unknown protocol 'dlibb'.*mean 'dlib'"),
+        ({"protocols": "dlib"}, "must be a tuple of names, not 'dlib'"),
+        ({"metrics": ("migg",)}, "unknown metric 'migg'.*did you mean 'mig'"),
+        ({"primary": ("migs",)}, "unknown score 'migs'.*did you mean 'mig'"),
+        ({"primary": ()}, "lacks primary"),
+        ({"metrics": ("mig",)}, "so metrics needs dci too"),
+        (
+            {"tuning": {"seeds": (101,), "set": {"eval.metrics": ("sap",)}}},
+            "need the metrics mig, which eval.metrics of tuning leaves out",
+        ),
+        ({"arms": arms(grid={"beta": (1, 2, 4)})}, "unequal budgets.*beta-VAE: 3 sett"),
+        ({"arms": arms(set={"num_steps": 2_000})}, "unequal budgets.*128,000 in a rep"),
+        ({"published": {"scores": {"CFASL": {}}}}, "unknown arm 'CFASL'"),
+    ],
+)
+def test_mistakes_are_told_in_one_sentence(changes, message):
+    if message is None:  # no mistake
+        assert len(build(**changes).arms) == 3
+        return
+    with pytest.raises(ConfigError, match=message) as error:
+        build(**changes)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_names_that_would_share_a_folder_are_refused():
+    with pytest.raises(ConfigError, match="'BETA-vae' and 'beta-VAE' need names"):
+        build(arms={**arms(), "BETA-vae": arms()["beta-VAE"]})
+
+
+def test_unequal_budgets_need_a_sentence():
+    study = build(arms=arms(grid={"beta": (1, 2, 4)}), budget="The authors' own grids.")
+    assert study.budget == "The authors' own grids."
+    # Where budgets are equal there is nothing to say.
+    assert build(budget="The authors' own grids.").budget == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def get_study(): return {'arms': ", "cannot be read: '{' was never closed"),
+        ("import nothing_of_that_name", "No module named 'nothing_of_that_name'"),
+        ("", "has no function get_study"),
+        ("def get_study(): return 3", "must return a dict, not 3"),
+        ("def get_study(): return {'arms': {}}", "lacks arms, reporting, primary"),
+    ],
+)
+def test_a_bad_file_ends_the_command_with_one_sentence(tmp_path, capsys, text, message):
+    path = tmp_path / "bad.py"
+    path.write_text(text)
+    assert command.main(["study", f"--study={path}", f"--workdir={tmp_path}"]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith("error: ")
+    assert len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--study=configs/studies/dsprits.py", "--workdir=x"], "unknown study file"),
+        (["--study=x.py"], "--workdir"),
+        (["--study=x.py", "--workdir=x", "--dryrun"], "--dryrun"),
+        (["--study=configs/studies/dsprites.py", "--workdir=gs://a/b"], "file system"),
+    ],
+)
+def test_a_bad_command_line_ends_with_one_sentence(
+    monkeypatch, capsys, arguments, message
+):
+    monkeypatch.chdir(ROOT)
+    assert command.main(["study", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.strip().splitlines()) == 1

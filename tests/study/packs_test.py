@@ -1,0 +1,153 @@
+"""Packs: which runs make one, and that a packed run is the run alone."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+import study_worker
+
+from cfasl_jax.settings import flatten
+from cfasl_jax.study import definition, packs, plan
+from cfasl_jax.training import loop
+from cfasl_jax.training.checkpoints import Checkpoints
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    """The study of `study_worker`, in this process."""
+    study_worker.use_small_networks(monkeypatch.setattr)
+    return definition.load(str(study_worker.__file__))
+
+
+def all_tuning(study):
+    return [run for arm in study.arms for run in plan.tuning_runs(study, arm)]
+
+
+def last_state(root, run):
+    """The parameters in a run's last checkpoint."""
+    spec = study_worker.dataset().spec
+    return loop.restore(
+        run.config, loop.objectives.build(None, None), spec, root / run.folder
+    )
+
+
+def test_settings_and_seeds_of_all_arms_make_one_program(small):
+    # The arms differ in beta and the learning rate, which are traced.
+    (pack,) = packs.group(all_tuning(small), 64)
+    assert len(pack) == 4
+    config = packs.together(pack)
+    assert config.seeds == (101,) * 4
+    assert dict(config.per_run) == {
+        "beta": (1, 4, 1, 4),
+        "learning_rate": (1e-2, 1e-2, 1e-4, 1e-4),
+    }
+    for place, run in enumerate(pack):
+        assert config.of_run(place) == run.config
+    assert [len(part) for part in packs.group(all_tuning(small), 3)] == [3, 1]
+
+
+def test_reporting_runs_are_packs_of_their_arm(small):
+    runs = [
+        run
+        for arm in small.arms
+        for run in plan.reporting_runs(small, arm, arm.settings[0].name)
+    ]
+    assert [[run.arm for run in pack] for pack in packs.group(runs, 64)] == [
+        ["beta-VAE"] * 2,
+        ["slow beta-VAE"] * 2,
+    ]
+    # Seeds alone differ.
+    config = packs.together(packs.group(runs, 64)[0])
+    assert (config.seeds, config.per_run) == ((1, 2), ())
+
+
+def test_what_is_part_of_the_program_keeps_runs_apart():
+    arms = {
+        "A": {"config": study_worker._DSPRITES, "grid": {"latent_dim": (2, 3)}},
+        "B": {"config": study_worker._DSPRITES, "grid": {"codebook.elements": (2, 3)}},
+    }
+    study = definition.from_dict(study_worker.ENTRIES | {"arms": arms}, "apart")
+    packed = packs.group(all_tuning(study), 64)
+    assert sorted(len(pack) for pack in packed) == [1, 1, 1, 1]
+
+
+def test_a_packed_run_is_the_run_alone(small, tmp_path):
+    data, runs = study_worker.dataset(), all_tuning(small)
+    packs.train(runs, data, tmp_path / "packed")
+    for run in runs[1:3]:  # another beta, and another learning rate
+        packs.train([run], data, tmp_path / "alone")
+        states = [last_state(tmp_path / place, run) for place in ("packed", "alone")]
+        assert states[0].step.tolist() == [10]
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), *states
+        )
+        lines = [
+            [json.loads(line) for line in log.read_text().splitlines()]
+            for place in ("packed", "alone")
+            for log in [tmp_path / place / run.folder / "metrics.jsonl"]
+        ]
+        assert [line["step"] for line in lines[0]] == [5, 10]
+        for packed, alone in zip(*lines, strict=True):
+            assert packed.keys() == alone.keys()
+            for name, value in packed.items():
+                np.testing.assert_allclose(value, alone[name], rtol=1e-5, atol=1e-5)
+        stored = json.loads(
+            (tmp_path / "packed" / run.folder / "config.json").read_text()
+        )
+        assert flatten(stored["config"])["beta"] == run.config.beta
+        assert stored["config"]["seeds"] == [run.seed]
+    assert list((tmp_path / "packed" / "packs").iterdir()) == []
+
+
+def test_a_pack_that_was_cut_off_goes_on_where_it_was(small, tmp_path, monkeypatch):
+    data, runs = study_worker.dataset(), all_tuning(small)[:2]
+    packs.train(runs, data, tmp_path / "whole")
+
+    def stop(checkpoints, step, state):
+        save(checkpoints, step, state)
+        checkpoints._manager.wait_until_finished()
+        raise loop.InterruptedRunError("stopped", 15)
+
+    save = Checkpoints.save
+    monkeypatch.setattr(Checkpoints, "save", stop)
+    with pytest.raises(loop.InterruptedRunError):
+        packs.train(runs, data, tmp_path / "cut")
+    monkeypatch.setattr(Checkpoints, "save", save)
+    assert [plan.steps_left(tmp_path / "cut", run) for run in runs] == [10, 10]
+    packs.train(runs, data, tmp_path / "cut")
+    for run in runs:
+        jax.tree.map(
+            np.testing.assert_array_equal,
+            last_state(tmp_path / "cut", run),
+            last_state(tmp_path / "whole", run),
+        )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        loop.NonFiniteLossError("loss not finite at step 3"),
+        jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory"),
+    ],
+)
+def test_a_pack_that_cannot_train_is_halved(small, tmp_path, monkeypatch, error):
+    runs, trained = all_tuning(small), []
+
+    def train(config, *_):
+        trained.append(config.seeds)
+        bad = 4.0 in dict(config.per_run).get("beta", (config.beta,))
+        if bad and (
+            len(config.seeds) > 1 or isinstance(error, loop.NonFiniteLossError)
+        ):
+            raise error
+
+    monkeypatch.setattr(loop, "train", train)
+    monkeypatch.setattr(packs, "_take_out", lambda *_: None)
+    packs.train(runs, study_worker.dataset(), tmp_path)
+    assert [len(seeds) for seeds in trained] == [4, 2, 1, 1, 2, 1, 1]
+    failed = [
+        run for run in runs if (tmp_path / run.folder / plan.FAILURE_FILE).exists()
+    ]
+    alone = isinstance(error, loop.NonFiniteLossError)
+    assert {run.setting for run in failed} == ({"beta=4"} if alone else set())

@@ -1,0 +1,125 @@
+"""Studies run by the command: killed, resumed, shared by workers, with failing runs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import study_results
+import study_worker
+
+from cfasl_jax.errors import ConfigError
+from cfasl_jax.run import evaluate
+from cfasl_jax.study import __main__ as command
+from cfasl_jax.study import claims, definition, outcome, plan, worker
+from cfasl_jax.training import loop
+
+WORKER = Path(study_worker.__file__)
+
+
+def start(workdir, cache):
+    environment = {
+        **os.environ,
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "XDG_CACHE_HOME": str(cache),
+    }
+    return subprocess.Popen(
+        [sys.executable, str(WORKER), str(workdir)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(*processes):
+    for process in processes:
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+    return errors
+
+
+def kill_in_the_middle(process, workdir, checkpoints):
+    """SIGKILL once so many checkpoints exist, in whatever the process does then."""
+    deadline = time.monotonic() + 200
+    while len(list(workdir.glob("runs/*/*/*/checkpoints/[0-9]*"))) < checkpoints:
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def test_killed_and_shared_studies_end_like_one_left_alone(tmp_path, cache):
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    finish(start(alone, cache))
+    results = json.loads((alone / "study.json").read_text())
+    assert results["unfinished"] == 0
+    assert [len(arm["reporting"]) for arm in results["arms"].values()] == [2, 2]
+    assert (alone / "study.html").exists()
+
+    killed, other = start(shared, cache), start(shared, cache)
+    kill_in_the_middle(killed, shared, checkpoints=3)
+    finish(other, start(shared, cache))
+    assert (shared / "study.json").read_text() == (alone / "study.json").read_text()
+    # Each run was trained by one worker at a time: every step is logged once.
+    for log in shared.glob("runs/*/*/*/metrics.jsonl"):
+        steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
+        assert steps == list(range(5, max(steps) + 1, 5)), log
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    """The study of `study_worker`, in this process."""
+    study_worker.use_small_networks(monkeypatch.setattr)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return definition.load(str(WORKER))
+
+
+def test_a_dry_run_says_what_the_study_costs_and_trains_nothing(
+    small, tmp_path, capsys
+):
+    options = [f"--study={WORKER}", f"--workdir={tmp_path / 'study'}", "--dry-run"]
+    assert command.main(["study", *options]) == 0
+    printed = capsys.readouterr().out
+    # Two settings with one tuning seed of 10 steps, two reporting seeds of 20.
+    assert "beta-VAE: 2 settings, 4 runs, 4 left, 60 steps at" in printed
+    assert "in all 8 runs and 120 steps left" in printed
+    assert not (tmp_path / "study" / "runs").exists()
+
+
+@pytest.mark.parametrize("size", [1, 64])
+def test_a_run_that_fails_is_recorded_and_the_study_goes_on(
+    small, tmp_path, monkeypatch, size
+):
+    def fail(config, *_):
+        raise loop.NonFiniteLossError(f"loss not finite at step 3 (beta {config.beta})")
+
+    monkeypatch.setattr(loop, "train", fail)
+    entries = worker.work(small, study_worker.dataset(), tmp_path, size)
+    assert len(entries) == 4  # the tuning runs; no setting can be chosen
+    results = outcome.collect(small, tmp_path)
+    (run,) = results["arms"]["beta-VAE"]["settings"]["beta=4"]["runs"]
+    assert run["failed"] == "loss not finite at step 3 (beta 4.0)"
+    assert results["arms"]["beta-VAE"]["chosen"] is None
+
+
+def test_a_claimed_run_is_left_to_its_owner(small, tmp_path):
+    run = plan.tuning_runs(small, small.arms[0])[0]
+    with claims.claim(tmp_path / run.folder) as ours:
+        assert ours
+        assert not worker._do_if_free([run], None, tmp_path)
+
+
+def test_a_run_of_a_longer_study_is_refused(small, tmp_path, monkeypatch):
+    run = plan.tuning_runs(small, small.arms[0])[0]
+    longer = study_results.results(run, {"mig": 0.5}) | {"step": 40}
+    monkeypatch.setattr(loop, "train", lambda *_: None)
+    monkeypatch.setattr(evaluate, "evaluate", lambda *_: longer)
+    with pytest.raises(ConfigError, match="longer than this study's 10 steps"):
+        worker._do_if_free([run], study_worker.dataset(), tmp_path)

@@ -1,0 +1,106 @@
+"""Checkpoints that are damaged, of another shape, or of an early version."""
+
+import shutil
+
+import chex
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from cfasl_jax.errors import ConfigError
+from cfasl_jax.training import loop
+from cfasl_jax.training.checkpoints import Checkpoints
+
+SPEC = tiny.dataset().spec
+
+
+@pytest.fixture(scope="module")
+def state():
+    return loop.initial_state(tiny.config(), tiny.objective(), SPEC)
+
+
+def after(state, step):
+    """A state that can be told from others."""
+    return state.replace(step=np.full_like(state.step, step))
+
+
+@pytest.fixture
+def workdir(tmp_path, state):
+    with Checkpoints(tmp_path, keep=3) as checkpoints:
+        for step in (4, 8):
+            checkpoints.save(step, after(state, step))
+    return tmp_path
+
+
+def truncate(folder):
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def overwrite(folder):
+    for path in folder.rglob("d/*"):
+        path.write_bytes(b"\x00" * path.stat().st_size)
+
+
+def empty(folder):
+    shutil.rmtree(folder / "default")
+
+
+def lose_metadata(folder):
+    (folder / "default" / "_METADATA").write_text("{]")
+
+
+def lose_manifest(folder):
+    for path in folder.rglob("manifest.ocdbt"):
+        path.unlink()
+
+
+DAMAGES = [truncate, overwrite, empty, lose_metadata, lose_manifest]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_the_newest_one_that_reads_is_used(damage, workdir, state, capsys):
+    damage(workdir / "checkpoints" / "8")
+    with Checkpoints(workdir, keep=3) as checkpoints:
+        chex.assert_trees_all_equal(checkpoints.restore(state), after(state, 4))
+    assert "the checkpoint of step 8" in capsys.readouterr().err
+    assert (workdir / "checkpoints" / "8").exists()
+
+
+def test_training_moves_a_damaged_one_aside_and_writes_it_again(workdir, state):
+    truncate(workdir / "checkpoints" / "8")
+    with Checkpoints(workdir, keep=3) as checkpoints:
+        checkpoints.restore(state, set_aside=True)
+        assert checkpoints.latest_step() == 4
+        checkpoints.save(8, after(state, 8))
+    assert (workdir / "checkpoints" / "damaged-8").is_dir()
+    with Checkpoints(workdir, keep=3) as checkpoints:
+        chex.assert_trees_all_equal(checkpoints.restore(state), after(state, 8))
+
+
+def test_if_none_reads_one_sentence_says_so(workdir, state):
+    for step in ("4", "8"):
+        empty(workdir / "checkpoints" / step)
+    with (
+        Checkpoints(workdir, keep=3) as checkpoints,
+        pytest.raises(ConfigError, match=r"no checkpoint in .* can be read"),
+    ):
+        checkpoints.restore(state)
+
+
+def test_another_shape_is_not_taken(workdir, state):
+    wider = jax.tree.map(lambda leaf: np.concatenate([leaf, leaf]), state)
+    with (
+        Checkpoints(workdir, keep=3) as checkpoints,
+        pytest.raises(ConfigError, match="can be read"),
+    ):
+        checkpoints.restore(wider)
+
+
+def test_parts_that_are_not_asked_for_are_left_out(tmp_path, state):
+    more = state.replace(params=state.params | {"gone": np.zeros(3, np.float32)})
+    with Checkpoints(tmp_path, keep=1) as checkpoints:
+        checkpoints.save(4, more)
+        chex.assert_trees_all_equal(checkpoints.restore(state), state)
