@@ -97,6 +97,7 @@ FVM = Metric(
     compute=fvm,
     reference="Kim & Mnih 2018, arXiv:1802.05983",
     votes=True,
+    floor_draws="chance_repeats_votes",
     elects=True,
     scores=(
         Score(

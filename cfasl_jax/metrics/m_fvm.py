@@ -128,6 +128,7 @@ M_FVM = Metric(
     compute=m_fvm,
     reference="Jung et al. 2024, arXiv:2401.08897",
     votes=True,
+    floor_draws="chance_repeats_votes",
     elects=True,
     scores=tuple(
         score

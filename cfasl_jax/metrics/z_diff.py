@@ -71,10 +71,11 @@ def z_diff(
     first, second = np.split(codes, 2, axis=1)
     points = np.abs(first - second).mean(axis=1, dtype=np.float64)
     every = np.arange(train)
-    correct = _correct(points, labels, every, protocol)
+    with quiet():
+        correct = _correct(points, labels, every, protocol)
+        ends = _interval(points, labels, correct[train:], protocol, rng)
     active = num_active(codes.reshape(-1, codes.shape[-1]), protocol.prune_std)
     scores = {"z_diff": correct[train:].mean(), "z_diff_train": correct[:train].mean()}
-    ends = _interval(points, labels, correct[train:], protocol, rng)
     return record(
         protocol,
         rng,
@@ -95,8 +96,7 @@ def _correct(
             f"z-diff needs training points of at least 2 factors, got {len(rows)} "
             "of one"
         )
-    with quiet():
-        model.fit(points[rows], labels[rows])
+    model.fit(points[rows], labels[rows])
     return model.predict(points) == labels
 
 
@@ -131,6 +131,7 @@ Z_DIFF = Metric(
     compute=z_diff,
     reference="Higgins et al. 2017, ICLR, appendix A.4",
     votes=True,
+    floor_draws="chance_repeats_votes",
     limit="z_diff_images",
     scores=(
         Score(

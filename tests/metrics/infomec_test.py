@@ -86,11 +86,18 @@ def test_information_agrees_with_scikit_learn():
 
 
 def test_the_intervals_narrow_with_more_points():
-    few = score(reference.mixed(FACTORS))
     factors = np.tile(FACTORS, (8, 1))
-    protocol = dataclasses.replace(TINY, infomec_train=1600)
     codes = reference.mixed(factors)
-    many = infomec(codes, factors, protocol, reference.rng(), jobs=1)
+    few, many = (
+        infomec(
+            codes,
+            factors,
+            dataclasses.replace(TINY, infomec_train=count, refits=20),
+            reference.rng(),
+            jobs=1,
+        )
+        for count in (160, 1600)
+    )
     for name in ("infom", "infoc"):
         widths = []
         for result in (few, many):
