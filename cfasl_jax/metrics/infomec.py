@@ -6,7 +6,7 @@ import numpy as np
 
 from cfasl_jax.metrics.estimators import logistic_regression
 from cfasl_jax.metrics.information import entropy, neighbor_terms
-from cfasl_jax.metrics.intervals import half_sample_variance, normal_interval
+from cfasl_jax.metrics.intervals import normal_interval, subsample_variance
 from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import (
     Points,
@@ -56,7 +56,7 @@ def infomec(
 
     Returns:
         "infom", "infoe", "infoc" and the record of `metric.record`. The intervals
-        of InfoM and InfoC compare halves of the points.
+        of InfoM and InfoC compare subsamples of the points.
 
     Raises:
         ValueError: on bad arrays or fewer points than the protocol needs.
@@ -74,7 +74,7 @@ def infomec(
 
     count, confidence = len(train.codes), protocol.confidence
     infom, infoc = concentrations(np.arange(count)).tolist()
-    variances = half_sample_variance(concentrations, count, protocol.refits, rng)
+    variances = subsample_variance(concentrations, count, protocol.refits // 2, rng)
     gains = _predictive_gains(train, test, protocol, jobs)
     scores = {"infom": infom, "infoe": float(gains.mean()), "infoc": infoc}
     infoe_variance = gains.var(ddof=1) / len(gains)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from cfasl_jax.metrics.intervals import half_sample_variance, normal_interval
+from cfasl_jax.metrics.intervals import normal_interval, subsample_variance
 from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import (
     UnavailableError,
@@ -56,8 +56,8 @@ def gaussian_total_correlation(
             "a dimension of the codes is a linear function of the others, so that "
             "their Gaussian total correlation is infinite"
         )
-    name, repeats = "gaussian_total_correlation", protocol.bootstrap // 2
-    (variance,) = half_sample_variance(statistic, len(sample), repeats, rng)
+    name, repeats = "gaussian_total_correlation", protocol.bootstrap // 4
+    (variance,) = subsample_variance(statistic, len(sample), repeats, rng)
     ends = normal_interval(estimate, variance, protocol.confidence, (0.0, np.inf))
     active = num_active(sample, protocol.prune_std)
     return record(protocol, rng, active, {name: estimate}, {name: ends}, (), notes)

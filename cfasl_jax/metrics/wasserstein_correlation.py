@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from cfasl_jax.metrics.intervals import half_sample_variance, normal_interval
+from cfasl_jax.metrics.intervals import normal_interval, subsample_variance
 from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import covariance, draw_codes, num_active
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
@@ -47,8 +47,8 @@ def gaussian_wasserstein_correlation(
         return _distances(covariance(sample[rows]))
 
     values = statistic(np.arange(len(sample))).tolist()
-    repeats, confidence = protocol.bootstrap // 2, protocol.confidence
-    variances = half_sample_variance(statistic, len(sample), repeats, rng)
+    repeats, confidence = protocol.bootstrap // 4, protocol.confidence
+    variances = subsample_variance(statistic, len(sample), repeats, rng)
     scores = dict(zip(_NAMES, values, strict=True))
     intervals: dict[str, list[float] | None] = {
         name: normal_interval(value, variance, confidence, (0.0, np.inf))
