@@ -152,8 +152,13 @@ def _run_chunks(
         for start, length in stream.chunks(config, first_step):
             device_state, terms = run(device_state, images, length)
             unread.append((start, terms))
-            # The devices compute this chunk while the host reads the one before.
-            while len(unread) > 1:
+            scored = score if _is_due(start + length, config.eval.every) else None
+            # An accelerator computes this chunk while the host reads the one before. On
+            # the CPU two programs in flight could each wait for threads of the other.
+            ahead = jax.default_backend() != "cpu" or scored is not None
+            if not ahead:
+                jax.block_until_ready(device_state)
+            while len(unread) > ahead:
                 _log(record, config.seeds, *unread.popleft())
             step = start + length
             stopping = devices.any_process(stop_asked.number > 0)
@@ -164,7 +169,8 @@ def _run_chunks(
                 # Only a state whose losses are all known to be finite is saved or
                 # scored. The next chunk, which consumes it, has not been started.
                 host = devices.unreplicate(device_state)
-                _log(record, config.seeds, *unread.popleft(), scores, host)
+                if unread:
+                    _log(record, config.seeds, *unread.popleft(), scores, host)
             if saves:
                 checkpoints.save(step, host)
             if stopping and not last:

@@ -72,7 +72,7 @@ def test_a_chunk_is_started_before_the_one_before_is_read(tmp_path, monkeypatch)
     config = tiny.config(num_steps=8, checkpoint={"every": 6})
     loop.train(config, tiny.dataset(), tmp_path)
     assert events == [
-        *("start", "start", "log 2", "start", "log 4", "log 6", "save 6"),
+        *("start", "log 2", "start", "log 4", "start", "log 6", "save 6"),
         *("start", "log 8", "save 8"),
     ]
 
