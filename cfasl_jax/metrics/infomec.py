@@ -6,7 +6,7 @@ import numpy as np
 
 from cfasl_jax.metrics.estimators import logistic_regression
 from cfasl_jax.metrics.information import entropy, neighbor_terms
-from cfasl_jax.metrics.intervals import normal_interval, subsample_variance
+from cfasl_jax.metrics.intervals import SUBSAMPLES, normal_interval, subsample_variance
 from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import (
     Points,
@@ -79,11 +79,11 @@ def infomec(
     scores = {"infom": infom, "infoe": float(gains.mean()), "infoc": infoc}
     infoe_variance = gains.var(ddof=1) / len(gains)
     intervals: dict[str, list[float] | None] = {
-        "infom": normal_interval(infom, variances[0], confidence),
+        "infom": normal_interval(infom, variances[0], confidence, freedom=SUBSAMPLES),
         "infoe": normal_interval(
             scores["infoe"], infoe_variance, confidence, (-np.inf, 1.0)
         ),
-        "infoc": normal_interval(infoc, variances[1], confidence),
+        "infoc": normal_interval(infoc, variances[1], confidence, freedom=SUBSAMPLES),
     }
     notes = (
         f"{active.sum()} dimensions are active by their range",

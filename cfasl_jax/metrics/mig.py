@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from cfasl_jax.metrics.information import bin_codes, mutual_information
-from cfasl_jax.metrics.intervals import normal_interval, subsample_variance
+from cfasl_jax.metrics.intervals import SUBSAMPLES, normal_interval, subsample_variance
 from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import draw_points, num_active, require_dims
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
@@ -54,12 +54,13 @@ def mig(
     count = len(sample.codes)
     estimate = float(score(np.arange(count))[0])
     (variance,) = subsample_variance(score, count, protocol.bootstrap // 4, rng)
+    ends = normal_interval(estimate, variance, protocol.confidence, freedom=SUBSAMPLES)
     return record(
         protocol,
         rng,
         num_active(sample.codes, protocol.prune_std),
         {"mig": estimate},
-        {"mig": normal_interval(estimate, variance, protocol.confidence)},
+        {"mig": ends},
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from cfasl_jax.metrics.information import bin_codes, mutual_information
-from cfasl_jax.metrics.intervals import normal_interval, subsample_variance
+from cfasl_jax.metrics.intervals import SUBSAMPLES, normal_interval, subsample_variance
 from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import UnavailableError, draw_codes, num_active
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
@@ -55,7 +55,7 @@ def mutual_info_score(
     # Its bias, of pairs that hardly know each other, makes few points vary much more.
     (variance,) = subsample_variance(score, len(binned), repeats, rng, fastest=0.5)
     bounds = (0.0, float(np.log(bins)))
-    ends = normal_interval(estimate, variance, protocol.confidence, bounds)
+    ends = normal_interval(estimate, variance, protocol.confidence, bounds, SUBSAMPLES)
     name, active = "mutual_info_score", num_active(sample, protocol.prune_std)
     return record(protocol, rng, active, {name: estimate}, {name: ends}, (), notes)
 

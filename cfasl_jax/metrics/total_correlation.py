@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from cfasl_jax.metrics.intervals import normal_interval, subsample_variance
+from cfasl_jax.metrics.intervals import SUBSAMPLES, normal_interval, subsample_variance
 from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import (
     UnavailableError,
@@ -58,7 +58,9 @@ def gaussian_total_correlation(
         )
     name, repeats = "gaussian_total_correlation", protocol.bootstrap // 4
     (variance,) = subsample_variance(statistic, len(sample), repeats, rng)
-    ends = normal_interval(estimate, variance, protocol.confidence, (0.0, np.inf))
+    ends = normal_interval(
+        estimate, variance, protocol.confidence, (0.0, np.inf), SUBSAMPLES
+    )
     active = num_active(sample, protocol.prune_std)
     return record(protocol, rng, active, {name: estimate}, {name: ends}, (), notes)
 

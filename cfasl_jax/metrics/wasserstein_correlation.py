@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from cfasl_jax.metrics.intervals import normal_interval, subsample_variance
+from cfasl_jax.metrics.intervals import SUBSAMPLES, normal_interval, subsample_variance
 from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import covariance, draw_codes, num_active
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
@@ -51,7 +51,7 @@ def gaussian_wasserstein_correlation(
     variances = subsample_variance(statistic, len(sample), repeats, rng)
     scores = dict(zip(_NAMES, values, strict=True))
     intervals: dict[str, list[float] | None] = {
-        name: normal_interval(value, variance, confidence, (0.0, np.inf))
+        name: normal_interval(value, variance, confidence, (0.0, np.inf), SUBSAMPLES)
         for name, value, variance in zip(_NAMES, values, variances, strict=True)
     }
     active = num_active(sample, protocol.prune_std)
