@@ -30,10 +30,10 @@ def fvm(
     dimension twice; a constant has no active dimension and scores 0; of a rotation,
     often no dimension is still while a factor is fixed, and the score falls.
 
-    The intervals are of the bootstrap over votes and over the images of the global
-    variances. Under `official`, which takes these from 100 images, FVM is lower than
-    with exact variances: by about .02 on codes that are a nonlinear function of the
-    factors (docs/scores.md).
+    The intervals are for other votes and other images of the global variances
+    (`votes`). Under `official`, which takes these from 100 images, FVM is lower than
+    with exact variances, by 0.004 to 0.021 on the codes of docs/scores.md that do not
+    score 1.
 
     Args:
         encode: int factors [n, K] -> codes [n, D] on the complete grid, or a source of

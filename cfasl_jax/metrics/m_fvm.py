@@ -34,8 +34,8 @@ def m_fvm(
     dimensions, a constant included, the score is 0. Each dimension twice makes ties
     between copies and scores as their order decides; a rotation scores less.
 
-    The intervals are of the bootstrap over votes and over the images of the global
-    variances.
+    The intervals are for other votes and other images of the global variances
+    (`votes`).
 
     Args:
         encode: int factors [n, K] -> codes [n, D] on the complete grid, or a source of
