@@ -92,7 +92,7 @@ def _compute_floor(
     name: str, source: Source, dims: int, protocol: Protocol, jobs: int | None
 ) -> dict[str, float]:
     # Intervals are not reported for noise, so that the fewest resamples will do.
-    brief = dataclasses.replace(protocol, bootstrap=2)
+    brief = dataclasses.replace(protocol, bootstrap=2, refits=1)
     draws, floors = METRICS[name].floor_draws, []
     for repeat in range(getattr(protocol, draws) if draws else 0):
         rng = generator(_SEED, f"chance {name} {repeat}")

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from cfasl_jax.errors import ConfigError
+from cfasl_jax.errors import ConfigError, require_choice
 from cfasl_jax.metrics.protocols import PROTOCOLS, Protocol, get_protocol
 from cfasl_jax.metrics.registry import get_metrics
 from cfasl_jax.metrics.sampling import Grid
@@ -87,12 +87,14 @@ def main(argv: Sequence[str]) -> int:
     try:
         protocol = get_protocol(options.protocol)
         names = get_metrics(options.metrics.split(",") if options.metrics else None)
+        sets = code_sets()
+        chosen = options.sets.split(",") if options.sets else list(sets)
+        for which in chosen:
+            require_choice("code set", which, sets)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     cells: dict[str, dict[str, str]] = {}
-    sets = code_sets()
-    chosen = options.sets.split(",") if options.sets else list(sets)
     for which in chosen:
         start = time.perf_counter()
         for name, found in simulate(

@@ -133,15 +133,12 @@ def _kth_distance(ordered: np.ndarray, k: int) -> np.ndarray:
 
     The k nearest of a point and the point itself fill a window of k + 1 in a row.
     """
-    n = len(ordered)
-    best = np.full(n, np.inf)
-    for start in range(-k, 1):
-        low = np.arange(n) + start
-        inside = (low >= 0) & (low + k < n)
-        left, right = ordered[low[inside]], ordered[low[inside] + k]
-        here = ordered[inside]
-        best[inside] = np.minimum(best[inside], np.maximum(here - left, right - here))
-    return best
+    ends = np.full(k, np.inf)
+    padded = np.concatenate([-ends, ordered, ends])
+    # Row j holds, for each point, the one j - k places further on.
+    shifted = np.lib.stride_tricks.sliding_window_view(padded, len(ordered))
+    reach = np.maximum(ordered - shifted[: k + 1], shifted[k:] - ordered)
+    return reach.min(axis=0)
 
 
 def _num_nearer(

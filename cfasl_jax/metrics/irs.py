@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from cfasl_jax.metrics.information import bin_codes
-from cfasl_jax.metrics.intervals import interval
+from cfasl_jax.metrics.intervals import SUBSAMPLES, normal_interval, subsample_variance
 from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import draw_points, num_active
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
@@ -47,17 +47,21 @@ def irs(
     protocol = get_protocol(protocol)
     (sample,) = draw_points(codes, factors, (protocol.irs_samples,), "IRS", rng)
     factors = merged(sample.factors, sample.sizes, protocol.irs_bins)
-    estimate = robustness(sample.codes, factors, protocol.irs_quantile)
-    rows = rng.integers(0, len(factors), (protocol.bootstrap, len(factors)))
-    replicates = np.array(
-        [robustness(sample.codes[r], factors[r], protocol.irs_quantile) for r in rows]
-    )
+
+    def score(rows: np.ndarray) -> np.ndarray:
+        codes, quantile = sample.codes[rows], protocol.irs_quantile
+        return np.array([robustness(codes, factors[rows], quantile)])
+
+    count = len(factors)
+    estimate = float(score(np.arange(count))[0])
+    (variance,) = subsample_variance(score, count, protocol.bootstrap // 4, rng)
+    ends = normal_interval(estimate, variance, protocol.confidence, freedom=SUBSAMPLES)
     return record(
         protocol,
         rng,
         num_active(sample.codes, protocol.prune_std),
         {"irs": estimate},
-        {"irs": interval(estimate, replicates, protocol.confidence)},
+        {"irs": ends},
     )
 
 

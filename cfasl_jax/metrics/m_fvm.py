@@ -10,7 +10,7 @@ from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import UnavailableError, num_active
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
 from cfasl_jax.metrics.sampling import Encode, Source, as_source
-from cfasl_jax.metrics.votes import NOTE, Ballot, draw_votes, variance_images
+from cfasl_jax.metrics.votes import NOTE, Votes, variance_images, within_variances
 
 
 def m_fvm(
@@ -34,8 +34,8 @@ def m_fvm(
     dimensions, a constant included, the score is 0. Each dimension twice makes ties
     between copies and scores as their order decides; a rotation scores less.
 
-    The intervals are of the bootstrap over votes and over the images of the global
-    variances.
+    The intervals are for other votes and other images of the global variances
+    (`votes`).
 
     Args:
         encode: int factors [n, K] -> codes [n, D] on the complete grid, or a source of
@@ -91,40 +91,24 @@ def _shares(
     train = protocol.m_fvm_train
     total = train + protocol.m_fvm_eval
     fixed = random_subsets(rng, total, len(source.sizes), k)
-    votes = draw_votes(
-        source, images, fixed, protocol.m_fvm_batch, train, protocol, rng, f"m-FVM_{k}"
+    variances = within_variances(
+        source, fixed, protocol.m_fvm_batch, train, protocol, rng, f"m-FVM_{k}"
     )
     rows = np.unique(fixed, axis=0, return_inverse=True)[1].reshape(-1)
-    return votes.shares(partial(_mean_shares, rows, train, k), protocol, rng)
+    votes = Votes(variances, rows, train, images, protocol.prune_std)
+    return votes.shares(partial(_elect, rows, k), protocol, rng)
 
 
-def _mean_shares(
-    rows: np.ndarray, train: int, k: int, ballot: Ballot
-) -> tuple[float, float]:
-    """Mean over factor sets of the share of their majority: own, held-out votes.
-
-    Args:
-        rows: number of the set of factors that each of n votes fixes, int [n].
-        train: how many votes, the first ones, make the majorities.
-        k: how many dimensions a vote elects.
-        ballot: the votes.
-    """
-    if ballot.ranked.shape[1] < k:  # Too few are active in this replicate.
-        return 0.0, 0.0
-    elected = np.sort(ballot.ranked[:, :k], axis=1)
+def _elect(
+    rows: np.ndarray, k: int, ranked: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Given the fixed factors, the answer is the set of the k stillest dimensions."""
+    if ranked.shape[1] < k:  # In a replicate too few dimensions may be active.
+        return rows, np.arange(len(rows))
+    elected = np.sort(ranked[:, :k], axis=1)
     # A set of dimensions as one string of k characters: sorted as fast as numbers are.
     names = (elected + 1).astype(np.uint32).view(f"U{k}").reshape(-1)
-    columns = np.unique(names, return_inverse=True)[1]
-    table = np.zeros((rows.max() + 1, columns.max() + 1), np.int64)
-    np.add.at(table, (rows[:train], columns[:train]), ballot.weights[:train])
-    correct = (table.argmax(axis=1)[rows] == columns) & (table.max(axis=1) > 0)[rows]
-    means = []
-    for part in (slice(None, train), slice(train, None)):
-        weights = ballot.weights[part]
-        votes = np.bincount(rows[part], weights)
-        hits = np.bincount(rows[part], weights * correct[part])
-        means.append(float(np.mean(hits[votes > 0] / votes[votes > 0])))
-    return means[0], means[1]
+    return rows, np.unique(names, return_inverse=True)[1]
 
 
 def random_subsets(
@@ -144,6 +128,7 @@ M_FVM = Metric(
     compute=m_fvm,
     reference="Jung et al. 2024, arXiv:2401.08897",
     votes=True,
+    floor_draws="chance_repeats_votes",
     elects=True,
     scores=tuple(
         score

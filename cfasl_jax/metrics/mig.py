@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from cfasl_jax.metrics.information import bin_codes, mutual_information
-from cfasl_jax.metrics.intervals import interval, resamples
+from cfasl_jax.metrics.intervals import SUBSAMPLES, normal_interval, subsample_variance
 from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import draw_points, num_active, require_dims
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
@@ -43,30 +43,31 @@ def mig(
     protocol = get_protocol(protocol)
     (sample,) = draw_points(codes, factors, (protocol.mig_samples,), "MIG", rng)
     require_dims(sample, 2, "MIG compares two dimensions")
-    binned = bin_codes(sample.codes, protocol.mig_bins)
 
-    def score(weights: np.ndarray | None) -> float:
-        information, entropies = mutual_information(
-            binned, protocol.mig_bins, sample.factors, sample.sizes, weights
+    def score(rows: np.ndarray) -> np.ndarray:
+        part, bins = sample.take(rows), protocol.mig_bins
+        binned = bin_codes(part.codes, bins)
+        return np.array(
+            [gap(*mutual_information(binned, bins, part.factors, part.sizes))]
         )
-        return gap(information, entropies)
 
-    estimate = score(None)
-    weights = resamples(rng, protocol.bootstrap, len(binned))
-    replicates = np.array([score(row) for row in weights])
+    count = len(sample.codes)
+    estimate = float(score(np.arange(count))[0])
+    (variance,) = subsample_variance(score, count, protocol.bootstrap // 4, rng)
+    ends = normal_interval(estimate, variance, protocol.confidence, freedom=SUBSAMPLES)
     return record(
         protocol,
         rng,
         num_active(sample.codes, protocol.prune_std),
         {"mig": estimate},
-        {"mig": interval(estimate, replicates, protocol.confidence)},
+        {"mig": ends},
     )
 
 
 def gap(information: np.ndarray, entropies: np.ndarray) -> float:
     """Mean gap between the two largest of each column [D, K], over entropies [K].
 
-    A factor that a resample reduced to one value has no entropy, and a gap of 0.
+    A factor of which a subsample has one value only has no entropy, and a gap of 0.
     """
     second, first = np.sort(information, axis=0)[-2:]
     return float(np.mean((first - second) / np.where(entropies > 0, entropies, 1.0)))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from cfasl_jax.metrics.information import bin_codes, mutual_information
-from cfasl_jax.metrics.intervals import interval, resamples
+from cfasl_jax.metrics.intervals import SUBSAMPLES, normal_interval, subsample_variance
 from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import draw_points, num_active
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
@@ -45,23 +45,23 @@ def modularity(
     protocol = get_protocol(protocol)
     counts = (protocol.modularity_samples,)
     (sample,) = draw_points(codes, factors, counts, "modularity", rng)
-    binned = bin_codes(sample.codes, protocol.mig_bins)
 
-    def score(weights: np.ndarray | None) -> float:
-        information, _ = mutual_information(
-            binned, protocol.mig_bins, sample.factors, sample.sizes, weights
-        )
-        return modularity_of(information)
+    def score(rows: np.ndarray) -> np.ndarray:
+        part, bins = sample.take(rows), protocol.mig_bins
+        binned = bin_codes(part.codes, bins)
+        information, _ = mutual_information(binned, bins, part.factors, part.sizes)
+        return np.array([modularity_of(information)])
 
-    estimate = score(None)
-    weights = resamples(rng, protocol.bootstrap, len(binned))
-    replicates = np.array([score(row) for row in weights])
+    count = len(sample.codes)
+    estimate = float(score(np.arange(count))[0])
+    (variance,) = subsample_variance(score, count, protocol.bootstrap // 4, rng)
+    ends = normal_interval(estimate, variance, protocol.confidence, freedom=SUBSAMPLES)
     return record(
         protocol,
         rng,
         num_active(sample.codes, protocol.prune_std),
         {"modularity": estimate},
-        {"modularity": interval(estimate, replicates, protocol.confidence)},
+        {"modularity": ends},
     )
 
 

@@ -140,23 +140,12 @@ def draw_codes(
     return codes[rng.permutation(len(codes))[:count]], ()
 
 
-def covariances(codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Covariances (ddof 1) of weighted codes.
-
-    Args:
-        codes: [n, D].
-        weights: [R, n], how often each point counts; each row sums to n.
-
-    Returns:
-        [R, D, D].
-    """
-    count, dims = codes.shape
-    centred = codes - codes.mean(axis=0)
-    products = (centred[:, :, None] * centred[:, None, :]).reshape(count, -1)
-    means = weights @ centred / count
-    outer = means[:, :, None] * means[:, None, :]
-    moments = (weights @ products).reshape(-1, dims, dims)
-    return (moments - count * outer) / (count - 1)
+def covariance(codes: np.ndarray) -> np.ndarray:
+    """Covariance matrix (ddof 1) of codes [n, D]: [D, D]; exactly 0 for constants."""
+    moments = np.atleast_2d(np.cov(codes, rowvar=False))
+    varies = np.ptp(codes, axis=0) > 0
+    # The mean of equal numbers may be off by rounding.
+    return np.where(varies & varies[:, None], moments, 0.0)
 
 
 def require_dims(points: Points, dims: int, why: str) -> None:

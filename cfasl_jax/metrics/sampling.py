@@ -50,7 +50,9 @@ class Grid:
                 f"encode must give codes [n, D] for n = {ids.size} images, "
                 f"got the shape {codes.shape}"
             )
-        if not np.isfinite(codes.astype(np.float32, copy=False)).all():
+        with np.errstate(over="ignore"):
+            single = codes.astype(np.float32, copy=False)
+        if not np.isfinite(single).all():
             raise ValueError(
                 "encode gave codes with NaN, infinity or numbers beyond float32"
             )

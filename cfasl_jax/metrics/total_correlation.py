@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from cfasl_jax.metrics.intervals import interval, resamples
+from cfasl_jax.metrics.intervals import SUBSAMPLES, normal_interval, subsample_variance
 from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import (
     UnavailableError,
-    covariances,
+    covariance,
     draw_codes,
     num_active,
 )
@@ -46,39 +46,35 @@ def gaussian_total_correlation(
     """
     protocol = get_protocol(protocol)
     sample, notes = draw_codes(codes, protocol.unsupervised_samples, rng)
-    weights = resamples(rng, protocol.bootstrap, len(sample))
-    once = np.ones((1, len(sample)), np.int64)
-    estimate, *replicates = _total_correlation(
-        covariances(sample, np.concatenate([once, weights]))
-    )
+
+    def statistic(rows: np.ndarray) -> np.ndarray:
+        return np.array([_total_correlation(covariance(sample[rows]))])
+
+    estimate = float(statistic(np.arange(len(sample)))[0])
     if not np.isfinite(estimate):
         raise UnavailableError(
             "a dimension of the codes is a linear function of the others, so that "
             "their Gaussian total correlation is infinite"
         )
-    name = "gaussian_total_correlation"
-    drawn = np.array(replicates)
-    ends = interval(
-        float(estimate),
-        drawn[np.isfinite(drawn)],
-        protocol.confidence,
-        bounds=(0.0, np.inf),
+    name, repeats = "gaussian_total_correlation", protocol.bootstrap // 4
+    (variance,) = subsample_variance(statistic, len(sample), repeats, rng)
+    ends = normal_interval(
+        estimate, variance, protocol.confidence, (0.0, np.inf), SUBSAMPLES
     )
     active = num_active(sample, protocol.prune_std)
     return record(protocol, rng, active, {name: estimate}, {name: ends}, (), notes)
 
 
-def _total_correlation(covariance: np.ndarray) -> np.ndarray:
-    """TC of each of R covariances [R, D, D]: [R]; infinite where one is singular."""
-    std = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
-    varies = (std > 0).all(axis=0)
-    std, covariance = std[:, varies], covariance[:, varies][:, :, varies]
-    correlation = covariance / (std[:, :, None] * std[:, None, :])
-    eigenvalues = np.linalg.eigvalsh(correlation)
+def _total_correlation(moments: np.ndarray) -> float:
+    """TC of a covariance matrix [D, D]; infinite where it is singular."""
+    std = np.sqrt(np.diagonal(moments))
+    varies = std > 0
+    std, moments = std[varies], moments[varies][:, varies]
+    eigenvalues = np.linalg.eigvalsh(moments / np.outer(std, std))
     # Rounding leaves about 1e-16 times the size where an eigenvalue is 0.
-    singular = (eigenvalues < 1e-12 * max(1, varies.sum())).any(axis=1)
-    log_det = np.log(np.where(singular[:, None], 1.0, eigenvalues)).sum(axis=1)
-    return np.where(singular, np.inf, np.maximum(-log_det / 2, 0.0))
+    if (eigenvalues < 1e-12 * varies.sum()).any():
+        return np.inf
+    return max(-float(np.log(eigenvalues).sum()) / 2, 0.0)
 
 
 TOTAL_CORRELATION = Metric(

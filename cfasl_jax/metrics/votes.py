@@ -1,17 +1,20 @@
 """Votes of FVM and m-FVM: which dimensions vary least while some factors are fixed."""
 
 import dataclasses
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from cfasl_jax.metrics.intervals import resamples, share_interval
-from cfasl_jax.metrics.points import active_mask
+from cfasl_jax.metrics.intervals import common_variance, resamples, share_interval
 from cfasl_jax.metrics.protocols import Protocol
 from cfasl_jax.metrics.sampling import Source, hold_out
 
 NOTE = "no held-out vote repeats a training vote"
+
+# What is given in each vote, and what answer it gives: int [n] each.
+Elected = tuple[np.ndarray, np.ndarray]
+# Of the dimensions of each vote, the stillest first, int [n, A].
+Elect = Callable[[np.ndarray], Elected]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,96 +23,154 @@ class Votes:
 
     Attributes:
         variances: variance (ddof 1) of each dimension within each vote, float64 [n, D].
+        groups: a group of each vote, int [n], from 0: shares are means over groups.
         train: how many of the n votes, the first ones, are for training.
         images: codes of the random images that the global variances come from, [m, D].
         prune_std: a dimension is active if its standard deviation is at least this.
     """
 
     variances: np.ndarray
+    groups: np.ndarray
     train: int
     images: np.ndarray
     prune_std: float
 
-    @property
-    def num_active(self) -> int:
-        """The number of active dimensions."""
-        return int(active_mask(self.images, self.prune_std).sum())
-
-    def ranked(self) -> np.ndarray:
-        """Active dimensions of each vote, the stillest first: int [n, A].
-
-        How still a dimension is, is its variance within the vote over its variance
-        over all images. Of equal ones the lower dimension comes first.
-        """
-        active = active_mask(self.images, self.prune_std)
-        whole = self.images[:, active].var(axis=0, ddof=1, dtype=np.float64)
-        order = (self.variances[:, active] / whole).argsort(axis=1, kind="stable")
-        return np.flatnonzero(active)[order]
-
     def shares(
-        self,
-        statistic: Callable[["Ballot"], tuple[float, float]],
-        protocol: Protocol,
-        rng: np.random.Generator,
+        self, elect: Elect, protocol: Protocol, rng: np.random.Generator
     ) -> list[tuple[float, list[float]]]:
-        """A share of own votes and one of held-out votes, each with its interval.
+        """Share of the majority among own and among held-out votes, with intervals.
 
-        For the intervals everything that was drawn is drawn again: training votes, test
-        votes, and the images of the global variances. Where these images are few, they
-        move a score more than the votes do.
+        The majority is the answer that is given most often in the training votes. The
+        variance of a share is the sum of what the votes add, for the global variances
+        as drawn, and of what these add; where they come from few images, they move a
+        share more than the votes do.
 
         Args:
-            statistic: the two shares as a function of the votes.
+            elect: which votes have the same thing given, and what each answers.
             protocol: for bootstrap and confidence.
             rng: source of randomness.
         """
         # With a generator of its own, so that scores do not depend on the bootstrap.
         (rng,) = rng.spawn(1)
-        counts = (self.train, len(self.variances) - self.train)
-        once = np.ones(len(self.variances), np.int64)
-        estimates = statistic(Ballot(self.ranked(), once))
-        replicates = np.empty((protocol.bootstrap, 2))
-        for r in range(protocol.bootstrap):
-            rows = rng.integers(0, len(self.images), len(self.images))
-            drawn = dataclasses.replace(self, images=self.images[rows])
-            weights = [resamples(rng, 1, count)[0] for count in counts]
-            replicates[r] = statistic(Ballot(drawn.ranked(), np.concatenate(weights)))
-        return [
-            (share, share_interval(share, column, count, protocol.confidence))
-            for share, column, count in zip(
-                estimates, replicates.T, counts, strict=True
-            )
+        own, held_out = np.split(np.arange(len(self.variances)), [self.train])
+        votes = elect(self._ranked(self.images.var(axis=0, ddof=1, dtype=np.float64)))
+        weights = resamples(rng, protocol.bootstrap, len(self.images))
+        drawn = [
+            elect(self._ranked(whole))
+            for whole in weighted_variances(self.images, weights)
         ]
+        hits = np.array([self._hits(each, own) for each in drawn])[:, held_out]
+        of_own, of_held_out = self._variances(votes, drawn, rng)
+        of_held_out += common_variance(hits, self.groups[held_out])
+        hits = self._hits(votes, own)
+        results = []
+        for part, variance in ((own, of_own), (held_out, of_held_out)):
+            share = mean_share(hits[part], self.groups[part])
+            ends = share_interval(share, variance, len(part), protocol.confidence)
+            results.append((share, ends))
+        return results
+
+    def _ranked(self, whole: np.ndarray) -> np.ndarray:
+        """Active dimensions of each vote, the stillest first: int [n, A].
+
+        How still a dimension is, is its variance within the vote over its variance
+        `whole` [D] over all images. Of equal ones the lower dimension comes first.
+        """
+        varies = np.ptp(self.images, axis=0) > 0
+        active = np.flatnonzero(varies & (np.sqrt(whole) >= self.prune_std))
+        order = self.variances[:, active] / whole[active]
+        return active[order.argsort(axis=1, kind="stable")]
+
+    def _hits(self, votes: Elected, train: np.ndarray) -> np.ndarray:
+        """Whether each vote is for the majority of the training votes: bool [n]."""
+        given, answer = votes
+        table = np.zeros((given.max() + 1, answer.max() + 1), np.int64)
+        np.add.at(table, (given[train], answer[train]), 1)
+        # What was never given in training has no majority.
+        known = table.max(axis=1) > 0
+        return known[given] & (table.argmax(axis=1)[given] == answer)
+
+    def _variances(
+        self, votes: Elected, drawn: Sequence[Elected], rng: np.random.Generator
+    ) -> tuple[float, float]:
+        """Variance of the own share; what the votes add to that of the held-out share.
+
+        Half the squared difference between two disjoint random halves of all votes has
+        the variance of one half as its mean, whatever the statistic. Bootstrap
+        resamples of the votes would not do: their copies make majorities that are not
+        there. If the halves differ in their global variances too, the difference has
+        what these add.
+
+        Args:
+            votes: of the estimate.
+            drawn: of replicates with other global variances.
+            rng: source of randomness.
+        """
+        total = len(self.variances)
+        half, quarter = total // 2, total // 2 * self.train // total
+        squares = np.empty((len(drawn), 3))
+        for r in range(len(drawn)):
+            order = rng.permutation(total)
+            shares = []
+            for part, other in zip(
+                (order[:half], order[half : 2 * half]),
+                (drawn[r - 1], drawn[r]),
+                strict=True,
+            ):
+                train, test = part[:quarter], part[quarter:]
+                shares.append(
+                    (
+                        self._share(votes, part, part),
+                        self._share(other, part, part),
+                        self._share(votes, train, test),
+                    )
+                )
+            squares[r] = np.square(np.diff(shares, axis=0)[0])
+        same, both, held_out = squares.mean(axis=0) / 2
+        return same * half / self.train + max(both - same, 0.0), held_out / 2
+
+    def _share(self, votes: Elected, train: np.ndarray, test: np.ndarray) -> float:
+        """Share, among test votes, of the majority of the training votes."""
+        return mean_share(self._hits(votes, train)[test], self.groups[test])
 
 
-class Ballot(NamedTuple):
-    """Dimensions of each vote, the stillest first, int [n, A]; weights of votes [n]."""
+def mean_share(hits: np.ndarray, groups: np.ndarray) -> float:
+    """Mean over the groups that occur, int [n], of the share of hits, bool [n]."""
+    counts = np.bincount(groups)
+    found = np.bincount(groups, hits)
+    return float(np.mean(found[counts > 0] / counts[counts > 0]))
 
-    ranked: np.ndarray
-    weights: np.ndarray
+
+def weighted_variances(codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Variances (ddof 1) of codes [n, D], weighted by each row of [R, n]: [R, D]."""
+    count = len(codes)
+    centred = codes - codes.mean(axis=0, dtype=np.float64)
+    means, squares = weights @ centred / count, weights @ centred**2
+    return np.maximum(squares - count * means**2, 0.0) / (count - 1)
 
 
-def draw_votes(
+def within_variances(
     source: Source,
-    images: np.ndarray,
     fixed: np.ndarray,
     batch: int,
     train: int,
     protocol: Protocol,
     rng: np.random.Generator,
     metric: str,
-) -> Votes:
-    """Draws the images of each vote and measures how much each dimension varies.
+) -> np.ndarray:
+    """Draws the images of each vote; variance (ddof 1) of each dimension within it.
 
     Args:
         source: where images are drawn.
-        images: codes of `variance_images`, [m, D].
         fixed: bool [n, K], which factors are fixed in each of n votes.
         batch: images a vote.
         train: how many votes, the first ones, are for training.
-        protocol: for min_distinct and prune_std.
+        protocol: for min_distinct.
         rng: source of randomness.
         metric: named in errors.
+
+    Returns:
+        float64 [n, D].
     """
 
     def draw(chosen: np.ndarray) -> np.ndarray:
@@ -117,8 +178,7 @@ def draw_votes(
         return source.draw(rng, anchors, fixed[chosen], batch, protocol.min_distinct)
 
     codes = source.codes(hold_out(draw, len(fixed), train, metric))
-    variances = codes.var(axis=1, ddof=1, dtype=np.float64)
-    return Votes(variances, train, images, protocol.prune_std)
+    return codes.var(axis=1, ddof=1, dtype=np.float64)
 
 
 def variance_images(

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from cfasl_jax.metrics.intervals import interval, resamples
+from cfasl_jax.metrics.intervals import SUBSAMPLES, normal_interval, subsample_variance
 from cfasl_jax.metrics.metric import Metric, Score, record
-from cfasl_jax.metrics.points import covariances, draw_codes, num_active
+from cfasl_jax.metrics.points import covariance, draw_codes, num_active
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
 
 _NAMES = ("gaussian_wasserstein_correlation", "gaussian_wasserstein_correlation_norm")
@@ -42,28 +42,28 @@ def gaussian_wasserstein_correlation(
     """
     protocol = get_protocol(protocol)
     sample, notes = draw_codes(codes, protocol.unsupervised_samples, rng)
-    weights = resamples(rng, protocol.bootstrap, len(sample))
-    weights = np.concatenate([np.ones((1, len(sample)), np.int64), weights])
-    scores, intervals = {}, {}
-    for name, values in zip(
-        _NAMES, _distances(covariances(sample, weights)), strict=True
-    ):
-        scores[name] = float(values[0])
-        intervals[name] = interval(
-            scores[name], values[1:], protocol.confidence, (0.0, np.inf)
-        )
+
+    def statistic(rows: np.ndarray) -> np.ndarray:
+        return _distances(covariance(sample[rows]))
+
+    values = statistic(np.arange(len(sample))).tolist()
+    repeats, confidence = protocol.bootstrap // 4, protocol.confidence
+    variances = subsample_variance(statistic, len(sample), repeats, rng)
+    scores = dict(zip(_NAMES, values, strict=True))
+    intervals: dict[str, list[float] | None] = {
+        name: normal_interval(value, variance, confidence, (0.0, np.inf), SUBSAMPLES)
+        for name, value, variance in zip(_NAMES, values, variances, strict=True)
+    }
     active = num_active(sample, protocol.prune_std)
     return record(protocol, rng, active, scores, intervals, (), notes)
 
 
-def _distances(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """W and W / tr S of each of R covariances [R, D, D]: [R] each."""
-    variance = np.diagonal(covariance, axis1=1, axis2=2)
-    std, total = np.sqrt(variance), variance.sum(axis=1)
-    product = std[:, :, None] * covariance * std[:, None, :]
-    roots = np.sqrt(np.maximum(np.linalg.eigvalsh(product), 0.0)).sum(axis=1)
-    distance = np.maximum(2 * total - 2 * roots, 0.0)
-    return distance, distance / np.where(total > 0, total, 1.0)
+def _distances(moments: np.ndarray) -> np.ndarray:
+    """W and W / tr S of a covariance matrix [D, D]: [2]."""
+    std, total = np.sqrt(np.diagonal(moments)), np.trace(moments)
+    eigenvalues = np.linalg.eigvalsh(std[:, None] * moments * std)
+    distance = 2 * (total - np.sqrt(np.maximum(eigenvalues, 0.0)).sum())
+    return np.array([distance, distance / total if total > 0 else 0.0]).clip(0.0)
 
 
 WASSERSTEIN_CORRELATION = Metric(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from cfasl_jax.metrics.estimators import logistic_regression, quiet
-from cfasl_jax.metrics.intervals import mean_interval
+from cfasl_jax.metrics.intervals import common_variance, share_interval
 from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import (
     UnavailableError,
@@ -70,31 +70,60 @@ def z_diff(
     codes = source.codes(hold_out(draw, total, train, "z-diff"))
     first, second = np.split(codes, 2, axis=1)
     points = np.abs(first - second).mean(axis=1, dtype=np.float64)
-    correct = _correct(points, labels, protocol)
-    test = correct[train:]
+    every = np.arange(train)
+    with quiet():
+        correct = _correct(points, labels, every, protocol)
+        ends = _interval(points, labels, correct[train:], protocol, rng)
     active = num_active(codes.reshape(-1, codes.shape[-1]), protocol.prune_std)
-    ends = mean_interval(rng, test, protocol.bootstrap, protocol.confidence)
+    scores = {"z_diff": correct[train:].mean(), "z_diff_train": correct[:train].mean()}
     return record(
         protocol,
         rng,
         active,
-        {"z_diff": test.mean(), "z_diff_train": correct[:train].mean()},
+        scores,
         {"z_diff": ends, "z_diff_train": None},
         ("no test point repeats a training point",),
     )
 
 
-def _correct(points: np.ndarray, labels: np.ndarray, protocol: Protocol) -> np.ndarray:
-    """Fits on the first z_diff_train points [n, D]; which of all are predicted: [n]."""
-    train = protocol.z_diff_train
+def _correct(
+    points: np.ndarray, labels: np.ndarray, rows: np.ndarray, protocol: Protocol
+) -> np.ndarray:
+    """Fits on the given rows of points [n, D]; which of all are predicted: bool [n]."""
     model = logistic_regression(max_iter=protocol.z_diff_max_iter)
-    if np.unique(labels[:train]).size < 2:
+    if np.unique(labels[rows]).size < 2:
         raise UnavailableError(
-            f"z-diff needs training points of at least 2 factors, got {train} of one"
+            f"z-diff needs training points of at least 2 factors, got {len(rows)} "
+            "of one"
         )
-    with quiet():
-        model.fit(points[:train], labels[:train])
+    model.fit(points[rows], labels[rows])
     return model.predict(points) == labels
+
+
+def _interval(
+    points: np.ndarray,
+    labels: np.ndarray,
+    correct: np.ndarray,
+    protocol: Protocol,
+    rng: np.random.Generator,
+) -> list[float]:
+    """Interval of the accuracy on test points, of which `correct` [m] are predicted.
+
+    Its variance is that of the test points and of the classifier, which is fitted again
+    on bootstrap resamples of the training points.
+    """
+    train, count = protocol.z_diff_train, len(correct)
+    hits = [
+        _correct(points, labels, rows, protocol)[train:]
+        for rows in rng.integers(0, train, (protocol.refits, train))
+        # A resample of one factor only cannot be fitted.
+        if np.unique(labels[rows]).size > 1
+    ]
+    share = float(correct.mean())
+    variance = share * (1 - share) / count
+    if len(hits) > 1:
+        variance += common_variance(np.array(hits), np.zeros(count, np.int64))
+    return share_interval(share, variance, count, protocol.confidence)
 
 
 Z_DIFF = Metric(
@@ -102,6 +131,7 @@ Z_DIFF = Metric(
     compute=z_diff,
     reference="Higgins et al. 2017, ICLR, appendix A.4",
     votes=True,
+    floor_draws="chance_repeats_votes",
     limit="z_diff_images",
     scores=(
         Score(

@@ -7,7 +7,6 @@ from cfasl_jax.metrics.points import (
     UnavailableError,
     active_mask,
     check_points,
-    covariances,
     draw_points,
     over_factors,
     standardized,
@@ -54,17 +53,6 @@ def test_codes_that_float32_just_holds_are_taken():
     assert (
         check_points(np.where(CODES == 3, largest, CODES), FACTORS).codes[1, 1] > 3e38
     )
-
-
-def test_weighted_covariances_are_those_of_the_repeated_points():
-    random = np.random.default_rng(0)
-    codes, weights = (
-        random.normal(3.0, 1.0, (30, 4)),
-        random.multinomial(30, [1 / 30] * 30, 2),
-    )
-    for row, found in zip(weights, covariances(codes, weights), strict=True):
-        expected = np.cov(np.repeat(codes, row, axis=0), rowvar=False)
-        np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 def test_splits_are_disjoint_random_and_reproducible():

@@ -39,6 +39,8 @@ TINY = dataclasses.replace(
     infomec_neighbors=3,
     irs_samples=256,
     bootstrap=30,
+    refits=5,
+    chance_repeats_votes=3,
 )
 
 
