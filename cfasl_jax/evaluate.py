@@ -44,18 +44,14 @@ def main(argv: Sequence[str]) -> int:
 
 def _scores(options: argparse.Namespace) -> dict[str, Any]:
     codes = metrics.load_array(options.codes, "codes")
+    names = None
+    if options.metrics is not None:
+        names = [name.strip() for name in options.metrics.split(",")]
+    arguments = (options.protocol, options.seed)
     if options.factors is None:
-        if options.metrics:
-            raise ValueError("--metrics chooses among scores that need --factors")
-        return metrics.score_unsupervised(codes, options.protocol, options.seed)
-    names = options.metrics.split(",") if options.metrics else None
-    return metrics.score_arrays(
-        codes,
-        metrics.load_array(options.factors, "factors"),
-        options.protocol,
-        options.seed,
-        metrics=[name.strip() for name in names] if names else None,
-    )
+        return metrics.score_unsupervised(codes, *arguments, metrics=names)
+    factors = metrics.load_array(options.factors, "factors")
+    return metrics.score_arrays(codes, factors, *arguments, metrics=names)
 
 
 if __name__ == "__main__":

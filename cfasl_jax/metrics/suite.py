@@ -210,7 +210,11 @@ def score_arrays(
 
 
 def score_unsupervised(
-    codes: np.ndarray, protocol: Protocol | str = "dlib", seed: int = 0
+    codes: np.ndarray,
+    protocol: Protocol | str = "dlib",
+    seed: int = 0,
+    *,
+    metrics: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Scores codes of images without factors, with the metrics that need none.
 
@@ -219,21 +223,24 @@ def score_unsupervised(
             do, and are noted.
         protocol: a Protocol or its name.
         seed: of all randomness.
+        metrics: names in METRICS; None means all that need no factors.
 
     Returns:
         as `score`; "sizes" is empty, and "codes" is "as given".
 
     Raises:
-        ValueError: on bad codes, or if no metric can be computed.
+        ValueError: on bad codes, unknown names, or if no metric can be computed.
     """
     start, protocol = time.perf_counter(), get_protocol(protocol)
     results = _empty(protocol, seed, [], check_codes(codes), codes)
-    for name, metric in METRICS.items():
-        if metric.needs_factors:
+    for name in get_metrics(metrics):
+        if METRICS[name].needs_factors:
+            if metrics is not None:
+                results["unavailable"][name] = "it needs the factors of the images"
             continue
         begun = time.perf_counter()
         try:
-            result = metric.compute(codes, None, protocol, generator(seed, name))
+            result = METRICS[name].compute(codes, None, protocol, generator(seed, name))
         except UnavailableError as error:
             results["unavailable"][name] = str(error)
             continue

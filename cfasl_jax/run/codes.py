@@ -32,6 +32,11 @@ class Codes:
         self._mu, self._logvar = (np.zeros(self._shape, np.float32) for _ in range(2))
         self._known = np.zeros(dataset.num_images, bool)
 
+    @property
+    def seed(self) -> int:
+        """Of the model whose codes they are."""
+        return self._model.seed
+
     def mean(self, indices: np.ndarray) -> np.ndarray:
         """mu of images, [n, D]."""
         self._encode(indices)

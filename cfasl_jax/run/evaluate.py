@@ -1,5 +1,6 @@
 """Scores of a run: its images are encoded once each, and all metrics read the codes."""
 
+import dataclasses
 import sys
 import time
 from collections.abc import Sequence
@@ -31,6 +32,9 @@ _SAMPLE = 2_048
 # How many of them are reconstructed, which costs as much as a step of training.
 _RECONSTRUCTED = 256
 
+# Scores along the way have no intervals, which cost more than the scores.
+_QUICK = dataclasses.replace(metrics.PROTOCOLS["fast"], bootstrap=2, refits=1)
+
 # A latent is active where its mean KL from the prior exceeds this, in nats.
 ACTIVE_KL = 0.01
 
@@ -45,13 +49,13 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
 
     Returns:
         What is written: provenance, step, losses, reconstruction and KL of each run,
-        "left_out", sentences on what the data do not allow, and, where they have
-        factors, "scores" by name with their mean, standard deviation, interval, chance
+        "left_out", sentences on what the data do not allow, and, where they allow any
+        score, "scores" by name with their mean, standard deviation, interval, chance
         floor and values by run, and "runs" with each run's full record.
     """
     start = time.perf_counter()
     trained = models(config, dataset.spec, workdir)
-    step = trained[0].step
+    step, protocol = trained[0].step, metrics.get_protocol(config.eval.protocol)
     results: dict[str, Any] = {
         "provenance": provenance.describe(dataset.source),
         "dataset": dataset.name,
@@ -64,11 +68,14 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
     for model in trained:
         codes = Codes(model, dataset)
         results["model"].append(describe_codes(model, dataset, codes))
+        print(f"scoring seed {model.seed} by {protocol.name}", file=sys.stderr)
         try:
-            scores, sentences = _score(codes, dataset, config, model.seed)
+            scores, sentences = _score(codes, dataset, protocol, config.eval.metrics)
         except NoScoresError as error:
             scores, sentences = None, [str(error)]
-        runs += [scores] if scores else []
+        if scores:
+            runs.append(scores)
+            print(metrics.format_scores(scores))
         left_out += [text for text in sentences if text not in left_out]
     if runs:
         results |= summarise(runs)
@@ -106,12 +113,8 @@ def _quick_scores(model: Model, config: Config, dataset: Dataset) -> dict[str, f
     }
     values |= {f"kl_{d}": kl for d, kl in enumerate(described["kl_per_dimension"])}
     try:
-        source, _ = factor_source(codes.mean, dataset)
-        names = config.eval.metrics or None
-        scores = metrics.score(
-            source, source.sizes, "fast", model.seed, metrics=names, chance=False
-        )
-    except ValueError:  # no factors, or codes that cannot be scored yet
+        scores, _ = _score(codes, dataset, _QUICK, config.eval.metrics, chance=False)
+    except NoScoresError:  # these codes cannot be scored yet
         return values
     return values | {name: s["value"] for name, s in scores["scores"].items()}
 
@@ -176,32 +179,45 @@ def _losses(
 
 
 def _score(
-    codes: Codes, dataset: Dataset, config: Config, seed: int
+    codes: Codes,
+    dataset: Dataset,
+    protocol: metrics.Protocol,
+    names: Sequence[str],
+    chance: bool = True,
 ) -> tuple[dict[str, Any], list[str]]:
-    """One run's scores by the configured protocol, and what is left out of them.
+    """One run's scores, and sentences on what is left out of them.
+
+    Args:
+        codes: of the run.
+        dataset: if it has no factors, the scores are those that need none.
+        protocol: of the scores.
+        names: of metrics; none means all.
+        chance: whether to report chance floors.
 
     Raises:
-        NoScoresError: where the data set's factors allow no metric.
+        NoScoresError: where no metric can be computed.
     """
-    protocol = metrics.get_protocol(config.eval.protocol)
-    read = codes.mean if protocol.codes == "mean" else codes.sample
-    source, left_out = factor_source(read, dataset)
-    indices = np.random.default_rng(0).integers(0, dataset.num_images, 10_000)
-    print(f"scoring seed {seed} by the protocol {protocol.name}", file=sys.stderr)
+    sampled = protocol.codes == "sample"
+    read = codes.sample if sampled else codes.mean
+    options: dict[str, Any] = {"seed": codes.seed, "metrics": names or None}
     try:
-        scores = metrics.score(
-            source,
-            source.sizes,
-            protocol,
-            seed=seed,
-            metrics=config.eval.metrics or None,
-            mean_codes=codes.mean(indices),
-        )
+        source, left_out = factor_source(read, dataset)
+    except NoScoresError as error:
+        source, left_out = None, [str(error)]
+    try:
+        if source is None:
+            drawn = sample_indices(dataset, protocol.unsupervised_samples, codes.seed)
+            scores = metrics.score_unsupervised(read(drawn), protocol, **options)
+            scores["codes"] = protocol.codes
+        else:
+            # In samples every dimension varies, also one whose mean does not.
+            means = factor_source(codes.mean, dataset)[0] if sampled else None
+            options |= {"chance": chance, "mean_codes": means}
+            scores = metrics.score(source, source.sizes, protocol, **options)
     except ValueError as error:
-        raise NoScoresError(f"no disentanglement scores: {error}") from error
-    print(metrics.format_scores(scores))
-    for name, reason in scores["unavailable"].items():
-        left_out.append(f"{name} is not computed: {reason}")
+        raise NoScoresError("; ".join([*left_out, str(error)])) from error
+    unavailable = scores["unavailable"].items()
+    left_out += [f"{name} is not computed: {reason}" for name, reason in unavailable]
     return scores, left_out
 
 

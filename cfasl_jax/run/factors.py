@@ -36,8 +36,8 @@ def factor_source(read: Read, dataset: Dataset) -> tuple[Sources, list[str]]:
     if dataset.labels is not None:
         return _table(read, dataset.labels, dataset.name)
     raise NoScoresError(
-        f"{dataset.name} has no ground-truth factors: no disentanglement scores, only "
-        "reconstruction, KL and active dimensions"
+        f"{dataset.name} has no ground-truth factors: there are only scores that need "
+        "none"
     )
 
 
@@ -77,8 +77,8 @@ def _varying(
     kept, single = np.flatnonzero(sizes > 1), np.flatnonzero(sizes < 2)
     if len(kept) < 2:
         raise NoScoresError(
-            f"{dataset} has {len(kept)} factors that vary, and disentanglement scores "
-            "need 2: only reconstruction, KL and active dimensions"
+            f"{dataset} has {len(kept)} factors that vary, and scores that compare "
+            "codes with factors need 2: there are only scores that need none"
         )
     return kept, [
         f"{names[k]} has one value only and is left out of the scores"

@@ -65,7 +65,10 @@ def collect(study: Study, root: Path) -> dict[str, Any]:
             name: _summaries(by_arm) for name, by_arm in values.get("", {}).items()
         },
         "clear_best": {
-            protocol: {score: _clear_best(by_arm) for score, by_arm in by_score.items()}
+            protocol: {
+                score: _clear_best(by_arm, plan.better(score))
+                for score, by_arm in by_score.items()
+            }
             for protocol, by_score in scores.items()
         },
         "differences": _differences(study, scores),
@@ -204,15 +207,20 @@ def _scores(by_seed: _BySeed) -> dict[int, float | None]:
     return {seed: value for seed, (value, _) in by_seed.items()}
 
 
-def _clear_best(by_arm: Mapping[str, _BySeed]) -> str | None:
-    """The arm that beats every other one, each by an interval that excludes 0."""
+def _clear_best(by_arm: Mapping[str, _BySeed], sign: int) -> str | None:
+    """The arm that beats every other one, each by an interval that excludes 0.
+
+    Args:
+        by_arm: a score of each arm.
+        sign: see `plan.better`.
+    """
     for arm in by_arm:
         others = [
             paired_difference(_scores(by_arm[arm]), _scores(by_arm[other]))
             for other in by_arm
             if other != arm
         ]
-        if others and all(d.excludes_zero and (d.mean or 0) > 0 for d in others):
+        if others and all(d.excludes_zero and sign * (d.mean or 0) > 0 for d in others):
             return arm
     return None
 

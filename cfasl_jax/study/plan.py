@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cfasl_jax.metrics import SCORES
 from cfasl_jax.settings import Config
 from cfasl_jax.study.arms import REPORTING, TUNING, Arm, Setting
 from cfasl_jax.study.definition import Study
@@ -123,7 +124,7 @@ def choose(study: Study, arm: Arm, entries: Mapping[Path, Entry]) -> Choice | No
     """The setting of an arm that its tuning runs choose.
 
     Each score in `select` is averaged over the tuning seeds and ranks the settings, the
-    highest first; the setting with the smallest mean rank is taken, of equal ones the
+    best first; the setting with the smallest mean rank is taken, of equal ones the
     first. A setting that failed at one seed, or that lacks a score, is not taken.
 
     Args:
@@ -148,11 +149,17 @@ def choose(study: Study, arm: Arm, entries: Mapping[Path, Entry]) -> Choice | No
             means[setting.name] = {name: float(mean) for name, mean in columns}
     if not means:
         return Choice(None, {}, {})
-    table = np.array([list(row.values()) for row in means.values()])
+    signs = [better(name) for name in study.scoring.select]
+    table = np.array([list(row.values()) for row in means.values()]) * signs
     # 1 + how many are better: equal settings share the better rank.
     ranks = 1 + (table[None] > table[:, None]).sum(axis=1).mean(axis=1)
     by_name = dict(zip(means, ranks.tolist(), strict=True))
     return Choice(min(by_name, key=by_name.__getitem__), means, by_name)
+
+
+def better(score: str) -> int:
+    """1 where the higher value of a score is the better one, -1 where the lower is."""
+    return -1 if score in SCORES and SCORES[score].lower_is_better else 1
 
 
 def entry(root: Path, run: Run) -> Entry | None:

@@ -117,7 +117,7 @@ def test_codes_without_factors_get_the_scores_that_need_none(arrays, capsys):
     assert "total" in printed
     assert "mig" not in printed
     assert evaluate.main(["evaluate", codes, "--metrics=mig"]) == 2
-    assert "need --factors" in capsys.readouterr().err
+    assert "it needs the factors" in capsys.readouterr().err
 
 
 def test_losses_are_those_of_the_checkpoint_not_of_the_last_line(tmp_path):
@@ -196,16 +196,22 @@ def test_a_score_without_a_chance_floor_is_still_a_score(score, monkeypatch):
     assert None not in mig["values"]
 
 
-def test_without_factors_the_model_is_described_all_the_same(score, capsys):
-    results = score(dataclasses.replace(tiny.dataset(), grid=None))
-    assert "scores" not in results
+def test_without_factors_there_are_the_scores_that_need_none(score, capsys):
+    pictures = dataclasses.replace(tiny.dataset(), grid=None)
+    results = score(pictures, "mutual_info_score", "mig")
     assert results["left_out"] == [
-        "tiny has no ground-truth factors: no disentanglement scores, only "
-        "reconstruction, KL and active dimensions"
+        "tiny has no ground-truth factors: there are only scores that need none",
+        "mig is not computed: it needs the factors of the images",
     ]
     assert results["left_out"][0] in capsys.readouterr().out
     assert [model["active_dimensions"] for model in results["model"]] == [3, 3]
     assert results["losses"] == {"loss": [5.0, 6.0]}
+    assert set(results["scores"]) == {"mutual_info_score"}
+    # Both are of all 20 images, in whatever order.
+    values = score(tiny.dataset(), "mutual_info_score")["scores"]["mutual_info_score"]
+    np.testing.assert_allclose(
+        results["scores"]["mutual_info_score"]["values"], values["values"]
+    )
 
 
 def test_a_streamed_data_set_is_scored_as_a_resident_one(score, tmp_path):

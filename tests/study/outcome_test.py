@@ -44,6 +44,20 @@ def test_tuning_seeds_alone_choose_by_the_mean_rank(tmp_path):
     assert plan.choose(by_mig, by_mig.arms[0], entries).setting == "beta=4"
 
 
+def test_of_a_score_that_should_be_low_the_lowest_is_the_best(tmp_path):
+    name = "gaussian_total_correlation"
+    study = build(metrics=(name,), primary=(name,), select=(name,))
+    low = {"beta=4": 0.1, "beta=1": 0.9}
+
+    def score_of(run):
+        arm = 0.0 if run.arm == "beta-VAE" else 5.0
+        return {name: arm + low[run.setting] + 0.01 * run.seed}
+
+    results = collected(tmp_path, study, score_of)
+    assert results["arms"]["beta-VAE"]["chosen"] == "beta=4"
+    assert results["clear_best"]["fast"][name] == "beta-VAE"
+
+
 def test_nothing_is_chosen_before_the_last_tuning_run(tmp_path):
     study = build()
     first, *others = plan.tuning_runs(study, study.arms[0])
