@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from cfasl_jax import forms
-from cfasl_jax.errors import require_choice
+from cfasl_jax.errors import ConfigError, require_choice
 
 # How the exponential of a matrix of small norm is computed: by jax.scipy.linalg.expm,
 # which is the definition, or by a polynomial, which is made of matrix products alone.
@@ -72,19 +72,39 @@ _DEGREE_18 = (
 def default_expm() -> Expm:
     """Returns the faster way on this kind of device, see `forms.fastest`.
 
-    LU factorisations of small matrices are slow on a GPU or TPU, where "taylor" is used
-    unless a measurement says otherwise.
+    It is "taylor" unless a measurement says otherwise: LU factorisations of small
+    matrices are slow on a GPU or TPU, and no faster than the products on a CPU.
     """
-    usual: Expm = "scipy" if jax.default_backend() == "cpu" else "taylor"
-    return forms.fastest("expm", EXPMS, usual)
+    if _shared_processor():
+        return "taylor"
+    return forms.fastest("expm", EXPMS, "taylor")
 
 
 def resolve(expm: str) -> Expm:
-    """What `codebook.expm` of a configuration stands for: "auto" is the faster way."""
+    """What `codebook.expm` of a configuration stands for: "auto" is the faster way.
+
+    Raises:
+        ConfigError: if it is none, or "scipy" where that can hang.
+    """
     if expm == "auto":
         return default_expm()
     require_choice("expm", expm, EXPMS)
+    if expm == "scipy" and _shared_processor():
+        raise ConfigError(
+            "codebook.expm=scipy can wait for ever where several devices share one "
+            "processor: use taylor"
+        )
     return cast(Expm, expm)
+
+
+def _shared_processor() -> bool:
+    """Whether several devices share one pool of threads.
+
+    On a CPU, jaxlib's LU factorisation of many matrices occupies a thread of the pool
+    while it waits for others of the same pool. If every device does so at once, none
+    is left (jaxlib 0.10.2).
+    """
+    return jax.default_backend() == "cpu" and jax.local_device_count() > 1
 
 
 def group_element(generator: jax.Array, expm: Expm = "scipy") -> jax.Array:

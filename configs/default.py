@@ -73,9 +73,8 @@ def get_config() -> ConfigDict:
     config.codebook.temperature = 1.0  # of the switch's Gumbel-softmax
     config.codebook.learning_rate = 2e-5  # of the two linear heads
     # How matrix exponentials are computed (clg_vae's too): scipy, as
-    # jax.scipy.linalg.expm does, or taylor, by products alone, as a GPU prefers. auto:
-    # what 'python -m cfasl_jax.benchmark --check' found to be faster; before that,
-    # scipy on a CPU and taylor elsewhere.
+    # jax.scipy.linalg.expm does, or taylor, by products alone. auto: taylor, unless
+    # 'python -m cfasl_jax.benchmark --check' found scipy to be faster.
     config.codebook.expm = "auto"
 
     # The base objective; each field says which objectives read it.

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from cfasl_jax import lie_group
+from cfasl_jax import forms, lie_group
 from cfasl_jax.errors import ConfigError
-from cfasl_jax.lie_group import EXPMS, default_expm, group_element
+from cfasl_jax.lie_group import EXPMS, default_expm, group_element, resolve
 
 
 def generators(norm, size, count=5):
@@ -82,13 +82,16 @@ def test_the_polynomial_needs_no_solver_and_few_products():
         assert f"stablehlo.{operation}" not in text
 
 
-@pytest.mark.parametrize(
-    ("backend", "expm"), [("cpu", "scipy"), ("gpu", "taylor"), ("tpu", "taylor")]
-)
-def test_accelerators_avoid_factorisations(monkeypatch, tmp_path, backend, expm):
+def test_a_measurement_decides_unless_devices_share_a_processor(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(lie_group.jax, "default_backend", lambda: backend)
-    assert default_expm() == expm
+    monkeypatch.setattr(lie_group.jax, "local_device_count", lambda: 1)
+    assert default_expm() == "taylor"
+    forms.remember({"expm": "scipy"})
+    assert default_expm() == resolve("auto") == resolve("scipy") == "scipy"
+    monkeypatch.setattr(lie_group.jax, "local_device_count", lambda: 2)
+    assert resolve("auto") == "taylor"
+    with pytest.raises(ConfigError, match="can wait for ever"):
+        resolve("scipy")
 
 
 def test_an_unknown_way_names_the_choices():
