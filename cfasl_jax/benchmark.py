@@ -1,7 +1,14 @@
-"""Seconds a training step and peak memory, each case in a process of its own.
+"""How fast this machine trains, and whether its accelerator computes what a CPU does.
+
+    python -m cfasl_jax.benchmark --check
+
+compares one step of every objective with the CPU, then measures beta-VAE and CFASL in
+every form that their operations have, prints one line of JSON for each case and a
+table, and remembers the fastest forms for this kind of device.
 
     python -m cfasl_jax.benchmark --dataset=dsprites --latent_dims=6,10 --runs=1
 
+measures seconds a training step and peak memory, each case in a process of its own.
 Cases are timed in turn, round after round, so that their ratios hold on a machine whose
 speed drifts; the median and the fastest round are printed.
 """
@@ -11,8 +18,7 @@ import importlib.util
 import resource
 import subprocess
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,85 +26,108 @@ import jax
 import numpy as np
 
 from cfasl_jax import config as config_lib
-from cfasl_jax import data, objectives
-from cfasl_jax.data import NAMES as DATASETS
+from cfasl_jax import data, device_check
+from cfasl_jax.errors import ConfigError
 from cfasl_jax.settings import Config
-from cfasl_jax.training import devices, loop
-from cfasl_jax.training import state as state_lib
+from cfasl_jax.training import devices
 
 
-def seconds_a_step(config: Config, steps: int) -> float:
-    """Time one compiled call of `steps` steps, once it is compiled."""
-    dataset = data.load(config.dataset, replace(config.data, source="rendered"))
-    objective = objectives.build(config, dataset.spec)
-    state = devices.replicate(loop.initial_state(config, objective, dataset.spec))
-    fixed = loop.fixed_arguments(config, dataset)
-    chunk = devices.compile_chunk(
-        objective,
-        state_lib.optimizer(objective, config.clip_norm),
-        config.num_pairs,
-        steps,
+def main(argv: Sequence[str]) -> int:
+    """Run the command line; return the exit code: 0, 1 (disagreement) or 2 (input)."""
+    try:
+        options = _parser().parse_args(argv[1:])
+        if options.check:
+            return device_check.check(
+                lambda **changes: _config(options.dataset, **changes),
+                options.steps,
+                options.seeds,
+            )
+        if options.case:
+            return _measure(options)
+        return _compare(options, argv[1:])
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m cfasl_jax.benchmark")
+    parser.add_argument("--dataset", default="dsprites", choices=data.NAMES)
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="does this device agree with the CPU, how fast is it, which forms win?",
     )
-    state, _ = jax.block_until_ready(chunk(state, *fixed))
-    start = time.perf_counter()
-    jax.block_until_ready(chunk(state, *fixed))
-    return (time.perf_counter() - start) / steps
+    parser.add_argument(
+        "--seeds",
+        type=_numbers,
+        help="with --check: how many are trained together. Default: 1,10; on a CPU 1",
+    )
+    parser.add_argument("--latent_dims", type=_numbers, default=(6, 10))
+    parser.add_argument(
+        "--runs", type=_number, default=1, help="seeds trained together"
+    )
+    parser.add_argument(
+        "--steps",
+        type=_number,
+        help="timed at once. Default: 20; with --check 200, on a CPU 3",
+    )
+    parser.add_argument("--rounds", type=_number, default=3)
+    parser.add_argument("--case", help=argparse.SUPPRESS)
+    return parser
 
 
-def _config(dataset: str, cfasl: bool, latent_dim: int, runs: int) -> Config:
-    """A data set's own configuration with a few fields changed."""
+def _number(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(_number(part) for part in text.split(","))
+
+
+def _config(dataset: str, **changes: object) -> Config:
+    """A data set's own configuration with a few fields changed, its images rendered."""
     path = Path("configs") / f"{dataset}.py"
     spec = importlib.util.spec_from_file_location(dataset, path)
     if spec is None or spec.loader is None or not path.exists():
-        raise SystemExit(f"error: {path} not found; run this where configs/ is")
+        raise ConfigError(
+            f"{path} not found: run this in the folder that holds configs"
+        )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    fields = module.get_config().to_dict()
-    fields |= {"cfasl": cfasl, "latent_dim": latent_dim, "seeds": tuple(range(runs))}
-    return config_lib.from_dict(fields)
+    config = config_lib.from_dict(module.get_config().to_dict() | changes)
+    return replace(config, data=replace(config.data, source="rendered"))
 
 
-def _measure(dataset: str, cfasl: bool, latent_dim: int, runs: int, steps: int) -> None:
+def _measure(options: argparse.Namespace) -> int:
     """In a process of its own: print seconds a step and peak memory in GB."""
+    cfasl, latent_dim = options.case.split(",")
+    config = _config(
+        options.dataset,
+        cfasl=cfasl == "cfasl",
+        latent_dim=int(latent_dim),
+        seeds=tuple(range(options.runs)),
+    )
     devices.use_compilation_cache()
-    seconds = seconds_a_step(_config(dataset, cfasl, latent_dim, runs), steps)
+    speed = device_check.measure(config, options.steps or 20)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(seconds, peak)
+    print(speed.seconds_a_step, peak)
+    return 0
 
 
-def main(argv: Sequence[str]) -> None:
+def _compare(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     """Print a table, a line a case."""
-    parser = argparse.ArgumentParser(prog="python -m cfasl_jax.benchmark")
-    parser.add_argument("--dataset", default="dsprites", choices=DATASETS)
-    parser.add_argument("--latent_dims", default="6,10")
-    parser.add_argument("--runs", type=int, default=1, help="seeds trained together")
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--case", help=argparse.SUPPRESS)
-    options = parser.parse_args(argv[1:])
-    if options.case:
-        cfasl, latent_dim = options.case.split(",")
-        _measure(
-            options.dataset,
-            cfasl == "cfasl",
-            int(latent_dim),
-            options.runs,
-            options.steps,
-        )
-        return
     cases = [
         f"{objective},{latent_dim}"
-        for latent_dim in options.latent_dims.split(",")
+        for latent_dim in options.latent_dims
         for objective in ("alone", "cfasl")
     ]
     results: dict[str, list[list[float]]] = {case: [] for case in cases}
     for _ in range(options.rounds):
         for case in cases:
-            command = [sys.executable, "-m", "cfasl_jax.benchmark", f"--case={case}"]
-            output = subprocess.run(
-                [*command, *argv[1:]], capture_output=True, text=True, check=True
-            ).stdout
-            results[case].append([float(x) for x in output.split()[-2:]])
+            results[case].append(_in_a_process(case, arguments))
     print(f"{options.dataset}, {options.runs} run(s), {jax.devices()[0].device_kind}")
     print(f"{'beta-VAE':>10} {'D':>3} {'median s':>9} {'fastest s':>9} {'peak GB':>8}")
     for case, measured in results.items():
@@ -108,7 +137,24 @@ def main(argv: Sequence[str]) -> None:
             f"{objective:>10} {latent_dim:>3} {np.median(seconds):9.3f} "
             f"{seconds.min():9.3f} {memory.max():8.2f}"
         )
+    return 0
+
+
+def _in_a_process(
+    case: str, arguments: Sequence[str], run: Callable = subprocess.run
+) -> list[float]:
+    """Seconds a step and peak memory in GB of one case.
+
+    Raises:
+        ConfigError: with the last line that a failing process has said.
+    """
+    command = [sys.executable, "-m", "cfasl_jax.benchmark", *arguments]
+    done = run([*command, f"--case={case}"], capture_output=True, text=True)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise ConfigError(said[-1].removeprefix("error: "))
+    return [float(number) for number in done.stdout.split()[-2:]]
 
 
 if __name__ == "__main__":
-    main(sys.argv)
+    sys.exit(main(sys.argv))

@@ -85,6 +85,11 @@ def validate(config: Config) -> None:
             f"checkpoint.every ({config.checkpoint.every}) must be a multiple of "
             f"log_every ({config.log_every})"
         )
+    if config.eval.every % config.log_every:
+        raise ConfigError(
+            f"eval.every ({config.eval.every}) must be a multiple of log_every "
+            f"({config.log_every}), or 0"
+        )
     _validate_runs(config)
     below_sections = config.fidelity.perpendicular_below_sections
     if config.cfasl and below_sections and config.codebook.elements < config.latent_dim:

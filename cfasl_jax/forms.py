@@ -7,13 +7,19 @@ depends on the device; `python -m cfasl_jax.benchmark --check` measures it and
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeVar
 
 import jax
 
 Form = TypeVar("Form", bound=str)
+
+_asked_for: ContextVar[Mapping[str, str] | None] = ContextVar(
+    "_asked_for", default=None
+)
 
 
 def cache_directory() -> Path:
@@ -30,8 +36,19 @@ def fastest(operation: str, choices: tuple[Form, ...], otherwise: Form) -> Form:
         choices: forms that exist.
         otherwise: the answer where nothing valid has been remembered.
     """
-    found = _remembered().get(jax.devices()[0].device_kind, {}).get(operation)
+    remembered = _remembered().get(jax.devices()[0].device_kind, {})
+    found = (_asked_for.get() or remembered).get(operation)
     return found if found in choices else otherwise
+
+
+@contextmanager
+def using(**asked_for: str) -> Iterator[None]:
+    """Let `fastest` give these forms while the context lasts: to measure them."""
+    token = _asked_for.set(asked_for)
+    try:
+        yield
+    finally:
+        _asked_for.reset(token)
 
 
 def remember(winners: Mapping[str, str]) -> Path:

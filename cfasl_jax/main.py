@@ -5,21 +5,23 @@ python -m cfasl_jax.main --config=configs/shapes3d.py:quick --workdir=runs/first
 
 import sys
 import traceback
+from contextlib import nullcontext
 from pathlib import Path
 
 from cfasl_jax import command_line, data, workdirs
+from cfasl_jax import config as config_lib
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import analyze, evaluate, provenance
 from cfasl_jax.training import devices, loop
 
-# What the shell reports after a process ended on SIGTERM: 128 + 15.
-_EXIT_INTERRUPTED = 143
+# What the shell reports after a process ended on SIGTERM or SIGINT: 128 + 15 or 2.
+_STOPPED = (143, 130)
 
 
 def main(argv: list[str]) -> int:
     """Run the command line; return the exit code: 0, 1, 2 (bad input), 130 or 143."""
     code = _guarded(argv)
-    if code not in (0, _EXIT_INTERRUPTED):
+    if code not in (0, *_STOPPED):
         devices.leave(code)
     return code
 
@@ -33,7 +35,7 @@ def _guarded(argv: list[str]) -> int:
     except (loop.NonFiniteLossError, workdirs.CopyError) as error:
         return _fail(f"error: {error}", code=1)
     except loop.InterruptedRunError as stop:
-        return _fail(str(stop), code=_EXIT_INTERRUPTED)
+        return _fail(str(stop), code=128 + stop.signal)
     except KeyboardInterrupt:
         message = "interrupted; the same command resumes from the last checkpoint"
         return _fail(message, code=130)
@@ -64,13 +66,24 @@ def _run_in(workdir: Path, command: command_line.Command) -> None:
         provenance.stored(workdir).config, command.overrides
     )
     trains = command.mode in ("all", "train")
+    if command.mode != "analyze":  # which reads what older versions have left too
+        config_lib.validate(config)
     devices.use_compilation_cache()
+    if command.mode == "analyze":
+        drawn = analyze.redraw(config, workdir)
+        if drawn is not None:  # what was probed before serves, without data or model
+            print(f"report: {command.workdir}/{drawn.relative_to(workdir)}")
+            return
     dataset = data.load(config.dataset, config.data)
-    if devices.is_first_process():
-        print(f"{dataset.name}: {dataset.num_images:,} images, {dataset.source}")
-        provenance.claim(workdir, config, dataset.spec, trains)
-    if trains:
-        loop.train(config, dataset, workdir)
+    writes = devices.is_first_process()
+    with provenance.held(workdir) if trains and writes else nullcontext():
+        if writes:
+            images = f"{dataset.num_images:,} image{'s' * (dataset.num_images > 1)}"
+            print(f"{dataset.name}: {images}, {dataset.source}")
+            provenance.claim(workdir, config, dataset.spec, trains)
+        if trains:
+            score = evaluate.scorer(config, dataset) if config.eval.every else None
+            loop.train(config, dataset, workdir, score)
     if not devices.is_first_process():
         return
     if command.mode in ("all", "evaluate"):

@@ -211,6 +211,7 @@ class Eval:
 
     protocol: str
     metrics: tuple[str, ...] = ()
+    every: int = bounded(least=0, default=0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,19 @@
 """Working directories in a bucket, or wherever else fsspec reaches.
 
-A run works in a local directory throughout. For a URL such as gs://bucket/run that is a
-scratch copy: what the bucket holds of the run is copied there first, and what changes
-is copied back while the run goes on and when it ends. Files have the same names in
-both, so that a copied bucket is an ordinary working directory.
+A run always works in a local directory. Where its working directory is a URL, such as
+gs://bucket/run, the local directory is a scratch copy: what the bucket holds of the run
+is copied there at the start, and what changes is copied back, every half minute and at
+the end. The files have the same names in both places, so that a copy of the bucket is
+an ordinary working directory.
+
+Paths that write to a bucket directly, such as etils.epath's, would not do instead: an
+object cannot be appended to (opening one for that replaces it, and the log with it),
+TensorBoard's writer and the figures need files, and an outage of the network would end
+the run.
 
 A process may be killed at any moment, also while it copies. An object is written whole
-or not at all, and the last object of a checkpoint is its mark: a checkpoint without it
-is never read.
+or not at all, and the last object of a checkpoint is its mark: a checkpoint without its
+mark is never read.
 """
 
 import os
@@ -28,7 +34,7 @@ from cfasl_jax.errors import ConfigError
 # A process that is killed loses what it wrote since the last copy.
 INTERVAL_SECONDS = 30.0
 
-# What is changed last is tried so often, with so many seconds between.
+# How often the copy at the end is tried, and the pause between two tries.
 _TRIES = 3
 _PAUSE_SECONDS = 5.0
 
@@ -37,7 +43,7 @@ _MARK = "_CHECKPOINT_METADATA"
 
 
 class CopyError(RuntimeError):
-    """Not all of a run could be copied to its URL; says where it lies."""
+    """A part of a run could not be copied to its URL; says where the run is instead."""
 
 
 def location(text: str) -> Path | str:
@@ -98,7 +104,8 @@ class _Mirror:
     def __init__(self, url: str, folder: Path) -> None:
         self.url, self.folder = url, folder
         self._fs, self._root = fsspec.url_to_fs(url)
-        # Remote files by name, with the state of the local file that they equal.
+        # The files in the bucket, by name, each with the state of the local file that
+        # it is a copy of.
         self._copied: dict[str, tuple[int, int] | None] = {}
 
     def require_writable(self) -> None:
@@ -127,7 +134,8 @@ class _Mirror:
 
     def push(self) -> None:
         """Copy what has changed, and remove the checkpoints that are gone."""
-        # Checkpoints are listed before the log is read, which then has their lines.
+        # The checkpoints are listed first and the log is copied next: so the log in the
+        # bucket always has the lines of every step up to the newest checkpoint there.
         folder = self.folder / _CHECKPOINTS
         found = os.listdir(folder) if folder.exists() else []
         steps = {name for name in found if name.isdigit()}

@@ -1,7 +1,9 @@
 """CelebA: 202,599 faces of 64 x 64 x 3, without ground-truth factors.
 
-Make a copy first: python -m cfasl_jax.data prepare celeba --from=img_align_celeba.zip.
-The paper's schedule, 1,000,000 steps of 64 images; there are no scores to compute.
+Make a copy first: python -m cfasl_jax.data prepare celeba. It downloads the authors'
+archive, 1.4 GB; where their server refuses, get img_align_celeba.zip with a browser
+and add --from=img_align_celeba.zip. The paper's schedule, 1,000,000 steps of 64 images;
+there are no scores to compute.
 """
 
 from ml_collections import ConfigDict

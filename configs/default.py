@@ -125,6 +125,9 @@ def get_config() -> ConfigDict:
     config.eval = ConfigDict()
     config.eval.protocol = "official"  # official, dlib, fast
     config.eval.metrics = ()  # names such as ("mig", "fvm"); empty: all
+    # Score while training goes on, by the protocol fast and into metrics.jsonl, after
+    # so many steps; a multiple of log_every. 0: only at the end.
+    config.eval.every = 0
 
     return config
 

@@ -15,7 +15,7 @@ LEVELS = [
     {"losses"},
     {"objectives"},
     {"config", "training", "workdirs", "report"},
-    {"run"},
+    {"run", "device_check"},
     {"evaluate", "benchmark", "command_line"},
     {"main", "study"},
 ]

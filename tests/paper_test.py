@@ -33,7 +33,7 @@ def test_there_are_four_objectives_with_and_without_cfasl_on_each_data_set():
 def test_an_unknown_row_is_named(capsys):
     path = paper.__file__
     assert main.main(["main", f"--config={path}:dsprites/gan", "--workdir=x"]) == 2
-    assert "unknown row 'dsprites/gan'" in capsys.readouterr().err
+    assert "unknown row of the paper 'dsprites/gan'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("dataset", paper.DATASETS)

@@ -5,6 +5,7 @@ written straight to a mapped file.
 """
 
 import dataclasses
+import io
 import lzma
 import math
 import mmap
@@ -160,13 +161,87 @@ def row_slices(array: Any) -> Iterator[slice]:
         yield slice(start, min(start + step, len(array)))
 
 
+class ZippedArray:
+    """An array of an .npz file that is too large to be read as a whole.
+
+    Slices of the first axis are read from the compressed file; going backwards starts
+    again from its beginning.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, member: str) -> None:
+        """Reads the head of the array alone."""
+        self._archive, self._member = archive, member
+        self._rewind()
+
+    def _rewind(self) -> None:
+        self._file: Any = self._archive.open(self._member)
+        version = np.lib.format.read_magic(self._file)
+        head = {(1, 0): np.lib.format.read_array_header_1_0}.get(
+            version, np.lib.format.read_array_header_2_0
+        )
+        self.shape, self.in_columns, self.dtype = head(self._file)
+        self._row = 0
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Of all values."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        if rows.start < self._row:
+            self._rewind()
+        row_bytes = self.nbytes // len(self)
+        self._file.seek((rows.start - self._row) * row_bytes, io.SEEK_CUR)
+        values = np.empty((rows.stop - rows.start, *self.shape[1:]), self.dtype)
+        left = values.data.cast("B")
+        while left:
+            count = self._file.readinto(left)
+            if not count:
+                raise EOFError(f"the array {self._member!r} ends too early")
+            left = left[count:]
+        self._row = rows.stop
+        if self._row == len(self):
+            self._file.read(1)  # the archive's checksum is compared at the very end
+        return values
+
+
+class _Npz:
+    """The arrays of an open .npz file by name; large ones are `ZippedArray`s."""
+
+    def __init__(self, arrays: Any) -> None:
+        self._arrays = arrays
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._arrays
+
+    def __getitem__(self, name: str) -> Any:
+        member = f"{name}.npy"
+        if member in self._arrays.zip.namelist():
+            array = ZippedArray(self._arrays.zip, member)
+            plain = not (array.in_columns or array.dtype.hasobject)
+            if plain and array.ndim > 1 and array.nbytes > BLOCK_BYTES:
+                return array
+        return self._arrays[name]
+
+
 @contextmanager
 def open_arrays(path: Path) -> Iterator[Any]:
     """The arrays of an .npz or HDF5 file by name, open; errors name the file."""
     with reading(path):
         if path.suffix.lower() == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                yield arrays
+            arrays = np.load(path, allow_pickle=False)
+            if not hasattr(arrays, "zip"):
+                raise ValueError("it is no .npz file but a single array")
+            with arrays:
+                yield _Npz(arrays)
         else:
             with h5py.File(path) as arrays:
                 yield arrays

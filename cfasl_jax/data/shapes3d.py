@@ -27,8 +27,7 @@ from cfasl_jax.data.entry import Entry, Version
 from cfasl_jax.data.grid import FactorGrid
 from cfasl_jax.data.published import Arrays
 from cfasl_jax.data.shapes3d_geometry import OBJECT_HITS, ROOM, Room
-from cfasl_jax.data.shapes3d_sampling import SIZE
-from cfasl_jax.data.shapes3d_shading import LIGHT, PLANES, Light
+from cfasl_jax.data.shapes3d_shading import LIGHT, PLANES, SIZE, Light
 
 GRID = FactorGrid(
     names=("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation"),

@@ -9,9 +9,15 @@ lighting (and camera).
 """
 
 import dataclasses
+import gzip
+import io
+import math
+import struct
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +26,7 @@ from cfasl_jax.data.dataset import Contents, Labels
 from cfasl_jax.data.download import Archive
 from cfasl_jax.data.entry import Entry, Version
 from cfasl_jax.data.grid import FactorGrid
-from cfasl_jax.data.norb import open_matrix, read_matrix
-from cfasl_jax.data.recipe import Block, DataFileError, Recipe
+from cfasl_jax.data.recipe import Block, DataFileError, Recipe, reading
 
 CHANNELS = 1
 PAGE = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/"
@@ -242,8 +247,8 @@ def _read_half(
 ) -> Iterator[Block]:
     """Blocks of one half, a camera after the other within each."""
     rows, side = convention.rows(half), convention.side
-    category = read_matrix(files["cat"], (rows,))
-    info = np.array(read_matrix(files["info"], (rows, 4)))
+    category = _read_matrix(files["cat"], (rows,))
+    info = np.array(_read_matrix(files["info"], (rows, 4)))
     if np.any(info[:, 2] % 2):
         raise DataFileError(f"{files['info']} has odd azimuths; they go 0, 2, ... 34")
     info[:, 2] //= 2
@@ -251,12 +256,97 @@ def _read_half(
         indices = convention.indices(np.concatenate([category[:, None], info], axis=1))
     except ValueError as error:
         raise DataFileError(f"{files['info']} or {files['cat']}: {error}") from error
-    with open_matrix(files["dat"], (rows, 2, side, side)) as matrix:
+    with _open_matrix(files["dat"], (rows, 2, side, side)) as matrix:
         for start in range(0, rows, _ROWS_AT_A_TIME):
             stop = min(start + _ROWS_AT_A_TIME, rows)
             pairs = matrix.rows(stop - start)
             for place, camera in enumerate(convention.cameras):
                 yield indices[start:stop, place], shrink_all(pairs[:, camera])
+
+
+# The authors' matrix format, little-endian: a magic number that tells the type, the
+# number of dimensions, at least three sizes (surplus ones are 1), then the values in C
+# order. See PAGE.
+_MAGIC: dict[int, np.dtype[Any]] = {
+    0x1E3D4C55: np.dtype("uint8"),
+    0x1E3D4C54: np.dtype("<i4"),
+}
+
+_MOST_DIMENSIONS = 8
+
+
+class _Matrix(NamedTuple):
+    """An open file whose head has been read.
+
+    Attributes:
+        path: of the file.
+        shape: of the matrix.
+        dtype: of its values.
+        file: stands at the first value.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    file: io.BufferedIOBase
+
+    def rows(self, count: int) -> np.ndarray:
+        """The next rows, [count, ...].
+
+        Raises:
+            DataFileError: where the file ends before.
+        """
+        shape = (count, *self.shape[1:])
+        size = math.prod(shape) * self.dtype.itemsize
+        content = self.file.read(size)
+        if len(content) != size:
+            raise DataFileError(
+                f"{self.path} is truncated: it ends before its {self.shape[0]} rows do"
+            )
+        return np.frombuffer(content, self.dtype).reshape(shape)
+
+
+@contextmanager
+def _open_matrix(path: Path, shape: tuple[int, ...]) -> Iterator[_Matrix]:
+    """A matrix file, plain or .gz, whose head says that it has this shape.
+
+    Raises:
+        DataFileError: where it is another file, is truncated, or has more values than
+            its head says (seen once all rows are read).
+    """
+    with (
+        reading(path),
+        gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file,
+    ):
+        magic, dimensions = struct.unpack("<II", _head(path, file, 8))
+        if magic not in _MAGIC:
+            raise DataFileError(
+                f"{path} is no NORB matrix: it begins with {magic:#010x} instead of "
+                f"{' or '.join(f'{known:#010x}' for known in _MAGIC)}"
+            )
+        if not 0 < dimensions <= _MOST_DIMENSIONS:
+            raise DataFileError(f"{path} says it has {dimensions} dimensions")
+        stored = max(3, dimensions)
+        sizes = struct.unpack(f"<{stored}i", _head(path, file, 4 * stored))
+        found = sizes[:dimensions]
+        if found != shape:
+            raise DataFileError(f"{path} has shape {found} instead of {shape}")
+        yield _Matrix(path, shape, _MAGIC[magic], file)
+        if file.read(1):
+            raise DataFileError(f"{path} goes on after its {shape[0]} rows")
+
+
+def _read_matrix(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """A whole matrix; errors as in `_open_matrix`."""
+    with _open_matrix(path, shape) as matrix:
+        return matrix.rows(shape[0])
+
+
+def _head(path: Path, file: io.BufferedIOBase, size: int) -> bytes:
+    content = file.read(size)
+    if len(content) != size:
+        raise DataFileError(f"{path} is truncated: it ends within its head")
+    return content
 
 
 def entry(conventions: Mapping[str, Convention] = CONVENTIONS) -> Entry:

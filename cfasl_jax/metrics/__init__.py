@@ -18,8 +18,9 @@ from cfasl_jax.metrics.protocols import PROTOCOLS, Protocol, get_protocol
 from cfasl_jax.metrics.registry import METRICS, SCORES, get_metrics
 from cfasl_jax.metrics.sampling import Grid, Table
 from cfasl_jax.metrics.sap import sap
-from cfasl_jax.metrics.suite import score, score_arrays
+from cfasl_jax.metrics.suite import score, score_arrays, score_unsupervised
 from cfasl_jax.metrics.table import format_scores, format_summary
+from cfasl_jax.metrics.udr import udr
 from cfasl_jax.metrics.z_diff import z_diff
 
 __all__ = [
@@ -48,5 +49,7 @@ __all__ = [
     "sap",
     "score",
     "score_arrays",
+    "score_unsupervised",
+    "udr",
     "z_diff",
 ]

@@ -48,7 +48,7 @@ def chance_floor(
         jobs: factors in parallel.
 
     Returns:
-        score name -> floor.
+        score name -> floor; empty for a metric that has none.
 
     Raises:
         ValueError: if the metric cannot be computed on these images.
@@ -91,15 +91,17 @@ class Noise:
 def _compute_floor(
     name: str, source: Source, dims: int, protocol: Protocol, jobs: int | None
 ) -> dict[str, float]:
-    # Intervals are not reported for noise, so that one resample will do.
-    brief = dataclasses.replace(protocol, bootstrap=1)
-    floors = []
-    for repeat in range(getattr(protocol, METRICS[name].floor_draws)):
+    # Intervals are not reported for noise, so that the fewest resamples will do.
+    brief = dataclasses.replace(protocol, bootstrap=2)
+    draws, floors = METRICS[name].floor_draws, []
+    for repeat in range(getattr(protocol, draws) if draws else 0):
         rng = generator(_SEED, f"chance {name} {repeat}")
         drawn = source.with_codes(Noise(rng.spawn(1)[0], dims))
         pool = draw_pool(drawn, brief, rng)
         result = compute(name, drawn, pool, brief, rng, jobs)
         floors.append([result[score] for score in result["scores"]])
+    if not floors:
+        return {}
     means = np.mean(floors, axis=0).tolist()
     return dict(zip(result["scores"], means, strict=True))
 

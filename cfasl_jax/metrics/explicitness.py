@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 from cfasl_jax.metrics.estimators import logistic_regression, one_vs_rest
 from cfasl_jax.metrics.intervals import interval, resamples
@@ -29,6 +30,9 @@ def explicitness(
     Explicitness = mean over factors, and over a factor's values, of the area under the
     ROC curve of a logistic regression that tells this value from the rest (codes
     standardised by the training points, C = 1), on test points. It is not rescaled.
+    Under `dlib` the points are ordered by the regression's probability divided by the
+    sum of those of all values, as in disentanglement_lib: the other values' regressions
+    then help, and codes equal to a factor of many values score higher.
 
     Range 0 to 1, chance 1/2. Codes equal to binary factors score 1; with more values,
     those in the middle of an ordered factor are not linearly separable from the rest,
@@ -58,7 +62,8 @@ def explicitness(
 
     def areas(k: int) -> np.ndarray:
         labels = (train.factors[:, k], test.factors[:, k])
-        return _areas(x_train, x_test, *labels, weights)
+        normalized = protocol.explicitness_normalized
+        return _areas(x_train, x_test, *labels, weights, normalized)
 
     score, *replicates = np.mean(over_factors(areas, train.sizes, jobs), axis=0)
     estimate, drawn = float(score), np.array(replicates)
@@ -85,12 +90,16 @@ def _areas(
     y_train: np.ndarray,
     y_test: np.ndarray,
     weights: np.ndarray,
+    normalized: bool,
 ) -> np.ndarray:
     """Mean test area over the values of one factor, for each weighting [R, n]: [R]."""
     model = one_vs_rest(logistic_regression()).fit(x_train, y_train)
     scores = np.asarray(model.decision_function(x_test))
     if scores.ndim == 1:  # Two values: one classifier serves both.
         scores = np.stack([-scores, scores], axis=1)
+    elif normalized:
+        chance = expit(scores)
+        scores = chance / chance.sum(axis=1, keepdims=True)
     each = [
         roc_area(scores[:, i], y_test == value, weights)
         for i, value in enumerate(model.classes_)

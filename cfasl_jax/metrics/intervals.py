@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
+from scipy.special import ndtri
 
 
 def resamples(rng: np.random.Generator, replicates: int, n: int) -> np.ndarray:
@@ -27,6 +28,33 @@ def interval(
     tail = (1 - confidence) / 2
     deviation = np.quantile(replicates - replicates.mean(), [tail, 1 - tail])
     return np.clip(estimate + deviation, *bounds).tolist()
+
+
+def share_interval(
+    share: float, replicates: np.ndarray, count: int, confidence: float
+) -> list[float]:
+    """Confidence interval [low, high] of a share of votes.
+
+    Wilson's interval (1927) for the number of independent votes that would vary as much
+    as the replicates do (Korn & Graubard 1998 do so for complex samples). Unlike
+    quantiles of the replicates it has a width where every vote, and so every replicate,
+    is a hit.
+
+    Args:
+        share: the estimate, from 0 to 1.
+        replicates: of the bootstrap, [R].
+        count: the number of votes; the effective number is at most this.
+        confidence: coverage.
+    """
+    inner = np.clip(share, 0.5 / count, 1 - 0.5 / count)
+    variance = max(float(np.var(replicates, ddof=1)), inner * (1 - inner) / count)
+    effective = inner * (1 - inner) / variance
+    z = float(ndtri((1 + confidence) / 2))
+    centre = (share + z**2 / (2 * effective)) / (1 + z**2 / effective)
+    spread = share * (1 - share) / effective + (z / (2 * effective)) ** 2
+    reach = z / (1 + z**2 / effective) * np.sqrt(spread)
+    # Rounding must not leave a share of 0 or 1 outside.
+    return [max(0.0, min(share, centre - reach)), min(1.0, max(share, centre + reach))]
 
 
 def mean_interval(

@@ -1,16 +1,16 @@
 """m-FVM, the FVM of several factors at once (Jung et al. 2024, arXiv 2401.08897)."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from cfasl_jax.metrics.intervals import interval, resamples
 from cfasl_jax.metrics.metric import Metric, Score, record
-from cfasl_jax.metrics.points import UnavailableError
+from cfasl_jax.metrics.points import UnavailableError, num_active
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
 from cfasl_jax.metrics.sampling import Encode, Source, as_source
-from cfasl_jax.metrics.votes import Scale, global_scale, normalized_variances
+from cfasl_jax.metrics.votes import NOTE, Ballot, draw_votes, variance_images
 
 
 def m_fvm(
@@ -34,9 +34,8 @@ def m_fvm(
     dimensions, a constant included, the score is 0. Each dimension twice makes ties
     between copies and scores as their order decides; a rotation scores less.
 
-    The interval is over the votes, for the global variance as drawn. Under `official`,
-    which takes that from 100 images, another draw moves the score by more than the
-    interval says: compare seeds.
+    The intervals are of the bootstrap over votes and over the images of the global
+    variances.
 
     Args:
         encode: int factors [n, K] -> codes [n, D] on the complete grid, or a source of
@@ -61,61 +60,71 @@ def m_fvm(
             f"m-FVM fixes 2 to K - 1 factors together, got k = {list(ks)} "
             f"and K = {num_factors}"
         )
-    scale = global_scale(source, protocol, rng)
+    images = variance_images(source, protocol, rng)
+    active = num_active(images, protocol.prune_std)
     scores: dict[str, float] = {}
     intervals: dict[str, list[float] | None] = {}
     warnings = []
     for k in ks:
-        if scale.num_active == k:
+        if active == k:
             warnings += [
                 f"exactly {k} active dimensions: m_fvm_{k} is 1 whatever they hold"
             ]
+        both = _shares(source, images, k, protocol, rng)
         names = (f"m_fvm_{k}", f"m_fvm_{k}_held_out")
-        both = _shares(source, k, scale, protocol, rng)
         for name, (value, ends) in zip(names, both, strict=True):
             scores[name], intervals[name] = value, ends
-    return record(
-        protocol,
-        rng,
-        scale.num_active,
-        scores,
-        intervals,
-        _NOTES,
-        tuple(warnings),
-    )
-
-
-_NOTES = (
-    "m_fvm_k is the share among its own votes, as published",
-    "no held-out vote repeats a training vote",
-)
+    notes = ("m_fvm_k is the share among its own votes, as published", NOTE)
+    return record(protocol, rng, active, scores, intervals, notes, tuple(warnings))
 
 
 def _shares(
     source: Source,
+    images: np.ndarray,
     k: int,
-    scale: Scale,
     protocol: Protocol,
     rng: np.random.Generator,
 ) -> list[tuple[float, list[float]]]:
     """Score and interval for own and for held-out votes."""
-    if scale.num_active < k:
+    if num_active(images, protocol.prune_std) < k:
         return [(0.0, [0.0, 0.0])] * 2
     train = protocol.m_fvm_train
     total = train + protocol.m_fvm_eval
     fixed = random_subsets(rng, total, len(source.sizes), k)
-    variances = normalized_variances(
-        source, fixed, protocol.m_fvm_batch, train, scale, protocol, rng, f"m-FVM_{k}"
+    votes = draw_votes(
+        source, images, fixed, protocol.m_fvm_batch, train, protocol, rng, f"m-FVM_{k}"
     )
-    # The k smallest, as a set; equal variances go to the lower dimension.
-    elected = np.sort(np.argsort(variances, axis=1, kind="stable")[:, :k], axis=1)
     rows = np.unique(fixed, axis=0, return_inverse=True)[1].reshape(-1)
-    columns = np.unique(elected, axis=0, return_inverse=True)[1].reshape(-1)
+    return votes.shares(partial(_mean_shares, rows, train, k), protocol, rng)
+
+
+def _mean_shares(
+    rows: np.ndarray, train: int, k: int, ballot: Ballot
+) -> tuple[float, float]:
+    """Mean over factor sets of the share of their majority: own, held-out votes.
+
+    Args:
+        rows: number of the set of factors that each of n votes fixes, int [n].
+        train: how many votes, the first ones, make the majorities.
+        k: how many dimensions a vote elects.
+        ballot: the votes.
+    """
+    if ballot.ranked.shape[1] < k:  # Too few are active in this replicate.
+        return 0.0, 0.0
+    elected = np.sort(ballot.ranked[:, :k], axis=1)
+    # A set of dimensions as one string of k characters: sorted as fast as numbers are.
+    names = (elected + 1).astype(np.uint32).view(f"U{k}").reshape(-1)
+    columns = np.unique(names, return_inverse=True)[1]
     table = np.zeros((rows.max() + 1, columns.max() + 1), np.int64)
-    np.add.at(table, (rows[:train], columns[:train]), 1)
+    np.add.at(table, (rows[:train], columns[:train]), ballot.weights[:train])
     correct = (table.argmax(axis=1)[rows] == columns) & (table.max(axis=1) > 0)[rows]
-    parts = (slice(None, train), slice(train, None))
-    return [_mean_share(rows[part], correct[part], protocol, rng) for part in parts]
+    means = []
+    for part in (slice(None, train), slice(train, None)):
+        weights = ballot.weights[part]
+        votes = np.bincount(rows[part], weights)
+        hits = np.bincount(rows[part], weights * correct[part])
+        means.append(float(np.mean(hits[votes > 0] / votes[votes > 0])))
+    return means[0], means[1]
 
 
 def random_subsets(
@@ -124,21 +133,6 @@ def random_subsets(
     """Uniform random sets of k of the factors, as bool [count, K]."""
     order = rng.permuted(np.tile(np.arange(num_factors), (count, 1)), axis=1)
     return order < k
-
-
-def _mean_share(
-    rows: np.ndarray, correct: np.ndarray, protocol: Protocol, rng: np.random.Generator
-) -> tuple[float, list[float]]:
-    """Mean over the factor sets seen of the share of correct votes; its interval."""
-    one_hot = np.eye(rows.max() + 1)[rows]
-    weights = resamples(rng, protocol.bootstrap, len(rows))
-    weights = np.concatenate([np.ones((1, len(rows)), np.int64), weights])
-    votes = weights @ one_hot
-    hits = weights @ (one_hot * correct[:, None])
-    shares = np.where(votes > 0, hits / np.maximum(votes, 1), np.nan)
-    score, *replicates = np.nanmean(shares, axis=1)
-    ends = interval(float(score), np.array(replicates), protocol.confidence)
-    return float(score), ends
 
 
 # Scores are declared for k below this number; no data set of the field has so many

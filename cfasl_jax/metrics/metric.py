@@ -19,6 +19,7 @@ class Score:
         name: its key in results.json.
         label: its name in tables and figures.
         definition: one sentence that says what it measures.
+        lower_is_better: whether a smaller value is the better one.
         variant_of: the score of which this is another reading, if it is one: for
             example, the accuracy on training points beside that on test points.
         reference: where it was published. The registry copies it from the metric.
@@ -29,6 +30,7 @@ class Score:
     label: str
     definition: str
     variant_of: str | None = None
+    lower_is_better: bool = False
     reference: str = ""
     metric: str = ""
 
@@ -52,8 +54,9 @@ class Metric:
         counts: the fields of Protocol that add up to the number of distinct images
             that a metric on points needs.
         limit: the field of Protocol that may confine its votes to so many images.
+        needs_factors: whether the factors of the images enter.
         floor_draws: the field of Protocol that says over how many draws of noise its
-            chance floor is averaged.
+            chance floor is averaged; None if it has no floor.
     """
 
     name: str
@@ -65,7 +68,8 @@ class Metric:
     takes_jobs: bool = False
     counts: tuple[str, ...] = ()
     limit: str | None = None
-    floor_draws: str = "chance_repeats"
+    needs_factors: bool = True
+    floor_draws: str | None = "chance_repeats"
 
     def num_points(self, protocol: Protocol) -> int:
         """The distinct images that it needs; 0 if it draws its own."""

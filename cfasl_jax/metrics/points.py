@@ -49,24 +49,17 @@ def check_points(codes: np.ndarray, factors: np.ndarray) -> Points:
         ValueError: on wrong shapes or types, NaN or infinity, fewer than 2 factors, or
             a factor with one value only.
     """
-    codes, factors = np.asarray(codes), np.asarray(factors)
-    if codes.ndim != 2 or 0 in codes.shape:
-        raise ValueError(f"codes must have the shape [N, D], got {codes.shape}")
+    codes, factors = check_codes(codes), np.asarray(factors)
     if factors.ndim != 2 or 0 in factors.shape:
         raise ValueError(f"factors must have the shape [N, K], got {factors.shape}")
     if len(codes) != len(factors):
         raise ValueError(
             f"codes and factors must have as many rows: {len(codes)} and {len(factors)}"
         )
-    if codes.dtype.kind not in "fiub":
-        raise ValueError(f"codes must be real numbers, got {codes.dtype}")
     if factors.dtype.kind not in "iu":
         raise ValueError(f"factors must be integers, got {factors.dtype}")
     if factors.shape[1] < 2:
         raise ValueError("at least 2 factors are needed, got 1")
-    bad = len(codes) - int(np.isfinite(codes).all(axis=1).sum())
-    if bad:
-        raise ValueError(f"codes must be finite: {bad} rows hold NaN or infinity")
     labels = np.empty(factors.shape, np.int64)
     sizes = []
     for k in range(factors.shape[1]):
@@ -76,7 +69,7 @@ def check_points(codes: np.ndarray, factors: np.ndarray) -> Points:
                 f"factor {k} has one value only ({values[0]}): leave its column out"
             )
         sizes.append(len(values))
-    return Points(codes.astype(np.float64), labels, tuple(sizes))
+    return Points(codes, labels, tuple(sizes))
 
 
 def draw_points(
@@ -107,6 +100,63 @@ def draw_points(
             f"in {len(parts[0].codes)} points: the factor is too unbalanced"
         )
     return parts
+
+
+def check_codes(codes: np.ndarray) -> np.ndarray:
+    """Validates codes [N, D]: float64 [N, D].
+
+    Raises:
+        ValueError: on a wrong shape or type, or a value that float32 does not hold.
+    """
+    codes = np.asarray(codes)
+    if codes.ndim != 2 or 0 in codes.shape:
+        raise ValueError(f"codes must have the shape [N, D], got {codes.shape}")
+    if codes.dtype.kind not in "fiub":
+        raise ValueError(f"codes must be real numbers, got {codes.dtype}")
+    bad = len(codes) - int(np.isfinite(codes).all(axis=1).sum())
+    if bad:
+        raise ValueError(f"codes must be finite: {bad} rows hold NaN or infinity")
+    codes = codes.astype(np.float64)
+    largest = np.abs(codes).max()
+    if largest > np.finfo(np.float32).max:
+        raise ValueError(
+            "codes must fit into float32, whose largest number is 3.4e38: "
+            f"the largest is {largest:.2g}"
+        )
+    return codes
+
+
+def draw_codes(
+    codes: np.ndarray, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Codes of `count` random rows, or of all if there are fewer, with a sentence.
+
+    Raises:
+        ValueError: on bad codes, see `check_codes`.
+    """
+    codes = check_codes(codes)
+    if len(codes) < count:
+        return codes, (f"scores of {len(codes)} images, where {count} are asked for",)
+    return codes[rng.permutation(len(codes))[:count]], ()
+
+
+def covariances(codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Covariances (ddof 1) of weighted codes.
+
+    Args:
+        codes: [n, D].
+        weights: [R, n], how often each point counts; each row sums to n.
+
+    Returns:
+        [R, D, D].
+    """
+    count, dims = codes.shape
+    centred = codes - codes.mean(axis=0)
+    products = (centred[:, :, None] * centred[:, None, :]).reshape(count, -1)
+    means = weights @ centred / count
+    outer = means[:, :, None] * means[:, None, :]
+    moments = (weights @ products).reshape(-1, dims, dims)
+    return (moments - count * outer) / (count - 1)
 
 
 def require_dims(points: Points, dims: int, why: str) -> None:

@@ -47,12 +47,17 @@ class Protocol:
         modularity_samples: points of modularity.
         explicitness_train: points that the one-vs-rest classifiers are fitted on.
         explicitness_test: points that they are tested on.
+        explicitness_normalized: whether the area is that of probabilities normalised
+            over a factor's values, as in disentanglement_lib, or of each classifier
+            alone.
         infomec_train: points of InfoM and InfoC; InfoE is fitted on them.
         infomec_test: points that InfoE is tested on.
         infomec_neighbors: neighbours of the mutual information estimator.
         infomec_active_share: a dimension is active for InfoMEC if its range exceeds
             this share of the largest range.
         infomec_max_iter: iterations of the unregularised logistic regression.
+        unsupervised_samples: points of the scores that need no factors; all points
+            where there are fewer.
         irs_samples: points of IRS.
         irs_bins: factors with more values are merged into this many bins of equal
             width.
@@ -92,11 +97,13 @@ class Protocol:
     modularity_samples: int = 10_000
     explicitness_train: int = 10_000
     explicitness_test: int = 5_000
+    explicitness_normalized: bool = True
     infomec_train: int = 10_000
     infomec_test: int = 5_000
     infomec_neighbors: int = 10
     infomec_active_share: float = 0.05
     infomec_max_iter: int = 100
+    unsupervised_samples: int = 10_000
     irs_samples: int = 10_000
     irs_bins: int = 20
     irs_quantile: float = 0.99
@@ -136,11 +143,13 @@ _OFFICIAL = Protocol(
     dci_train=6_400,
     dci_test=3_200,
     modularity_samples=6_400,
+    explicitness_normalized=False,
     explicitness_train=6_400,
     explicitness_test=3_200,
     infomec_train=6_400,
     infomec_test=3_200,
     irs_samples=6_400,
+    unsupervised_samples=6_400,
 )
 
 # disentanglement_lib (Locatello et al. 2019): the defaults above.
@@ -164,11 +173,13 @@ _FAST = Protocol(
     dci_test=500,
     dci_trees=20,
     modularity_samples=2_000,
+    explicitness_normalized=False,
     explicitness_train=2_000,
     explicitness_test=1_000,
     infomec_train=2_000,
     infomec_test=1_000,
     irs_samples=2_000,
+    unsupervised_samples=2_000,
     chance_repeats=1,
 )
 

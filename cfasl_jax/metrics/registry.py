@@ -16,9 +16,13 @@ from cfasl_jax.metrics.m_fvm import M_FVM
 from cfasl_jax.metrics.metric import Metric, Result, Score
 from cfasl_jax.metrics.mig import MIG
 from cfasl_jax.metrics.modularity import MODULARITY
+from cfasl_jax.metrics.mutual_info_score import MUTUAL_INFO_SCORE
 from cfasl_jax.metrics.protocols import Protocol
 from cfasl_jax.metrics.sampling import Source, Table, limits
 from cfasl_jax.metrics.sap import SAP
+from cfasl_jax.metrics.total_correlation import TOTAL_CORRELATION
+from cfasl_jax.metrics.udr import UDR
+from cfasl_jax.metrics.wasserstein_correlation import WASSERSTEIN_CORRELATION
 from cfasl_jax.metrics.z_diff import Z_DIFF
 
 # In the order in which they are computed and reported.
@@ -35,17 +39,21 @@ METRICS: dict[str, Metric] = {
         EXPLICITNESS,
         INFOMEC,
         IRS,
+        TOTAL_CORRELATION,
+        WASSERSTEIN_CORRELATION,
+        MUTUAL_INFO_SCORE,
     )
 }
 
-# All scores by their names in results.json, in the order of their metrics.
+# All scores by their names in results.json, in the order of their metrics; UDR, which
+# is a score of several runs together, comes last.
 SCORES: dict[str, Score] = {
     score.name: dataclasses.replace(
         score, reference=metric.reference, metric=metric.name
     )
     for metric in METRICS.values()
     for score in metric.scores
-}
+} | {UDR.name: UDR}
 
 
 def get_metrics(names: Sequence[str] | None) -> tuple[str, ...]:
@@ -67,10 +75,12 @@ class Pool:
     """Distinct random images of a source, shared by several metrics.
 
     Attributes:
+        ids: of the images, int64 [n].
         codes: [n, D].
         factors: int [n, K].
     """
 
+    ids: np.ndarray
     codes: np.ndarray
     factors: np.ndarray
 
@@ -84,7 +94,7 @@ def draw_pool(source: Source, protocol: Protocol, rng: np.random.Generator) -> P
     needed = [metric.num_points(protocol) for metric in METRICS.values()]
     count = max(*needed, protocol.z_diff_images or 0)
     ids = rng.choice(source.num_images, min(count, source.num_images), replace=False)
-    return Pool(source.codes(ids), source.factors(ids))
+    return Pool(ids, source.codes(ids), source.factors(ids))
 
 
 def generator(seed: int, stream: str) -> np.random.Generator:

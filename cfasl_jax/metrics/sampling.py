@@ -50,8 +50,10 @@ class Grid:
                 f"encode must give codes [n, D] for n = {ids.size} images, "
                 f"got the shape {codes.shape}"
             )
-        if not np.isfinite(codes).all():
-            raise ValueError("encode gave codes with NaN or infinity")
+        if not np.isfinite(codes.astype(np.float32, copy=False)).all():
+            raise ValueError(
+                "encode gave codes with NaN, infinity or numbers beyond float32"
+            )
         return codes.reshape(*ids.shape, -1)
 
     def draw(

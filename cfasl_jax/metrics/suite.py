@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cfasl_jax.metrics.chance import chance_floor
-from cfasl_jax.metrics.points import UnavailableError, num_active
+from cfasl_jax.metrics.points import UnavailableError, check_codes, num_active
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
 from cfasl_jax.metrics.registry import (
     METRICS,
@@ -18,7 +18,7 @@ from cfasl_jax.metrics.registry import (
     generator,
     get_metrics,
 )
-from cfasl_jax.metrics.sampling import Encode, Source, Table, as_source
+from cfasl_jax.metrics.sampling import Encode, Grid, Source, Table, as_source
 
 
 def score(
@@ -31,7 +31,7 @@ def score(
     chance: bool = True,
     cache_dir: pathlib.Path | str | None = None,
     jobs: int | None = None,
-    mean_codes: np.ndarray | None = None,
+    mean_codes: np.ndarray | Source | None = None,
     report: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Scores codes with several metrics, each independent of which others are chosen.
@@ -48,7 +48,9 @@ def score(
         chance: whether to report chance floors.
         cache_dir: where chance floors are kept; None means the user's cache folder.
         jobs: factors in parallel; None means one a core.
-        mean_codes: posterior means [n, D] to count active dimensions on, if not codes.
+        mean_codes: what active dimensions are counted on, where codes are samples:
+            posterior means [n, D], or a source of the means of the same images, which
+            is asked for images that are encoded anyway.
         report: called with the name of each metric before it starts.
 
     Returns:
@@ -64,7 +66,9 @@ def score(
     start, names = time.perf_counter(), get_metrics(metrics)
     protocol, source = get_protocol(protocol), as_source(encode, sizes)
     pool = draw_pool(source, protocol, generator(seed, "points"))
-    results = _empty(protocol, seed, source, pool.codes, mean_codes)
+    if isinstance(mean_codes, (Grid, Table)):
+        mean_codes = mean_codes.codes(pool.ids)
+    results = _empty(protocol, seed, source.sizes.tolist(), pool.codes, mean_codes)
     for name in names:
         if report is not None:
             report(name)
@@ -105,7 +109,7 @@ def _floor(name: str, source: Source, dims: int, *where: Any) -> dict[str, float
 def _empty(
     protocol: Protocol,
     seed: int,
-    source: Source,
+    sizes: list[int],
     codes: np.ndarray,
     mean_codes: np.ndarray | None,
 ) -> dict[str, Any]:
@@ -124,7 +128,7 @@ def _empty(
         "protocol_fields": dataclasses.asdict(protocol),
         "codes": protocol.codes,
         "seed": seed,
-        "sizes": source.sizes.tolist(),
+        "sizes": sizes,
         "dims": codes.shape[1],
         "active_dims": num_active(
             codes if mean_codes is None else mean_codes, protocol.prune_std
@@ -202,6 +206,42 @@ def score_arrays(
         )
         results["notes"].append(warning)
         results["warnings"].append(warning)
+    return results
+
+
+def score_unsupervised(
+    codes: np.ndarray, protocol: Protocol | str = "dlib", seed: int = 0
+) -> dict[str, Any]:
+    """Scores codes of images without factors, with the metrics that need none.
+
+    Args:
+        codes: numbers [N, D] of N random images; fewer than the protocol asks for will
+            do, and are noted.
+        protocol: a Protocol or its name.
+        seed: of all randomness.
+
+    Returns:
+        as `score`; "sizes" is empty, and "codes" is "as given".
+
+    Raises:
+        ValueError: on bad codes, or if no metric can be computed.
+    """
+    start, protocol = time.perf_counter(), get_protocol(protocol)
+    results = _empty(protocol, seed, [], check_codes(codes), codes)
+    for name, metric in METRICS.items():
+        if metric.needs_factors:
+            continue
+        begun = time.perf_counter()
+        try:
+            result = metric.compute(codes, None, protocol, generator(seed, name))
+        except UnavailableError as error:
+            results["unavailable"][name] = str(error)
+            continue
+        _add(results, name, {**result, "seconds": time.perf_counter() - begun}, {})
+    _require_any(results)
+    results["codes"] = "as given"
+    results["warnings"] = list(dict.fromkeys(results["warnings"]))
+    results["seconds"] = time.perf_counter() - start
     return results
 
 

@@ -1,64 +1,115 @@
-"""Votes of FVM and m-FVM: dimensions that vary least while some factors are fixed."""
+"""Votes of FVM and m-FVM: which dimensions vary least while some factors are fixed."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
+from cfasl_jax.metrics.intervals import resamples, share_interval
 from cfasl_jax.metrics.points import active_mask
 from cfasl_jax.metrics.protocols import Protocol
 from cfasl_jax.metrics.sampling import Source, hold_out
 
+NOTE = "no held-out vote repeats a training vote"
+
 
 @dataclasses.dataclass(frozen=True)
-class Scale:
-    """What the variances within a vote are divided by.
+class Votes:
+    """What has been drawn for an election.
 
     Attributes:
-        variance: variance of each active dimension over random images, float64 [A].
-        active: which dimensions vary, bool [D].
+        variances: variance (ddof 1) of each dimension within each vote, float64 [n, D].
+        train: how many of the n votes, the first ones, are for training.
+        images: codes of the random images that the global variances come from, [m, D].
+        prune_std: a dimension is active if its standard deviation is at least this.
     """
 
-    variance: np.ndarray
-    active: np.ndarray
+    variances: np.ndarray
+    train: int
+    images: np.ndarray
+    prune_std: float
 
     @property
     def num_active(self) -> int:
-        """A, the number of active dimensions."""
-        return int(self.active.sum())
+        """The number of active dimensions."""
+        return int(active_mask(self.images, self.prune_std).sum())
+
+    def ranked(self) -> np.ndarray:
+        """Active dimensions of each vote, the stillest first: int [n, A].
+
+        How still a dimension is, is its variance within the vote over its variance
+        over all images. Of equal ones the lower dimension comes first.
+        """
+        active = active_mask(self.images, self.prune_std)
+        whole = self.images[:, active].var(axis=0, ddof=1, dtype=np.float64)
+        order = (self.variances[:, active] / whole).argsort(axis=1, kind="stable")
+        return np.flatnonzero(active)[order]
+
+    def shares(
+        self,
+        statistic: Callable[["Ballot"], tuple[float, float]],
+        protocol: Protocol,
+        rng: np.random.Generator,
+    ) -> list[tuple[float, list[float]]]:
+        """A share of own votes and one of held-out votes, each with its interval.
+
+        For the intervals everything that was drawn is drawn again: training votes, test
+        votes, and the images of the global variances. Where these images are few, they
+        move a score more than the votes do.
+
+        Args:
+            statistic: the two shares as a function of the votes.
+            protocol: for bootstrap and confidence.
+            rng: source of randomness.
+        """
+        # With a generator of its own, so that scores do not depend on the bootstrap.
+        (rng,) = rng.spawn(1)
+        counts = (self.train, len(self.variances) - self.train)
+        once = np.ones(len(self.variances), np.int64)
+        estimates = statistic(Ballot(self.ranked(), once))
+        replicates = np.empty((protocol.bootstrap, 2))
+        for r in range(protocol.bootstrap):
+            rows = rng.integers(0, len(self.images), len(self.images))
+            drawn = dataclasses.replace(self, images=self.images[rows])
+            weights = [resamples(rng, 1, count)[0] for count in counts]
+            replicates[r] = statistic(Ballot(drawn.ranked(), np.concatenate(weights)))
+        return [
+            (share, share_interval(share, column, count, protocol.confidence))
+            for share, column, count in zip(
+                estimates, replicates.T, counts, strict=True
+            )
+        ]
 
 
-def global_scale(source: Source, protocol: Protocol, rng: np.random.Generator) -> Scale:
-    """Variances (ddof 1) of fvm_variance_samples random images, pruned by prune_std."""
-    ids = rng.integers(0, source.num_images, protocol.fvm_variance_samples)
-    codes = source.codes(ids)
-    active = active_mask(codes, protocol.prune_std)
-    return Scale(codes[:, active].var(axis=0, ddof=1, dtype=np.float64), active)
+class Ballot(NamedTuple):
+    """Dimensions of each vote, the stillest first, int [n, A]; weights of votes [n]."""
+
+    ranked: np.ndarray
+    weights: np.ndarray
 
 
-def normalized_variances(
+def draw_votes(
     source: Source,
+    images: np.ndarray,
     fixed: np.ndarray,
     batch: int,
     train: int,
-    scale: Scale,
     protocol: Protocol,
     rng: np.random.Generator,
     metric: str,
-) -> np.ndarray:
-    """Variance (ddof 1) of the active dimensions within each vote, over the global one.
+) -> Votes:
+    """Draws the images of each vote and measures how much each dimension varies.
 
     Args:
-        source: the images.
+        source: where images are drawn.
+        images: codes of `variance_images`, [m, D].
         fixed: bool [n, K], which factors are fixed in each of n votes.
         batch: images a vote.
-        train: how many votes, the first, are for training; no other repeats them.
-        scale: the global variances.
-        protocol: for min_distinct.
+        train: how many votes, the first ones, are for training.
+        protocol: for min_distinct and prune_std.
         rng: source of randomness.
         metric: named in errors.
-
-    Returns:
-        float64 [n, A].
     """
 
     def draw(chosen: np.ndarray) -> np.ndarray:
@@ -66,5 +117,13 @@ def normalized_variances(
         return source.draw(rng, anchors, fixed[chosen], batch, protocol.min_distinct)
 
     codes = source.codes(hold_out(draw, len(fixed), train, metric))
-    variances = codes[..., scale.active].var(axis=1, ddof=1, dtype=np.float64)
-    return variances / scale.variance
+    variances = codes.var(axis=1, ddof=1, dtype=np.float64)
+    return Votes(variances, train, images, protocol.prune_std)
+
+
+def variance_images(
+    source: Source, protocol: Protocol, rng: np.random.Generator
+) -> np.ndarray:
+    """Codes of fvm_variance_samples random images, from which global variances come."""
+    ids = rng.integers(0, source.num_images, protocol.fvm_variance_samples)
+    return source.codes(ids)

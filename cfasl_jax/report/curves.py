@@ -37,7 +37,7 @@ class LossCurves(NamedTuple):
 
 
 def loss_curves(part: LossCurves) -> Figure:
-    """Draw one panel for each term: thin lines for the runs, a strong one for the median."""
+    """Draw one panel for each term: a thin line for each run, a strong median."""
     return compared_losses({"": part})
 
 

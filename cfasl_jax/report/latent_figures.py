@@ -39,7 +39,7 @@ _MOST_NARROW = 12
 
 
 def scatter(part: Part) -> Figure:
-    """Draw the three (or two) most informative dimensions, one panel for each factor."""
+    """Draw the most informative dimensions, three or two, coloured by each factor."""
     dimensions = part["dimensions"].tolist()
     names = factor_labels(part["factor_names"])
     columns = min(3, len(names))

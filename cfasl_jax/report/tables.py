@@ -17,6 +17,7 @@
 """
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count, zip_longest
 from pathlib import Path
@@ -105,10 +106,18 @@ def _require_results(results: Any) -> None:
         if not isinstance(entry, dict) or not _are_numbers(entry):
             raise ValueError(f"the score {name!r} is not of the kind that was written")
     for name, values in (results.get("losses") or {}).items():
-        if not all(map(_is_number, values if isinstance(values, list) else [values])):
+        numbers = values if isinstance(values, list) else [values]
+        if not numbers or not all(map(_is_number, numbers)):
             raise ValueError(f"the loss {name!r} is no number")
-    if not all(isinstance(run, dict) for run in results.get("model") or []):
-        raise ValueError("'model' is not of the kind that was written")
+    if not all(isinstance(sentence, str) for sentence in results.get("left_out") or []):
+        raise ValueError("'left_out' is not of the kind that was written")
+    for name in ("model", "runs"):
+        if not all(isinstance(run, dict) for run in results.get(name) or []):
+            raise ValueError(f"{name!r} is not of the kind that was written")
+    parts = [(results.get("provenance") or {}).get("packages")]
+    parts += [run.get("protocol_fields") for run in results.get("runs") or []]
+    if not all(isinstance(part, dict | None) for part in parts):
+        raise ValueError("versions or counts are not of the kind that was written")
 
 
 def _are_numbers(entry: Mapping[str, Any]) -> bool:
@@ -264,17 +273,23 @@ def measures(results: Mapping[str, Any]) -> str:
         return ""
     shown = [name for name, value in runs[0].items() if isinstance(value, int | float)]
     rows = [
-        (run, *(f"{measured[name]:.4g}" for name in shown))
+        (run, *(_four_digits(measured.get(name)) for name in shown))
         for run, measured in zip(_runs(results), runs, strict=False)
     ]
     head = ("run", *map(names.term, shown))
     return table("Measured on random images", head, rows, numbers=True)
 
 
+def _four_digits(value: Any) -> str:
+    """A number with four digits, a dash for anything else."""
+    return f"{value:.4g}" if _is_number(value) else _MISSING
+
+
 def _percent(value: float | None) -> str:
     """A number between 0 and 1 times 100, a dash for None."""
-    number = _MISSING if value is None else f"{value * 100:.2f}"
-    return number.replace("-", "\N{MINUS SIGN}")
+    if value is None or not math.isfinite(value):
+        return _MISSING
+    return f"{value * 100:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def floor(entry: Mapping[str, Any] | None) -> str:
@@ -357,7 +372,7 @@ def citations(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:
 
 def duration(seconds: Any) -> str:
     """A number of seconds in the units that suit it."""
-    if not isinstance(seconds, int | float):
+    if not _is_number(seconds) or not math.isfinite(seconds):
         return str(seconds)
     if seconds < 60:
         return f"{seconds:.1f} s"

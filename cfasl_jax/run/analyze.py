@@ -50,7 +50,7 @@ def analyze(config: Config, dataset: Dataset, workdir: Path) -> Path:
     trained = models(config, dataset.spec, workdir)
     step = trained[0].step
     results = tables.read_results(workdir / RESULTS_FILE)
-    if results is None or results["step"] != step:
+    if results is None or not _are_of(results, config, step):
         results = evaluate(config, dataset, workdir)
     belongs_to = _belongs_to(config, results)
     bins = belongs_to["bins"]
@@ -72,10 +72,7 @@ def redraw(config: Config, workdir: Path) -> Path | None:
         ConfigError: where results.json is damaged.
     """
     results = tables.read_results(workdir / RESULTS_FILE)
-    if results is None:
-        return None
-    step = latest_step(workdir)
-    if step is not None and step != results["step"]:
+    if results is None or not _are_of(results, config, latest_step(workdir)):
         return None
     probed = analysis.load(workdir / analysis.FILE, _belongs_to(config, results))
     if probed is None or not {run.run for run in probed}.issuperset(
@@ -83,6 +80,12 @@ def redraw(config: Config, workdir: Path) -> Path | None:
     ):
         return None
     return _draw(probed, config, results, workdir)
+
+
+def _are_of(results: Mapping[str, Any], config: Config, step: int | None) -> bool:
+    """Whether scores are of these seeds and of the checkpoint at a step, if any."""
+    same = results["seeds"] == list(config.seeds)
+    return same and step in (None, results["step"])
 
 
 def latest_step(workdir: Path) -> int | None:

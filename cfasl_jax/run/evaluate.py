@@ -11,16 +11,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cfasl_jax import metrics
+from cfasl_jax import metrics, objectives
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.losses import elbo
 from cfasl_jax.objectives import Objective
 from cfasl_jax.run import provenance
 from cfasl_jax.run.codes import Codes
 from cfasl_jax.run.factors import NoScoresError, factor_source
-from cfasl_jax.run.model import Model, models
+from cfasl_jax.run.model import Model, models, of_runs
 from cfasl_jax.settings import Config
-from cfasl_jax.training import record
+from cfasl_jax.training import loop, record
+from cfasl_jax.training.state import TrainState
 from cfasl_jax.types import Params, Posterior
 
 RESULTS_FILE = "results.json"
@@ -77,6 +78,42 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
     results["durations"] = {"evaluation": time.perf_counter() - start}
     provenance.write_json(workdir / RESULTS_FILE, results)
     return results
+
+
+def scorer(config: Config, dataset: Dataset) -> loop.Score:
+    """Scores of a state while training goes on: protocol fast, without chance floors.
+
+    They are a function of the state and the seeds, so that a resumed run logs what an
+    uninterrupted one logs. Beside the metrics of config.eval.metrics there are
+    "reconstruction", "active_dimensions" and "kl_0", "kl_1", ... of each dimension.
+    """
+    objective = objectives.build(config, dataset.spec)
+
+    def score(state: TrainState) -> dict[str, list[float]]:
+        models_now = of_runs(config, objective, state)
+        runs = [_quick_scores(model, config, dataset) for model in models_now]
+        return {name: [run[name] for run in runs] for name in runs[0]}
+
+    return score
+
+
+def _quick_scores(model: Model, config: Config, dataset: Dataset) -> dict[str, float]:
+    codes = Codes(model, dataset)
+    described = describe_codes(model, dataset, codes)
+    values = {
+        "reconstruction": described["reconstruction"],
+        "active_dimensions": float(described["active_dimensions"]),
+    }
+    values |= {f"kl_{d}": kl for d, kl in enumerate(described["kl_per_dimension"])}
+    try:
+        source, _ = factor_source(codes.mean, dataset)
+        names = config.eval.metrics or None
+        scores = metrics.score(
+            source, source.sizes, "fast", model.seed, metrics=names, chance=False
+        )
+    except ValueError:  # no factors, or codes that cannot be scored yet
+        return values
+    return values | {name: s["value"] for name, s in scores["scores"].items()}
 
 
 def _losses_at(workdir: Path, step: int) -> dict[str, list[float]]:

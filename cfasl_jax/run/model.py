@@ -17,6 +17,7 @@ from cfasl_jax.objectives.cfasl import CFASL
 from cfasl_jax.run import provenance
 from cfasl_jax.settings import Config
 from cfasl_jax.training import loop
+from cfasl_jax.training.state import TrainState
 from cfasl_jax.types import Params, Posterior
 
 
@@ -127,7 +128,11 @@ def models(config: Config, spec: Spec, workdir: Path) -> list[Model]:
         ConfigError: where it holds no checkpoint.
     """
     objective = objectives.build(config, spec)
-    state = loop.restore(config, objective, spec, workdir)
+    return of_runs(config, objective, loop.restore(config, objective, spec, workdir))
+
+
+def of_runs(config: Config, objective: Objective, state: TrainState) -> list[Model]:
+    """The models of all runs, from a state on the host, [R]."""
     return [
         Model(
             objective,

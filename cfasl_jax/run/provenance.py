@@ -1,10 +1,15 @@
 """Where a result comes from, and config.json, which says whose a directory is."""
 
 import dataclasses
+import fcntl
 import json
+import os
+import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -116,6 +121,36 @@ def claim(workdir: Path, config: Config, spec: Spec, trains: bool = True) -> Non
         raise ConfigError(f"cannot write into {workdir}: {error}") from error
 
 
+@contextmanager
+def held(workdir: Path) -> Iterator[None]:
+    """Let one process at a time train in a directory; the lock ends with the process.
+
+    Raises:
+        ConfigError: where another process trains there, saying which.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        file = (workdir / ".lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot write into {workdir}: {error}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise ConfigError(
+                f"{workdir} is in use by {file.read().strip() or 'another process'}: "
+                "wait for it to end, or choose another --workdir"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+        file.truncate(0)
+        now = time.strftime("%Y-%m-%d %H:%M:%S")
+        file.write(f"process {os.getpid()} on {platform.node()} since {now}\n")
+        file.flush()
+        yield
+
+
 def stored(workdir: Path) -> Run:
     """The run in a working directory, whichever version has stored it.
 
@@ -182,6 +217,9 @@ def _require_same(workdir: Path, run: Run, config: Config, spec: Spec) -> None:
         differing.append(
             f"the data source is {run.source!r} there and {spec.source!r} here"
         )
+    before = run.spec.digest if run.spec else ""
+    if before and spec.digest and before != spec.digest:
+        differing.append("the images have other pixels than those trained on")
     if differing:
         raise ConfigError(
             f"{workdir} holds a run of another configuration: {'; '.join(differing)}; "

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from matplotlib.figure import Figure
 
 from cfasl_jax.report import html
-from cfasl_jax.report.plates import Plate
+from cfasl_jax.report.figures import SavedFigure
 from cfasl_jax.report.style import paper_style, save
 from cfasl_jax.study import figures, tables
 from cfasl_jax.study.rendering import Table, as_html
@@ -60,7 +60,7 @@ def write(results: Mapping[str, Any], root: Path) -> Path:
                 return ""
             image = save(figure, folder, name)
         width = figure.get_figwidth()
-        return html.figure(Plate(name, title, caption, image, width, title))
+        return html.figure(SavedFigure(name, title, caption, image, width, title))
 
     sections = [("scores", "Scores", _scores(results, draw))]
     sections += [

@@ -62,7 +62,7 @@ class Chunk(Protocol):
         dataset: Dataset,
         seeds: jax.Array,
         hyper: Hyper,
-        images: jax.Array | None = None,
+        images: jax.Array | None,
         /,
     ) -> tuple[TrainState, Terms]:
         """One call's steps; the state is consumed.
@@ -72,11 +72,14 @@ class Chunk(Protocol):
             dataset: where images are looked up, if they are not given; see `share`.
             seeds: [R].
             hyper: [R].
-            images: of a streamed data set, uint8 [R, steps, b, H, W, C].
+            images: of a streamed data set, uint8 [R, steps, b, H, W, C], else None.
 
         Returns:
             state [R], terms [R, steps].
         """
+
+    def lower(self, *arguments: Any) -> jax.stages.Lowered:
+        """The program for such arguments, to be compiled and looked at."""
 
 
 def join_processes(automatic: bool) -> None:
@@ -218,25 +221,13 @@ def compile_chunk(
 
         return jax.vmap(one_run)(state, seeds, hyper, images)
 
-    program = jax.pmap(
+    return jax.pmap(
         one_device,
         axis_name=AXIS,
         in_axes=(0, None, 0, 0, 0),
         devices=devices,
         donate_argnums=0,
     )
-
-    def chunk(
-        state: TrainState,
-        dataset: Dataset,
-        seeds: jax.Array,
-        hyper: Hyper,
-        images: jax.Array | None = None,
-        /,
-    ) -> tuple[TrainState, Terms]:
-        return program(state, dataset, seeds, hyper, images)
-
-    return chunk
 
 
 def any_process(flag: bool) -> bool:

@@ -1,6 +1,7 @@
 """Training from a configuration to a checkpoint, through interruptions."""
 
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from cfasl_jax.training import devices, stream
 from cfasl_jax.training import state as state_lib
 from cfasl_jax.training.checkpoints import Checkpoints
 from cfasl_jax.training.devices import Chunk
-from cfasl_jax.training.record import Record
+from cfasl_jax.training.record import SCORES, Record
 from cfasl_jax.training.state import TrainState
 from cfasl_jax.training.stream import Images
 from cfasl_jax.types import Terms
@@ -33,10 +34,21 @@ class NonFiniteLossError(RuntimeError):
 
 
 class InterruptedRunError(Exception):
-    """SIGTERM arrived; the state is saved, and the same command resumes.
+    """SIGTERM or Ctrl-C arrived; the state is saved, and the same command resumes.
 
     The chunk that has been started is finished first, and one that is still running.
+
+    Attributes:
+        signal: the number of the signal.
     """
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.signal = number
+
+
+# A host state [R] -> scores by name, a value for each run.
+Score = Callable[[TrainState], dict[str, list[float]]]
 
 
 def initial_state(config: Config, objective: Objective, spec: Spec) -> TrainState:
@@ -78,27 +90,30 @@ def restore(
             ) from None
 
 
-def train(config: Config, dataset: Dataset, workdir: Path) -> TrainState:
+def train(
+    config: Config, dataset: Dataset, workdir: Path, score: Score | None = None
+) -> TrainState:
     """Train, or resume, to `num_steps`; return the last state on the host, [R].
 
     Args:
         config: validated.
         dataset: see `Dataset`.
         workdir: holds checkpoints/, metrics.jsonl and TensorBoard's events.
+        score: what is logged as eval/NAME every config.eval.every steps.
 
     Raises:
         ConfigError: where the devices do not divide the batch, or where processes see
             different working directories.
         NonFiniteLossError: naming the term, the run and the steps; the last good
             checkpoint stays.
-        InterruptedRunError: after SIGTERM, once the state is saved.
+        InterruptedRunError: after SIGTERM or Ctrl-C, once the state is saved.
     """
     devices.require_divisible(config.batch_size)
     spec = dataset.spec
     objective = objectives.build(config, spec)
     with (
         jax.default_matmul_precision(config.matmul_precision),
-        _sigterm() as stop_asked,
+        _stop_signals() as stop_asked,
         Checkpoints(workdir, config.checkpoint.keep) as checkpoints,
     ):
         if checkpoints.latest_step() is None:
@@ -117,52 +132,61 @@ def train(config: Config, dataset: Dataset, workdir: Path) -> TrainState:
             config.num_steps,
             active=devices.is_first_process(),
         ) as record:
-            return _run_chunks(
-                config, objective, dataset, state, checkpoints, record, stop_asked
-            )
+            run = _Steps(config, objective, dataset)
+            return _run_chunks(run, state, checkpoints, record, stop_asked, score)
 
 
 def _run_chunks(
-    config: Config,
-    objective: Objective,
-    dataset: Dataset,
+    run: "_Steps",
     state: TrainState,
     checkpoints: Checkpoints,
     record: Record,
-    stop_asked: threading.Event,
+    stop_asked: "_StopSignals",
+    score: Score | None,
 ) -> TrainState:
     """From a host state to the last one, a logged chunk at a time."""
+    config = run.config
     first_step, device_state = _step(state), devices.replicate(state)
-    with Images(config, objective, dataset, first_step) as images:
-        run = _Steps(config, objective, dataset, images)
+    with Images(config, run.objective, run.dataset, first_step) as images:
         unread: deque[tuple[int, list[Terms]]] = deque()
-
-        def log_all_but(latest: int) -> None:
-            while len(unread) > latest:
-                _log(record, config.seeds, *unread.popleft())
-
         for start, length in stream.chunks(config, first_step):
-            device_state, terms = run(device_state, length)
+            device_state, terms = run(device_state, images, length)
             unread.append((start, terms))
             # The devices compute this chunk while the host reads the one before.
-            log_all_but(latest=1)
+            while len(unread) > 1:
+                _log(record, config.seeds, *unread.popleft())
             step = start + length
-            stopping = devices.any_process(stop_asked.is_set())
+            stopping = devices.any_process(stop_asked.number > 0)
             last = step == config.num_steps
-            if stopping or last or step % config.checkpoint.every == 0:
-                # Only a state whose losses are all known to be finite is saved. The
-                # next chunk, which consumes the state, has not been started.
-                log_all_but(latest=0)
-                checkpoints.save(step, devices.unreplicate(device_state))
+            saves = stopping or last or step % config.checkpoint.every == 0
+            scores = score if _is_due(step, config.eval.every) else None
+            if saves or scores:
+                # Only a state whose losses are all known to be finite is saved or
+                # scored. The next chunk, which consumes it, has not been started.
+                host = devices.unreplicate(device_state)
+                _log(record, config.seeds, *unread.popleft(), scores, host)
+            if saves:
+                checkpoints.save(step, host)
             if stopping and not last:
                 raise InterruptedRunError(
-                    f"stopped at step {step}; the same command resumes"
+                    f"stopped at step {step}; the same command resumes",
+                    stop_asked.number or signal.SIGTERM,
                 )
     return devices.unreplicate(device_state)
 
 
+def _is_due(step: int, every: int) -> bool:
+    """Whether something that happens every so many steps, or never, happens now."""
+    return every > 0 and step % every == 0
+
+
 def _log(
-    record: Record, seeds: tuple[int, ...], start: int, blocks: list[Terms]
+    record: Record,
+    seeds: tuple[int, ...],
+    start: int,
+    blocks: list[Terms],
+    score: Score | None = None,
+    state: TrainState | None = None,
 ) -> None:
     """Wait for a chunk's terms, refuse those that are not finite, log their means.
 
@@ -171,43 +195,47 @@ def _log(
         seeds: of the runs.
         start: steps taken before the chunk.
         blocks: terms on the devices, each [R, steps], of one block after another.
+        score: if the state after the chunk is to be scored.
+        state: after the chunk, on the host, [R].
     """
     host = [devices.unreplicate(terms) for terms in blocks]
     terms = {name: np.concatenate([t[name] for t in host], 1) for name in host[0]}
     require_finite(terms, start, seeds)
     end = start + terms["loss"].shape[1]
-    record.write(end, {name: values.mean(axis=1) for name, values in terms.items()})
+    means = {name: values.mean(axis=1) for name, values in terms.items()}
+    # The other processes log nothing, and need no scores.
+    if score is not None and state is not None and devices.is_first_process():
+        means |= {SCORES + name: np.array(v) for name, v in score(state).items()}
+    record.write(end, means)
 
 
 class _Steps:
     """Any number of steps, of programs that are compiled once for each length."""
 
-    def __init__(
-        self, config: Config, objective: Objective, dataset: Dataset, images: Images
-    ) -> None:
-        self._config, self._objective, self._images = config, objective, images
+    def __init__(self, config: Config, objective: Objective, dataset: Dataset) -> None:
+        self.config, self.objective, self.dataset = config, objective, dataset
         self._fixed = fixed_arguments(config, dataset)
         self._compiled: dict[int, Chunk] = {}
 
     def __call__(
-        self, state: TrainState, length: int
+        self, state: TrainState, images: Images, length: int
     ) -> tuple[TrainState, list[Terms]]:
         """Start `length` steps: the state after them, and each block's terms.
 
         Both are on the devices, which are still computing them.
         """
         parts = []
-        for block in self._images.blocks(length):
-            arguments = [*self._fixed, self._images.next()]
+        for block in images.blocks(length):
+            arguments = [*self._fixed, images.next()]
             state, terms = self._program(block)(state, *arguments)
             parts.append(terms)
         return state, parts
 
     def _program(self, length: int) -> Chunk:
         if length not in self._compiled:
-            adam = state_lib.optimizer(self._objective, self._config.clip_norm)
+            adam = state_lib.optimizer(self.objective, self.config.clip_norm)
             self._compiled[length] = devices.compile_chunk(
-                self._objective, adam, self._config.num_pairs, length
+                self.objective, adam, self.config.num_pairs, length
             )
         return self._compiled[length]
 
@@ -256,22 +284,35 @@ def _step(state: TrainState) -> int:
     return int(np.asarray(state.step)[0])
 
 
+class _StopSignals:
+    """The number of the first signal that asked to stop; 0 while none has."""
+
+    number = 0
+
+
 @contextmanager
-def _sigterm() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets while the context lasts."""
-    asked = threading.Event()
+def _stop_signals() -> Iterator[_StopSignals]:
+    """What SIGTERM and Ctrl-C asked for while the context lasts."""
+    asked = _StopSignals()
 
     def ask(number: int, _: FrameType | None) -> None:
-        if asked.is_set():  # asked twice: do not wait for the chunk to end
+        if asked.number:  # asked twice: do not wait for the chunk to end
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
             raise SystemExit(128 + number)
-        asked.set()
+        asked.number = number
+        if number == signal.SIGINT:
+            message = "stopping as soon as the state is saved; once more stops at once"
+            print(message, file=sys.stderr)
 
-    # Signal handlers belong to the main thread; elsewhere SIGTERM keeps its meaning.
+    # Signal handlers belong to the main thread; elsewhere signals keep their meaning.
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
-    previous = signal.signal(signal.SIGTERM, ask)
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    previous = [signal.signal(number, ask) for number in numbers]
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in zip(numbers, previous, strict=True):
+            signal.signal(number, handler)

@@ -1,6 +1,7 @@
 """What a training run writes as it goes: metrics.jsonl, TensorBoard, a progress bar."""
 
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -9,15 +10,21 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from cfasl_jax.errors import ConfigError
+
 METRICS_FILE = "metrics.jsonl"
+
+# Before the names of scores, which not every line has.
+SCORES = "eval/"
 
 
 class Record:
     """The log of a run; writes nothing where `active` is False (other processes).
 
     metrics.jsonl has one line a logged step: the step, and for every loss term the
-    mean over the steps since the last line, one value a run. It holds no times, so a
-    resumed run writes the very file of an uninterrupted one.
+    mean over the steps since the last line, one value a run; where the state was scored
+    also the scores, as eval/NAME. It holds no times, so a resumed run writes the very
+    file of an uninterrupted one.
     """
 
     def __init__(
@@ -58,7 +65,8 @@ class Record:
         self._file.flush()
         for run, board in enumerate(self._boards):
             for name, values in terms.items():
-                board.add_scalar(f"train/{name}", values[run], step)
+                tag = name if name.startswith(SCORES) else f"train/{name}"
+                board.add_scalar(tag, values[run], step)
         self._progress(step, terms)
 
     def _progress(self, step: int, terms: dict[str, np.ndarray]) -> None:
@@ -103,36 +111,99 @@ def _boards(folder: Path, seeds: tuple[int, ...], first_step: int) -> list[Any]:
             file=sys.stderr,
         )
         return []
-    return [
-        SummaryWriter(str(folder / f"seed_{seed}"), purge_step=first_step)
-        for seed in seeds
-    ]
+    names = [f"seed_{seed}" for seed in seeds]
+    if len(set(names)) < len(names):  # runs that differ in their settings
+        names = [f"run_{run}_{name}" for run, name in enumerate(names)]
+    return [SummaryWriter(str(folder / name), purge_step=first_step) for name in names]
 
 
 def read(workdir: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """metrics.jsonl as arrays: steps [T] and, for each term, [R, T]."""
-    lines = _whole_lines(workdir / METRICS_FILE)
+    """The losses in metrics.jsonl as arrays: steps [T] and, for each term, [R, T]."""
+    lines, _ = _sound_lines(workdir / METRICS_FILE)
     steps = np.array([line["step"] for line in lines], int)
-    names = [name for name in (lines[0] if lines else {}) if name != "step"]
+    names = sorted(_terms(lines[0]), key=list(lines[0]).index) if lines else []
     terms = {name: np.array([line[name] for line in lines]).T for name in names}
     return steps, terms
 
 
-def _whole_lines(path: Path) -> list[dict]:
-    """Lines that parse; a process killed while writing leaves half a line."""
-    lines = []
-    if path.exists():
-        for text in path.read_text(encoding="utf-8").splitlines():
-            try:
-                lines.append(json.loads(text))
-            except json.JSONDecodeError:
-                break
-    return lines
+def read_scores(workdir: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The scores in metrics.jsonl by name: steps [T] and values [R, T] of each."""
+    lines, _ = _sound_lines(workdir / METRICS_FILE)
+    found: dict[str, list[tuple[int, list[float]]]] = {}
+    for line in lines:
+        for name in line:
+            if name.startswith(SCORES):
+                score = found.setdefault(name.removeprefix(SCORES), [])
+                score.append((line["step"], line[name]))
+    return {
+        name: (np.array([step for step, _ in score]), np.array([v for _, v in score]).T)
+        for name, score in found.items()
+    }
+
+
+def _sound_lines(path: Path) -> tuple[list[dict[str, Any]], bool]:
+    """The lines that make sense, and whether others had to be left out.
+
+    A process that is killed while it writes leaves half a line at the end, which is
+    nothing to speak of.
+    """
+    if not path.exists():
+        return [], False
+    try:
+        texts = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    lines: list[dict[str, Any]] = []
+    bad = []
+    for number, text in enumerate(texts):
+        line = _parsed(text)
+        if line is not None and _follows(line, lines):
+            lines.append(line)
+        else:
+            bad.append(number)
+    return lines, bad not in ([], [len(texts) - 1])
+
+
+def _follows(line: dict[str, Any], lines: list[dict[str, Any]]) -> bool:
+    """Whether a line has a later step than those before, and the same terms."""
+    if not lines:
+        return True
+    return line["step"] > lines[-1]["step"] and _terms(line) == _terms(lines[0])
+
+
+def _terms(line: dict[str, Any]) -> set[str]:
+    """Names of the loss terms in a line; scores may come and go."""
+    return {n for n in line if n != "step" and not n.startswith(SCORES)}
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    """One line, if it is an object with a step and a list of numbers for each term."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(line, dict) or type(line.get("step")) is not int:
+        return None
+    values = [value for name, value in line.items() if name != "step"]
+    numbers = all(
+        isinstance(value, list) and all(isinstance(x, int | float) for x in value)
+        for value in values
+    )
+    return line if numbers and len({len(value) for value in values}) == 1 else None
 
 
 def _forget_after(path: Path, step: int) -> None:
     """Drop lines past a step: the resumed run writes them again."""
-    kept = [json.dumps(line) for line in _whole_lines(path) if line["step"] <= step]
+    lines, damaged = _sound_lines(path)
+    if damaged:
+        kept = path.with_name(f"{path.name}.damaged-{int(time.time())}")
+        shutil.copyfile(path, kept)
+        print(
+            f"{path} had lines that are no part of a log; they are left out, and the "
+            f"file as it was is kept as {kept.name}",
+            file=sys.stderr,
+        )
+    texts = [json.dumps(line) + "\n" for line in lines if line["step"] <= step]
     temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    temporary.write_text("".join(texts), encoding="utf-8")
     temporary.replace(path)

@@ -9,6 +9,7 @@ this machine may have no credentials of its own.
 """
 
 import contextlib
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -90,6 +91,7 @@ def _needed_data(config: Config) -> str:
     named = options.dir or options.path
     rendered = options.source == "auto" and not named and entry.twin is not None
     if rendered or options.source == "rendered":
+        data.require(entry.name, dataclasses.replace(options, source="rendered"))
         return ""
     url = data.url_of(entry, options) if options.source != "tfds" else ""
     if not url:

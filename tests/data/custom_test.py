@@ -220,6 +220,40 @@ def test_a_file_is_read_by_whole_chunks_within_the_bound(tmp_path, monkeypatch):
     ]
 
 
+@pytest.mark.parametrize("compressed", [True, False])
+def test_a_large_npz_file_is_not_read_as_a_whole(tmp_path, monkeypatch, compressed):
+    stored, path = images(23), tmp_path / "mine.npz"
+    (np.savez_compressed if compressed else np.savez)(path, images=stored)
+    whole = custom.recipe(path)
+    np.testing.assert_array_equal(read(whole), stored)
+    monkeypatch.setattr(recipe_module, "BLOCK_BYTES", 5 * 64 * 64 * 3)
+    recipe = custom.recipe(path)
+    assert [len(indices) for indices, _ in recipe.blocks()] == [5, 5, 5, 5, 3]
+    np.testing.assert_array_equal(read(recipe), stored)
+    with recipe_module.open_arrays(path) as arrays:
+        array = arrays["images"]
+        assert isinstance(array, recipe_module.ZippedArray)
+        for rows in (slice(7, 9), slice(20, 23), slice(2, 3)):  # also backwards
+            np.testing.assert_array_equal(array[rows], stored[rows])
+
+
+@pytest.mark.parametrize("where", [0.3, 0.9])
+def test_a_changed_byte_of_a_large_npz_file_is_an_error(tmp_path, monkeypatch, where):
+    monkeypatch.setattr(recipe_module, "BLOCK_BYTES", 5 * 64 * 64 * 3)
+    path = tmp_path / "mine.npz"
+    np.savez(path, images=images(23))
+    content = bytearray(path.read_bytes())
+    content[int(where * len(content))] ^= 1
+    path.write_bytes(content)
+    assert "Bad CRC-32" in error(path)
+
+
+def test_a_single_array_under_another_name_is_an_error(tmp_path):
+    np.save(tmp_path / "mine.npy", images(3))
+    (tmp_path / "mine.npy").rename(tmp_path / "mine.npz")
+    assert "cannot be read: it is no .npz file" in error(tmp_path / "mine.npz")
+
+
 def test_files_of_no_use_are_named(tmp_path):
     assert "does not exist" in error(tmp_path / "nowhere.npz")
     (tmp_path / "mine.mat").touch()

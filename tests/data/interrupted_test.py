@@ -162,4 +162,4 @@ def test_an_interrupted_prepare_goes_on_to_a_whole_copy(
 
 def test_twenty_faults_are_served():
     assert sum(map(len, FAULTS.values())) == 20
-    assert set(FAULTS) == {name for name, e in data.DATASETS.items() if e.published}
+    assert all(data.DATASETS[name].published for name in FAULTS)

@@ -55,6 +55,8 @@ def test_a_sound_command_tells_what_it_needs(capsys, arguments, address):
         ([REAL, "--config.data.path=/my/files"], "no copy of cars3d in /my/files"),
         ([REAL, "--config.data.dir=memory://none"], "cars3d in memory://none/cars3d"),
         ([REAL, "--config.data.dir=nowhere://x"], "nowhere://x/cars3d cannot be used"),
+        ([REAL, "--config.data.source=rendered"], "cars3d cannot be rendered"),
+        ([RENDERED, "--config.data.source=tfds"], "the slice has no copy of shapes3d"),
         (["--config=configs/custom.py"], "no copy of custom unless --data names one"),
     ],
 )

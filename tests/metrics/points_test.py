@@ -7,6 +7,7 @@ from cfasl_jax.metrics.points import (
     UnavailableError,
     active_mask,
     check_points,
+    covariances,
     draw_points,
     over_factors,
     standardized,
@@ -34,6 +35,7 @@ def test_factor_values_are_relabelled_in_order():
         (CODES, FACTORS.astype(float), "factors must be integers, got float64"),
         (CODES, FACTORS[:, :1], "at least 2 factors are needed, got 1"),
         (np.where(CODES == 3, np.nan, CODES), FACTORS, "1 rows hold NaN or infinity"),
+        (np.where(CODES == 3, -4e38, CODES), FACTORS, r"float32, .*largest is 4e\+38"),
         (
             CODES,
             np.where([True, False], FACTORS, 4),
@@ -45,6 +47,24 @@ def test_bad_arrays_get_one_clear_sentence(codes, factors, message):
     with pytest.raises(ValueError, match=message) as caught:
         check_points(codes, factors)
     assert "\n" not in str(caught.value)
+
+
+def test_codes_that_float32_just_holds_are_taken():
+    largest = float(np.finfo(np.float32).max)
+    assert (
+        check_points(np.where(CODES == 3, largest, CODES), FACTORS).codes[1, 1] > 3e38
+    )
+
+
+def test_weighted_covariances_are_those_of_the_repeated_points():
+    random = np.random.default_rng(0)
+    codes, weights = (
+        random.normal(3.0, 1.0, (30, 4)),
+        random.multinomial(30, [1 / 30] * 30, 2),
+    )
+    for row, found in zip(weights, covariances(codes, weights), strict=True):
+        expected = np.cov(np.repeat(codes, row, axis=0), rowvar=False)
+        np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 def test_splits_are_disjoint_random_and_reproducible():

@@ -13,8 +13,9 @@ def test_metrics_come_in_the_order_of_the_registry_whatever_is_asked_for():
 def test_every_score_says_what_it_is():
     for name, score in SCORES.items():
         assert score.name == name
-        assert score.metric in METRICS
-        assert score.reference == METRICS[score.metric].reference
+        if name != "udr":  # Of several runs, which is no business of a metric.
+            assert score.reference == METRICS[score.metric].reference
+        assert score.reference
         assert score.variant_of is None or score.variant_of in SCORES
         assert not score.definition.endswith(".")
     labels = [score.label for score in SCORES.values()]
@@ -27,4 +28,5 @@ def test_fields_that_a_metric_names_are_the_protocols(name):
     fields = {field.name for field in dataclasses.fields(PROTOCOLS["dlib"])}
     named = {*metric.counts, metric.floor_draws, metric.limit} - {None}
     assert named <= fields
-    assert (metric.num_points(PROTOCOLS["dlib"]) == 0) == metric.votes
+    if metric.needs_factors:
+        assert (metric.num_points(PROTOCOLS["dlib"]) == 0) == metric.votes

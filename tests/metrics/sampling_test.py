@@ -112,3 +112,5 @@ def test_sources_are_validated():
         Grid(lambda factors: np.zeros(3), SIZES).codes(np.array([0, 1]))
     with pytest.raises(ValueError, match="NaN"):
         Grid(lambda f: np.full((len(f), 1), np.nan), SIZES).codes(np.array([0, 1]))
+    with pytest.raises(ValueError, match="beyond float32"):
+        Grid(lambda f: np.full((len(f), 1), 1e39), SIZES).codes(np.array([0, 1]))

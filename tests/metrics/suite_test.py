@@ -9,11 +9,14 @@ from metrics_reference import TINY
 from cfasl_jax.metrics import (
     METRICS,
     SCORES,
+    Grid,
+    Table,
     aggregate,
     format_scores,
     format_summary,
     score,
     score_arrays,
+    score_unsupervised,
 )
 
 SIZES = (4, 5, 3, 5)
@@ -34,10 +37,14 @@ def test_every_metric_is_scored_with_what_it_depends_on(results):
     assert results["unavailable"] == {}
     beyond = {name for name in SCORES if name.startswith("m_fvm")}
     beyond -= {f"m_fvm_{k}{end}" for k in (2, 3) for end in ("", "_held_out")}
+    beyond.add("udr")
     assert list(results["scores"]) == [name for name in SCORES if name not in beyond]
-    for entry in results["scores"].values():
+    for name, entry in results["scores"].items():
         assert np.isfinite(entry["value"])
-        assert np.isfinite(entry["chance"])
+        if METRICS[SCORES[name].metric].needs_factors:
+            assert np.isfinite(entry["chance"])
+        else:
+            assert entry["chance"] is None
     assert results["protocol"] == "fast (modified)"
     assert results["protocol_fields"] == dataclasses.asdict(PROTOCOL)
     assert (results["seed"], results["dims"], results["active_dims"]) == (3, 5, 4)
@@ -92,6 +99,35 @@ def test_active_dimensions_are_counted_on_the_means_where_given():
     assert (plain["active_dims"], counted["active_dims"]) == (4, 2)
     assert any("counted on samples" in note for note in plain["notes"])
     assert not any("counted on samples" in note for note in counted["notes"])
+
+
+def test_means_are_asked_for_images_that_are_encoded_anyway():
+    means = Table(CODES * [1, 1, 0, 0, 0], FACTORS)
+    options = {"metrics": ["mig"], "chance": False}
+    protocol = dataclasses.replace(PROTOCOL, codes="sample")
+    asked = []
+    grid = Grid(ENCODE, SIZES)
+    means.codes = lambda ids: asked.append(ids) or means._codes[ids]
+    found = score(grid, SIZES, protocol, mean_codes=means, **options)
+    assert found["active_dims"] == 2
+    assert len(asked) == 1
+    assert len(asked[0]) == 256
+
+
+def test_codes_without_factors_get_the_scores_that_need_none(results):
+    found = score_unsupervised(CODES, PROTOCOL, 3)
+    names = [name for name, metric in METRICS.items() if not metric.needs_factors]
+    assert list(found["metrics"]) == names
+    assert found["dims"] == 5
+    assert found["active_dims"] == 4
+    # There are fewer images than the protocol asks for: all are scored, in any order.
+    assert found["warnings"] == ["scores of 300 images, where 2000 are asked for"]
+    assert "note: scores of 300 images" in format_scores(found)
+    assert found["scores"]["mutual_info_score"]["value"] > 0.1
+    copies = score_unsupervised(np.tile(CODES[:, :1], 2), PROTOCOL)
+    assert "infinite" in copies["unavailable"]["gaussian_total_correlation"]
+    with pytest.raises(ValueError, match=r"shape \[N, D\], got \(300,\)"):
+        score_unsupervised(CODES[:, 0], PROTOCOL)
 
 
 def test_progress_is_reported():

@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import tiny
@@ -84,6 +87,28 @@ def test_checkpoints_without_a_record_are_nobodys(trained):
     (trained / "config.json").unlink()
     with pytest.raises(ConfigError, match=r"holds checkpoints, but no config\.json"):
         provenance.claim(trained, tiny.config(), SPEC)
+
+
+def test_other_pixels_under_the_same_name_are_refused(trained):
+    edit(trained, lambda record: record["dataset"].update(digest="a"))
+    provenance.claim(trained, tiny.config(), SPEC)  # a digest that is not known
+    edit(trained, lambda record: record["dataset"].update(digest="a"))
+    other = dataclasses.replace(SPEC, digest="b")
+    with pytest.raises(ConfigError, match="other pixels"):
+        provenance.claim(trained, tiny.config(), other)
+
+
+def test_only_one_process_trains_in_a_directory(tmp_path):
+    code = (
+        "import sys, pathlib; from cfasl_jax.run import provenance\n"
+        "with provenance.held(pathlib.Path(sys.argv[1])): print('in')"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with provenance.held(tmp_path):
+        other = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert other.returncode
+    assert f"in use by process {os.getpid()} on" in other.stderr
+    assert subprocess.run(command, check=True, capture_output=True).stdout == b"in\n"
 
 
 def test_a_run_may_be_prolonged(trained):

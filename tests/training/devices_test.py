@@ -31,7 +31,8 @@ def one_step(count, objective, seeds):
     hyper = jax.tree.map(lambda x: precise(jnp.full(len(seeds), x)), tiny.hyper())
     chunk = devices.compile_chunk(objective, ADAM, P, 1, used)
     state, seeds, hyper = (devices.replicate(x, used) for x in (state, seeds, hyper))
-    state, terms = chunk(state, devices.share(tiny.dataset(), used), seeds, hyper)
+    dataset = devices.share(tiny.dataset(), used)
+    state, terms = chunk(state, dataset, seeds, hyper, None)
     for leaf in jax.tree.leaves(state):
         copies = np.asarray(leaf)
         assert all((copy == copies[0]).all() for copy in copies)
@@ -100,7 +101,7 @@ def test_one_device_runs_no_collective(count):
     hyper = jax.tree.map(lambda x: jnp.full(2, x), tiny.hyper())
     chunk = devices.compile_chunk(objective, ADAM, P, 1, used)
     state, seeds, hyper = (devices.replicate(x, used) for x in (state, seeds, hyper))
-    jaxpr = str(jax.make_jaxpr(chunk)(state, tiny.dataset(), seeds, hyper))
+    jaxpr = str(jax.make_jaxpr(chunk)(state, tiny.dataset(), seeds, hyper, None))
     collectives = ("all_gather", "psum", "axis_index")
     assert [name in jaxpr for name in collectives] == [count > 1] * 3
 

@@ -48,7 +48,7 @@ def test_trains_and_resumes_bitwise(name, cfasl, fidelity, images, tmp_path):
         """Further chunks of steps, from and to a state on the host."""
         state, logged = devices.replicate(state, used), []
         for _ in range(chunks):
-            state, terms = chunk(state, *fixed)
+            state, terms = chunk(state, *fixed, None)
             logged.append(devices.unreplicate(terms))
             loop.require_finite(logged[-1], 0, (1,))
         return devices.unreplicate(state), logged

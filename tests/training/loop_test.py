@@ -1,5 +1,6 @@
 """Whole runs: resumed, killed, stopped, gone wrong."""
 
+import dataclasses
 import signal
 import sys
 import time
@@ -115,6 +116,62 @@ def test_sigterm_saves_and_the_next_call_goes_on(tmp_path, cache):
     stopped = processes.newest(workdir)
     assert f"stopped at step {stopped}" in errors
     assert int(metrics(workdir).splitlines()[-1].split(",")[0].split(":")[1]) == stopped
+
+
+def test_ctrl_c_saves_and_a_second_one_ends_at_once(tmp_path, cache):
+    process = processes.start(tmp_path / "once", 100_000, cache)
+    while processes.newest(tmp_path / "once") is None:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    errors = processes.ending(process, timeout=100)
+    assert process.returncode == 130, errors
+    stopped = processes.newest(tmp_path / "once")
+    assert f"stopped at step {stopped}" in errors
+    with loop._stop_signals() as asked:
+        signal.raise_signal(signal.SIGINT)
+        assert asked.number == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_scores_along_the_way_stand_in_the_log(tmp_path):
+    values = tiny.config().eval
+    config = dataclasses.replace(
+        tiny.config(num_steps=8, seeds=(1, 2)),
+        eval=dataclasses.replace(values, every=4),
+    )
+
+    def score(state):
+        return {"steps": [float(step) for step in state.step]}
+
+    loop.train(config, tiny.dataset(), tmp_path, score)
+    steps, terms = record.read(tmp_path)
+    assert steps.tolist() == [2, 4, 6, 8]
+    assert "eval/steps" not in terms
+    ((at, scores),) = record.read_scores(tmp_path).values()
+    assert at.tolist() == [4, 8]
+    np.testing.assert_array_equal(scores, [[4, 8], [4, 8]])
+
+
+def test_runs_with_hyperparameters_of_their_own_are_those_of_runs_alone(tmp_path):
+    varied = (("beta", (1.0, 4.0)), ("weights.epsilon", (0.1, 0.01)))
+    together = tiny.config(num_steps=4, seeds=(1, 1), per_run=varied)
+    both = loop.train(together, tiny.dataset(), tmp_path / "both")
+    _, terms = record.read(tmp_path / "both")
+    for run in range(2):
+        folder = tmp_path / f"run{run}"
+        loop.train(together.of_run(run), tiny.dataset(), folder)
+        alone = record.read(folder)[1]
+        own = {name: values[run : run + 1] for name, values in terms.items()}
+        # Near orthogonality the parallel loss turns rounding into gradient.
+        chex.assert_trees_all_close(alone, own, rtol=2e-4)
+        np.testing.assert_allclose(alone["loss"], own["loss"], rtol=1e-5)
+    assert not np.allclose(
+        both.params["encoder"]["Dense_0"]["kernel"][0],
+        both.params["encoder"]["Dense_0"]["kernel"][1],
+        atol=1e-4,
+    )
 
 
 def test_checkpoints_restore_onto_another_number_of_devices(tmp_path):

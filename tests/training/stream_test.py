@@ -62,9 +62,9 @@ def test_any_number_of_devices_gets_the_images_that_it_draws(streamed, count):
     hyper = jax.tree.map(lambda x: jnp.full(2, x), tiny.hyper())
     chunk = devices.compile_chunk(objective, adam, config.num_pairs, steps, used)
 
-    def run(dataset, *images):
+    def run(dataset, images=None):
         first, *others = (devices.replicate(x, used) for x in (state, seeds, hyper))
-        return chunk(first, devices.share(dataset, used), *others, *images)
+        return chunk(first, devices.share(dataset, used), *others, images)
 
     drawn = stream.draw_indices(config, objective, 20, 0, steps, used)
     chex.assert_shape(drawn, (count, 2, steps, 8 // count))

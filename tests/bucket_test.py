@@ -1,5 +1,6 @@
-"""A run in a bucket, on an emulator of Google's storage that sometimes misbehaves."""
+"""Runs and data sets in a bucket, on an emulator of Google's storage."""
 
+import dataclasses
 import json
 import os
 import re
@@ -11,8 +12,13 @@ from pathlib import Path
 
 import buckets
 import fsspec
+import numpy as np
 import pytest
+import tiny
 from processes import ending
+
+from cfasl_jax import data
+from cfasl_jax.data import __main__ as prepare
 
 pytest.importorskip("gcsfs")
 pytest.importorskip("gcp_storage_emulator")
@@ -109,3 +115,20 @@ def test_a_host_copies_its_log_into_the_bucket(faults, tmp_path):
     files, root = fsspec.url_to_fs(URL)
     (log,) = files.find(f"{root}/logs")
     assert files.cat_file(log) == b"step 3\n"
+
+
+def test_a_prepared_copy_goes_into_the_bucket_and_comes_back(
+    faults, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    images = np.random.default_rng(0).integers(0, 256, (20, 64, 64, 1), np.uint8)
+    np.savez(tmp_path / "own.npz", images=images)
+    faults.refusals = [503]
+    where = [f"--from={tmp_path / 'own.npz'}", "--dir=gs://bucket/data"]
+    assert prepare.main(["", "prepare", "custom", *where]) == 0
+    options = dataclasses.replace(tiny.config().data, dir="gs://bucket/data")
+    options = dataclasses.replace(options, source="files", path="")
+    address = data.url_of(data.entry_of("custom"), options)
+    assert fsspec.url_to_fs(address)[0].exists(f"{address}/manifest.json")
+    dataset = data.load("custom", options)
+    np.testing.assert_array_equal(dataset.images(np.arange(20, dtype=np.int32)), images)

@@ -1,0 +1,157 @@
+"""The command line of the benchmark, and --check with small networks on the CPU."""
+
+import json
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from cfasl_jax import benchmark, data, device_check, objectives
+from cfasl_jax.training import agreement, kernels
+from cfasl_jax.training.agreement import Difference
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    """Small networks and images; of all objectives one."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    names = {name: objectives.OBJECTIVES[name] for name in ("beta_vae",)}
+    monkeypatch.setattr(objectives, "OBJECTIVES", names)
+    monkeypatch.setattr(
+        objectives,
+        "build",
+        lambda config, _: tiny.objective(
+            cfasl=config.cfasl, base_name=config.objective
+        ),
+    )
+    monkeypatch.setattr(data, "load", lambda *_: tiny.dataset())
+
+
+@pytest.mark.usefixtures("small")
+def test_check_compares_measures_and_ends_with_the_winner(capsys, tmp_path):
+    assert benchmark.main(["", "--check", "--steps=2", "--seeds=1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    records = [json.loads(line) for line in lines if line.startswith("{")]
+    compared = [r for r in records if "agreement" in r]
+    assert [r["agreement"] for r in compared] == ["beta_vae", "beta_vae+cfasl"]
+    assert all(r["highest"]["terms"] == 0 for r in compared)  # the CPU is itself
+    measured = [r for r in records if "seed_steps_a_second" in r]
+    assert [(r["cfasl"], r["conv"], r["expm"]) for r in measured] == [
+        (False, "lax", "-"),
+        (False, "matmul", "-"),
+        (True, "lax", "scipy"),
+        (True, "lax", "taylor"),
+        (True, "matmul", "scipy"),
+        (True, "matmul", "taylor"),
+    ]
+    for record in measured:
+        assert record["seconds_a_step"] > 0
+        assert record["memory_gb"] > 0
+        rate = record["runs"] / record["seconds_a_step"]
+        np.testing.assert_allclose(record["seed_steps_a_second"], rate)
+    found = [r for r in records if "kernel" in r]
+    assert 1 <= len(found) <= 10
+    shares = [r["share"] for r in found]
+    assert shares == sorted(shares, reverse=True)
+    best = max(measured[2:], key=lambda r: r["seed_steps_a_second"])
+    winner = f"convolutions {best['conv']}, matrix exponential {best['expm']}"
+    assert any(winner in line for line in lines)
+    # A CPU's measurement is not kept: its kind is the same on every machine.
+    assert not list(tmp_path.rglob("forms.json"))
+
+
+@pytest.mark.usefixtures("small")
+def test_a_device_that_disagrees_is_refused_in_one_sentence(monkeypatch, capsys):
+    far = Difference(draws=0.0, pixels=0.0, terms=1e-3, gradient=float("nan"))
+    monkeypatch.setattr(agreement, "difference", lambda *_: far)
+    monkeypatch.setattr(device_check, "_speeds", lambda *_: [CASE])
+    monkeypatch.setattr(device_check, "_kernels", lambda *_: None)
+    assert benchmark.main(["", "--check"]) == 1
+    error = capsys.readouterr().err
+    assert "beta_vae: terms differ by 0.001, more than 0.0001" in error
+    assert "gradient differ by nan" in error
+
+
+CASE = device_check.Case(True, 1, "lax", "taylor", device_check.Speed(0.1, 1.0, 1.0))
+
+
+def test_differences_are_found_where_they_are():
+    objective, dataset, cpu = tiny.objective(), tiny.dataset(), jax.devices()[0]
+    step = agreement.first_step(objective, dataset, tiny.hyper(), 4, cpu)
+    assert agreement.difference(step, step) == (0, 0, 0, 0)
+    assert step.noise.gumbel.shape == (4, 3, 2)
+    noise = step.noise._replace(element=step.noise.element + 1)
+    assert agreement.difference(step._replace(noise=noise), step).draws == np.inf
+    noise = step.noise._replace(eps=step.noise.eps + np.float32(1e-3))
+    moved = agreement.first_step(
+        objective,
+        dataset,
+        tiny.hyper(),
+        4,
+        cpu,
+        given=step._replace(noise=noise, images=255 - step.images),
+    )
+    apart = agreement.difference(moved, step)
+    assert apart.draws == apart.pixels == 0  # its own draws are the same
+    assert apart.terms > 1e-4
+    assert apart.gradient > 1e-3
+    images = step.images.copy()
+    images[0, 0, 0] ^= 4
+    assert agreement.difference(step._replace(images=images), step).pixels == 4
+
+
+def test_the_costliest_kernel_is_the_largest_product():
+    x = np.ones((400, 400), np.float32)
+    program = jax.jit(lambda x: (x @ x @ x, x[:2] + 1))
+    jax.block_until_ready(program(x))
+    found = kernels.costliest(lambda: program(x), count=2)
+    assert found[0].share > 0.5
+    assert sum(kernel.share for kernel in found) <= 1 + 1e-9
+    assert found[0].seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("--latent_dims=6,x", "'x' is no whole number above 0"),
+        ("--runs=0", "'0' is no whole number above 0"),
+        ("--steps=-3", "'-3' is no whole number above 0"),
+        ("--dataset=dsprite", "invalid choice: 'dsprite'"),
+    ],
+)
+def test_mistakes_are_told_in_one_sentence(argument, said, capsys):
+    with pytest.raises(SystemExit) as stop:
+        benchmark.main(["", argument])
+    assert stop.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("case", "arguments", "said"),
+    [
+        ("alone,6", ["--dataset=custom"], "custom cannot be rendered"),
+        ("cfasl,1001", [], "latent_dim must be at most 1,000, not 1001"),
+    ],
+)
+def test_what_a_case_says_reaches_the_user(case, arguments, said, capsys):
+    """The sentence of the process that measures is the sentence of the command."""
+    assert benchmark.main(["", f"--case={case}", *arguments]) == 2
+    error = capsys.readouterr().err
+
+    def run(command, **_):
+        assert command[0] == sys.executable
+        return subprocess.CompletedProcess(command, 2, stdout="", stderr=error)
+
+    with pytest.raises(benchmark.ConfigError, match=said):
+        benchmark._in_a_process(case, arguments, run)
+
+
+def test_without_configs_the_command_says_where_to_run_it(
+    monkeypatch, tmp_path, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert benchmark.main(["", "--check"]) == 2
+    assert "run this in the folder that holds configs" in capsys.readouterr().err

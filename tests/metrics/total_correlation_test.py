@@ -1,0 +1,47 @@
+import metrics_reference as reference
+import numpy as np
+import pytest
+from metrics_reference import TINY
+
+from cfasl_jax.metrics.points import UnavailableError
+from cfasl_jax.metrics.total_correlation import gaussian_total_correlation
+
+
+def score(codes):
+    return gaussian_total_correlation(codes, None, TINY, reference.rng())
+
+
+def correlated(n=400):
+    codes = reference.rng().normal(size=(n, 3))
+    codes[:, 1] += 0.8 * codes[:, 0]
+    return codes * [1.0, 10.0, 1e-3]
+
+
+def test_agrees_with_the_determinant():
+    codes = correlated()
+    covariance = np.cov(codes, rowvar=False)
+    expected = 0.5 * np.log(np.prod(np.diag(covariance)) / np.linalg.det(covariance))
+    assert expected > 0.1
+    assert score(codes)["gaussian_total_correlation"] == pytest.approx(expected)
+
+
+def test_two_dimensions_have_the_mutual_information_of_their_correlation():
+    codes = correlated()[:, :2]
+    rho = np.corrcoef(codes.T)[0, 1]
+    expected = -0.5 * np.log(1 - rho**2)
+    assert score(codes)["gaussian_total_correlation"] == pytest.approx(expected)
+
+
+def test_dimensions_that_do_not_vary_are_left_out():
+    codes = correlated()
+    dead = np.concatenate([codes, np.full((400, 1), 0.7)], axis=1)
+    assert score(dead)["gaussian_total_correlation"] == pytest.approx(
+        score(codes)["gaussian_total_correlation"]
+    )
+    assert score(np.ones((50, 2)))["gaussian_total_correlation"] == 0.0
+
+
+def test_a_linear_dependence_is_told():
+    codes = correlated()
+    with pytest.raises(UnavailableError, match="linear function of the others"):
+        score(np.concatenate([codes, codes[:, :1] - codes[:, 1:2]], axis=1))

@@ -1,0 +1,195 @@
+"""Tables and the page of a study with known scores."""
+
+import csv
+import json
+from html.parser import HTMLParser
+
+import pytest
+import study_results
+from study_worker import ENTRIES
+
+from cfasl_jax.study import __main__ as command
+from cfasl_jax.study import definition, outcome, page, plan, rendering, tables
+from cfasl_jax.study.rendering import Cell, Table
+
+PUBLISHED = {
+    "source": "a paper of 2024",
+    "data": "real dsprites",
+    "scores": {"beta-VAE": {"mig": (0.1319, 0.0448)}},
+}
+GAINS = {1: 0.04, 2: 0.05, 3: 0.06}
+
+
+def score_of(run):
+    gain = GAINS.get(run.seed, 0) * (run.arm == "slow beta-VAE")
+    return {"mig": 0.1 * (run.seed % 100) + gain, "modularity": 0.5}
+
+
+def build(**changes):
+    entries = ENTRIES | {"reporting": {"seeds": (1, 2, 3)}, "published": PUBLISHED}
+    return definition.from_dict(entries | changes, "small")
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """The results of a finished study."""
+    study_results.finish(tmp_path, build(), score_of)
+    return outcome.collect(build(), tmp_path)
+
+
+def rows(path):
+    with path.open(encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def test_the_table_of_scores_has_mean_and_sd_and_a_clear_winner(finished, tmp_path):
+    tables.write(finished, tmp_path)
+    head, first, second, floor = rows(tmp_path / "scores_fast.csv")
+    assert head == ["", "n", "MIG", "modularity"]
+    assert first == ["beta-VAE", "3", "20.00 (10.00)", "50.00 (0.00)"]
+    assert second == ["slow beta-VAE", "3", "25.00 (11.00)", "50.00 (0.00)"]
+    assert floor == ["chance", "", "1.00", "1.00"]
+    latex = (tmp_path / "scores_fast.tex").read_text()
+    assert r"slow beta-VAE & 3 & \textbf{25.00 (11.00)} & 50.00 (0.00) \\" in latex
+    assert r"beta-VAE & 3 & 20.00 (10.00) & 50.00 (0.00) \\" in latex
+    markdown = (tmp_path / "scores_fast.md").read_text()
+    assert "| slow beta-VAE | 3 | **25.00 (11.00)** | 50.00 (0.00) |" in markdown
+
+
+def test_nothing_is_bold_where_an_interval_has_zero(tmp_path):
+    def shaken(run):
+        gain = {1: 0.2, 2: 0.2, 3: -0.1}.get(run.seed, 0)
+        return {"mig": 0.3 + gain * (run.arm == "slow beta-VAE"), "modularity": 0.5}
+
+    study_results.finish(tmp_path, build(), shaken)
+    results = outcome.collect(build(), tmp_path)
+    tables.write(results, tmp_path / "tables")
+    for path in (tmp_path / "tables").glob("*.tex"):
+        assert "textbf" not in path.read_text()
+    for path in (tmp_path / "tables").glob("scores*.md"):
+        assert "**" not in path.read_text()
+    section = page.write(results, tmp_path).read_text().split('id="scores"')[1]
+    assert "<td><strong>" not in section
+
+
+def test_differences_have_intervals_and_both_p(finished, tmp_path):
+    tables.write(finished, tmp_path)
+    _, mig, modularity = rows(tmp_path / "differences.csv")
+    minus = "slow beta-VAE \N{MINUS SIGN} beta-VAE"
+    assert mig == [
+        minus,
+        "MIG *",
+        "fast",
+        "+5.00",
+        "+2.52 to +7.48",
+        ".250",
+        ".500",
+        "3",
+    ]
+    assert modularity[3:] == ["+0.00", "+0.00 to +0.00", "1.000", "1.000", "3"]
+
+
+def test_published_figures_stand_beside_with_their_data(finished, tmp_path):
+    tables.write(finished, tmp_path)
+    head, row = rows(tmp_path / "published.csv")
+    assert head[2:] == ["here, rendered dsprites", "published, real dsprites"]
+    assert row == ["beta-VAE", "MIG", "20.00 (10.00)", "13.19 (4.48)"]
+    assert "The data differ" in (tmp_path / "published.md").read_text()
+
+
+def test_every_run_is_in_one_csv(finished, tmp_path):
+    tables.write(finished, tmp_path)
+    found = rows(tmp_path / "runs.csv")[1:]
+    # Two arms, each with two settings and one tuning seed, and three reporting seeds.
+    assert len(found) == 2 * (2 + 3) * 2
+    assert ["slow beta-VAE", "beta=1", "reporting", "2", "fast", "mig"] in [
+        row[:6] for row in found
+    ]
+
+
+class _Cells(HTMLParser):
+    """Links and open elements of a page."""
+
+    def __init__(self):
+        super().__init__()
+        self.links, self.open = [], []
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in ("meta", "img", "link", "br", "input"):
+            self.open.append(tag)
+        self.links += [value for name, value in attributes if name == "href"]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_shows_all_parts_and_is_well_formed(tmp_path):
+    study = build(
+        reports=True,
+        question="Is a <slow> rate better?",
+        budget="unused",
+        arms={**ENTRIES["arms"], "slow beta-VAE": ENTRIES["arms"]["slow beta-VAE"]},
+    )
+    study_results.finish(tmp_path, study, score_of)
+    run = plan.reporting_runs(study, study.arms[0], "beta=1")[0]
+    log = tmp_path / run.folder / "metrics.jsonl"
+    log.write_text('{"step": 5, "eval/mig": [0.1]}\n{"step": 10, "eval/mig": [0.3]}\n')
+    written = page.write(outcome.collect(study, tmp_path), tmp_path)
+    text = written.read_text()
+    parser = _Cells()
+    parser.feed(text)
+    assert parser.open == []
+    for part in (
+        "scores",
+        "comparisons",
+        "published",
+        "tuning",
+        "trade-offs",
+        "curves",
+    ):
+        assert f'<section id="{part}"' in text
+    assert "Is a &lt;slow&gt; rate better?" in text
+    assert "Rendered data." in text
+    assert "Unequal budgets" not in text
+    report = "runs/beta-VAE/beta%3D1/reporting_seed_1/report.html"
+    assert report in parser.links
+    assert (tmp_path / "study.html").exists()
+
+
+def test_what_is_unfinished_failed_or_unequal_is_said_first(tmp_path):
+    arms = json.loads(json.dumps(ENTRIES["arms"]))
+    arms["beta-VAE"]["grid"]["beta"] = [1, 2, 4]
+    study = build(arms=arms, budget="beta-VAE has one setting more.")
+    runs = plan.tuning_runs(study, study.arms[0])
+    study_results.write(tmp_path, runs[0], "loss not finite at step 3")
+    results = outcome.collect(study, tmp_path)
+    head = page.write(results, tmp_path).read_text().split("<main")[0]
+    assert "4 runs are to come" in head
+    assert "beta-VAE, beta=1, seed 101: loss not finite at step 3" in head
+    assert "beta-VAE has one setting more." in head
+    assert "beta-VAE has one setting more." in tables.settings(results).caption
+
+
+def test_the_command_writes_what_is_finished_so_far(tmp_path, capsys):
+    study_file = command.definition.load(
+        str(study_results.__file__).replace("results", "worker")
+    )
+    run = plan.tuning_runs(study_file, study_file.arms[0])[0]
+    study_results.write(tmp_path, run, {"mig": 0.5, "modularity": 0.5})
+    place = str(study_results.__file__).replace("results", "worker")
+    arguments = [f"--study={place}", f"--workdir={tmp_path}", "--report"]
+    assert command.main(["study", *arguments]) == 0
+    assert "study.html" in capsys.readouterr().out
+    assert json.loads((tmp_path / "study.json").read_text())["unfinished"] == 3
+
+
+def test_latex_and_markdown_escape_what_they_read_as_markup():
+    table = Table(
+        "t", "50% & more", ["", "a_b"], [[Cell("x|y"), Cell("1^2", bold=True)]]
+    )
+    latex = rendering.latex(table)
+    assert r"\caption{50\% \& more}" in latex
+    assert r" & a\_b \\" in latex
+    assert r"\textbf{1\textasciicircum{}2}" in latex
+    assert r"| x\|y | **1^2** |" in rendering.markdown(table)
+    assert "<strong>1^2</strong>" in rendering.as_html(table)

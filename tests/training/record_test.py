@@ -1,0 +1,70 @@
+"""The log of a run: what a damaged one keeps, and what a resumed run makes of it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cfasl_jax.errors import ConfigError
+from cfasl_jax.training import record
+from cfasl_jax.training.record import Record
+
+LINES = [json.dumps({"step": step, "loss": [float(step)]}) for step in (2, 4, 6)]
+
+
+def write(workdir, lines):
+    (workdir / "metrics.jsonl").write_text("".join(line + "\n" for line in lines))
+
+
+def resume(workdir, step):
+    """The log's steps after a run that resumed at a step and logged the next one."""
+    with Record(workdir, (1,), step, 100) as log:
+        log.write(step + 2, {"loss": np.array([0.0])})
+    return record.read(workdir)[0].tolist()
+
+
+def test_lines_past_the_checkpoint_are_written_again(tmp_path):
+    write(tmp_path, LINES)
+    assert resume(tmp_path, 4) == [2, 4, 6]
+    assert record.read(tmp_path)[1]["loss"].tolist() == [[2.0, 4.0, 0.0]]
+
+
+def test_half_a_line_at_the_end_is_nothing_to_speak_of(tmp_path, capsys):
+    write(tmp_path, [*LINES, LINES[0][:9]])
+    assert resume(tmp_path, 6) == [2, 4, 6, 8]
+    assert not list(tmp_path.glob("*damaged*"))
+
+
+BAD = [
+    "[1]",
+    "{",
+    "null",
+    '{"step": "x", "loss": [1]}',
+    '{"loss": [1]}',
+    '{"step": 3, "loss": 1}',
+    '{"step": 3, "loss": ["a"]}',
+    '{"step": 3, "other": [1.0]}',
+    '{"step": 1, "loss": [1.0]}',
+    "\x00\xff",
+]
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_bad_line_costs_that_line_alone_and_is_kept_aside(bad, tmp_path, capsys):
+    write(tmp_path, [LINES[0], bad, *LINES[1:]])
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+    assert resume(tmp_path, 6) == [2, 4, 6, 8]
+    (kept,) = tmp_path.glob("metrics.jsonl.damaged-*")
+    assert kept.read_bytes() == before
+    assert kept.name in capsys.readouterr().err
+
+
+def test_a_log_that_is_a_directory_gets_one_sentence(tmp_path):
+    (tmp_path / "metrics.jsonl").mkdir()
+    with pytest.raises(ConfigError, match="cannot be read"):
+        record.read(tmp_path)
+
+
+def test_another_encoding_is_read_as_far_as_it_goes(tmp_path):
+    (tmp_path / "metrics.jsonl").write_bytes("\n".join(LINES).encode("utf-16"))
+    assert record.read(tmp_path)[0].tolist() == []
