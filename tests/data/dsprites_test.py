@@ -68,16 +68,16 @@ def test_area_box_and_centre_are_those_of_the_published_image(
 def outline(shape):
     """Corners of a shape of scale 1, in pixels, y downwards, as plain floats."""
     if shape == SQUARE:
-        return [(-9.6, -9.6), (9.6, -9.6), (9.6, 9.6), (-9.6, 9.6)]
+        return [(-9.598, -9.598), (9.598, -9.598), (9.598, 9.598), (-9.598, 9.598)]
     corners = []
     for step in range(400):
         t = 2 * math.pi * step / 400
         if shape == ELLIPSE:
-            corners.append((12.76 * math.cos(t), 7.22 * math.sin(t)))
+            corners.append((12.766 * math.cos(t), 7.2135 * math.sin(t)))
         else:
             up = 13 * math.cos(t) - 5 * math.cos(2 * t)
             up -= 2 * math.cos(3 * t) + math.cos(4 * t)
-            corners.append((0.6 * 16 * math.sin(t) ** 3, -0.662 * up - 1.43))
+            corners.append((0.5996 * 16 * math.sin(t) ** 3, -0.6622 * up - 1.4363))
     return corners
 
 
