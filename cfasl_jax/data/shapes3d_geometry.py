@@ -13,13 +13,20 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Vector = tuple[jax.Array, jax.Array, jax.Array]
+# Corners of the triangle round a point: share at the point, position, unit normal.
+Facet = tuple[tuple[jax.Array, Vector, Vector], ...]
 
 # A ray that meets nothing has this length, beyond anything in the room.
 FAR = 1e6
 # Shortest length that counts, so that no surface meets the ray that leaves it.
 NEAR = 1e-4
+# The meshes of cylinder, sphere and capsule: quads round the z axis, and quads between
+# the poles, or from one end of a tube to the other.
+SLICES = 28
+STACKS = 16
 
 
 class Room(NamedTuple):
@@ -30,6 +37,7 @@ class Room(NamedTuple):
         camera_distance: horizontal distance between the camera and the object.
         focal_length: in pixels of a 64 x 64 image.
         horizon: image row, from the top, at the height of the camera.
+        depth: distance of the back wall from the object's axis.
         wall_height: height of the walls; above them is sky.
         cube: half the edge of the cube at scale 1, as the following lengths.
         cylinder_radius: radius of the upright cylinder.
@@ -39,17 +47,18 @@ class Room(NamedTuple):
         capsule_length: distance between the centres of the two ends of the capsule.
     """
 
-    camera_height: float = 0.2132
-    camera_distance: float = 0.7268
-    focal_length: float = 69.4498
-    horizon: float = 32.1779
-    wall_height: float = 0.5733
-    cube: float = 0.1006
-    cylinder_radius: float = 0.1073
-    cylinder_height: float = 0.2137
-    sphere: float = 0.1217
-    capsule_radius: float = 0.0934
-    capsule_length: float = 0.1862
+    camera_height: float = 0.2153
+    camera_distance: float = 0.7257
+    focal_length: float = 69.4884
+    horizon: float = 32.0000
+    depth: float = 1.0116
+    wall_height: float = 0.5724
+    cube: float = 0.1004
+    cylinder_radius: float = 0.1083
+    cylinder_height: float = 0.2149
+    sphere: float = 0.1221
+    capsule_radius: float = 0.0932
+    capsule_length: float = 0.1869
 
 
 ROOM = Room()
@@ -101,11 +110,11 @@ def camera_rays(
 
 
 def room_hits(
-    origin: Vector, rays: Vector
+    room: Room, origin: Vector, rays: Vector
 ) -> tuple[jax.Array, jax.Array, Vector, jax.Array]:
     """Where rays from inside the room meet its floor and its walls.
 
-    The walls are the planes x = -1, x = 1 and y = 1, here without an upper end.
+    The walls are the planes x = -1, x = 1 and y = depth, here without an upper end.
 
     Returns:
         Length to the floor, length to the nearest wall, that wall's unit normal, and
@@ -113,7 +122,7 @@ def room_hits(
     """
     x, y, z = rays
     floor = jnp.where(z < 0, -origin[2] / jnp.where(z < 0, z, -1.0), FAR)
-    back = jnp.where(y > 0, (1.0 - origin[1]) / jnp.where(y > 0, y, 1.0), FAR)
+    back = jnp.where(y > 0, (room.depth - origin[1]) / jnp.where(y > 0, y, 1.0), FAR)
     sideways = jnp.where(x == 0, 1e-9, x)
     side = (jnp.sign(sideways) - origin[0]) / sideways
     is_back = back < side
@@ -237,4 +246,88 @@ def capsule_hit(
     )
 
 
+def _facet(
+    point: Vector,
+    normal: Vector,
+    radius: jax.Array,
+    bottom: jax.Array,
+    length: jax.Array,
+) -> Facet:
+    """The facet at a point of an upright tube between two half spheres.
+
+    Args:
+        point: on the smooth surface.
+        normal: of the smooth surface there, of length 1.
+        radius: of the tube and of the half spheres.
+        bottom: height of the tube's lower end.
+        length: of the tube; with 0 the surface is a sphere.
+    """
+    turn, tilt = 2.0 * np.pi / SLICES, np.pi / STACKS
+    above = point[2] - bottom
+    is_tube = (above > 0) & (above < length)
+    rise = jnp.clip(above / jnp.maximum(length, 1e-6), 0.0, 1.0) * STACKS
+    elevation = jnp.arcsin(jnp.clip(normal[2], -1.0, 1.0)) / tilt
+    column = jnp.arctan2(normal[1], normal[0]) / turn
+    row = jnp.where(is_tube, rise, elevation)
+    left, lower = jnp.floor(column), jnp.floor(row)
+    # A quad of the mesh is two triangles, on either side of the diagonal from its upper
+    # left to its lower right corner. Corners and shares are counted from the corner
+    # that the diagonal does not touch.
+    across, up = column - left, row - lower
+    flip = (across + up > 1.0).astype(across.dtype)
+    across, up = jnp.abs(flip - across), jnp.abs(flip - up)
+
+    def corner(slice_: jax.Array, stack: jax.Array) -> tuple[Vector, Vector]:
+        azimuth = slice_ * turn
+        slope = jnp.where(is_tube, 0.0, stack * tilt)
+        level = jnp.cos(slope)
+        out = level * jnp.cos(azimuth), level * jnp.sin(azimuth), jnp.sin(slope)
+        end = jnp.where(above > 0.5 * length, length, 0.0)
+        height = bottom + jnp.where(is_tube, stack / STACKS * length, end)
+        x, y, z = (radius * o for o in out)
+        return (x, y, z + height), out
+
+    return (
+        (1.0 - across - up, *corner(left + flip, lower + flip)),
+        (across, *corner(left + 1.0 - flip, lower + flip)),
+        (up, *corner(left + flip, lower + 1.0 - flip)),
+    )
+
+
+def cube_facet(room: Room, point: Vector, normal: Vector, scale: jax.Array) -> Facet:
+    """The cube's faces are large and lit evenly: the point itself."""
+    return ((jnp.ones_like(point[0]), point, normal),)
+
+
+def cylinder_facet(
+    room: Room, point: Vector, normal: Vector, scale: jax.Array
+) -> Facet:
+    """The cylinder's facets; on its top the point itself."""
+    radius, height = room.cylinder_radius * scale, room.cylinder_height * scale
+    side = _facet(point, normal, radius, jnp.zeros_like(height), height)
+    is_end = normal[2] > 0.5
+
+    def at_end(smooth: Vector, corner: Vector) -> Vector:
+        x, y, z = (jnp.where(is_end, s, c) for s, c in zip(smooth, corner, strict=True))
+        return x, y, z
+
+    return tuple(
+        (weight, at_end(point, place), at_end(normal, out))
+        for weight, place, out in side
+    )
+
+
+def sphere_facet(room: Room, point: Vector, normal: Vector, scale: jax.Array) -> Facet:
+    """The sphere's facets."""
+    radius = room.sphere * scale
+    return _facet(point, normal, radius, radius, jnp.zeros_like(radius))
+
+
+def capsule_facet(room: Room, point: Vector, normal: Vector, scale: jax.Array) -> Facet:
+    """The capsule's facets."""
+    radius = room.capsule_radius * scale
+    return _facet(point, normal, radius, radius, room.capsule_length * scale)
+
+
 OBJECT_HITS = (cube_hit, cylinder_hit, sphere_hit, capsule_hit)
+OBJECT_FACETS = (cube_facet, cylinder_facet, sphere_facet, capsule_facet)

@@ -3,7 +3,8 @@
 Light follows the fixed-function model of OpenGL, in which the published images were
 rendered: every material has an ambient part, a part lit by a lamp that looks along
 with the camera, and a part lit by a spot light above the room, which casts the shadow
-and the white highlight. A colour channel of a surface is
+and the white highlight. On an object it is computed at the corners of its mesh and
+interpolated linearly over each triangle. A colour channel of a surface is
 min(1, brightness * colour + white): it saturates in the frame buffer, before the image
 is scaled down.
 """
@@ -19,8 +20,9 @@ from cfasl_jax.data.shapes3d_geometry import Room, Vector, dot
 
 # Height and width of an image in pixels.
 SIZE = 64
-# Rays along one edge of a pixel.
-SAMPLES = 4
+# Rays along one edge of a pixel: the published images were rendered without smoothing
+# at 192 x 192, which the steps along their edges show.
+SAMPLES = 3
 
 # Edge of the square that the texture of walls and floor repeats.
 TILE = 0.575
@@ -52,21 +54,21 @@ class Light(NamedTuple):
         highlight: strength of the object's white highlight.
     """
 
-    x: float = -0.4380
-    y: float = 0.2222
-    z: float = 2.2275
-    target_x: float = -0.4233
-    target_y: float = 0.1357
-    exponent: float = 10.7696
-    floor_ambient: float = 0.3494
-    floor_spot: float = 0.9502
-    wall_ambient: float = 0.3390
-    wall_head: float = 0.6016
-    wall_spot: float = 1.0299
-    object_ambient: float = 0.3845
-    object_head: float = 0.5638
-    object_spot: float = 0.8632
-    highlight: float = 0.1482
+    x: float = -0.4570
+    y: float = 0.1754
+    z: float = 2.2511
+    target_x: float = -0.4058
+    target_y: float = 0.1360
+    exponent: float = 11.7679
+    floor_ambient: float = 0.3488
+    floor_spot: float = 0.9535
+    wall_ambient: float = 0.3670
+    wall_head: float = 0.5722
+    wall_spot: float = 1.0526
+    object_ambient: float = 0.3628
+    object_head: float = 0.5881
+    object_spot: float = 0.8826
+    highlight: float = 0.1577
 
 
 LIGHT = Light()
@@ -168,7 +170,7 @@ def look(room: Room, light: Light, angle: jax.Array) -> View:
     """The room from one camera angle (radians), without an object."""
     rows, columns = map(jnp.asarray, sample_positions())
     origin, forward, rays = geometry.camera_rays(room, angle, rows, columns)
-    floor, wall, normal, position = geometry.room_hits(origin, rays)
+    floor, wall, normal, position = geometry.room_hits(room, origin, rays)
     length = jnp.minimum(floor, wall)
     point = geometry.along(origin, rays, length)
     to_light, arriving = spot_light(light, point)
@@ -206,8 +208,8 @@ def object_brightness(
         + light.object_head * head
         + light.object_spot * arriving * jnp.maximum(facing, 0.0)
     )
-    # OpenGL has no highlight on the side turned away from the light, which draws the
-    # sharp line round the upper half of the sphere and the capsule.
+    # OpenGL has no highlight on the side turned away from the light: on the sphere and
+    # the capsule it ends within the triangles that have a corner on either side.
     highlight = jnp.where(facing > 0, light.highlight * arriving, 0.0)
     return brightness, highlight
 
@@ -225,7 +227,11 @@ def place(room: Room, light: Light, view: View, shape: int, scale: jax.Array) ->
     hit = geometry.OBJECT_HITS[shape]
     length, normal = hit(room, view.origin, view.rays, scale)
     point = geometry.along(view.origin, view.rays, length)
-    brightness, highlight = object_brightness(light, view, point, normal)
+    brightness = highlight = jnp.zeros_like(length)
+    for share, *corner in geometry.OBJECT_FACETS[shape](room, point, normal, scale):
+        coloured, white = object_brightness(light, view, *corner)
+        brightness += share * coloured
+        highlight += share * white
     blocked, _ = hit(room, view.floor_point, view.to_light, scale)
     lit = jnp.where(blocked < geometry.FAR, 0.0, view.floor_light)
     return Placed(
@@ -259,17 +265,9 @@ def planes(view: View, placed: Placed) -> jax.Array:
 
 
 def sample_positions() -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the rays in pixels, each [SIZE * SAMPLES, SIZE * SAMPLES].
-
-    The square grid is sheared a little both ways, so that an edge along a pixel row or
-    column crosses SAMPLES**2 distinct positions, not SAMPLES.
-    """
-    index = np.arange(SIZE * SAMPLES)
-    nominal = (index + 0.5) / SAMPLES
-    shear = ((index % SAMPLES) + 0.5) / SAMPLES**2 - 0.5 / SAMPLES
-    rows = nominal[:, None] + shear[None, :]
-    columns = nominal[None, :] + shear[:, None]
-    return rows.astype(np.float32), columns.astype(np.float32)
+    """Rows [SIZE * SAMPLES, 1] and columns [1, SIZE * SAMPLES] of rays, in pixels."""
+    position = ((np.arange(SIZE * SAMPLES) + 0.5) / SAMPLES).astype(np.float32)
+    return position[:, None], position[None, :]
 
 
 def lanczos_weights() -> np.ndarray:

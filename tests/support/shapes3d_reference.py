@@ -1,16 +1,22 @@
 """A slow ray marcher of the 3D Shapes scene: plain Python floats, one ray at a time.
 
 Objects are signed distance functions, found by marching and not by solving equations;
-colours are mixed and saturate for every ray, before the image is scaled down.
+light is interpolated over the triangles of an explicit mesh; colours are mixed and
+saturate for every ray, before the image is scaled down.
 """
 
 import colorsys
 import math
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
 
 from cfasl_jax.data.shapes3d_geometry import ROOM
 from cfasl_jax.data.shapes3d_shading import LIGHT, TILE
 
-SAMPLES = 4
+SAMPLES = 3
+SLICES, STACKS = 28, 16
 
 
 def distance(shape, scale, x, y, z):
@@ -58,6 +64,76 @@ def normal_at(shape, scale, point):
         gradient.append((ends[0] - ends[1]) / 2e-5)
     length = math.hypot(*gradient)
     return [g / length for g in gradient]
+
+
+def outline(shape, scale):
+    """The profile of a round object, upwards: radius, height, slope of the normal."""
+    rows = [i / STACKS for i in range(STACKS + 1)]
+    if shape == 1:
+        radius, height = ROOM.cylinder_radius * scale, ROOM.cylinder_height * scale
+        return [(radius, height * row, 0.0) for row in rows]
+    length = 0.0 if shape == 2 else ROOM.capsule_length * scale
+    radius = (ROOM.sphere if shape == 2 else ROOM.capsule_radius) * scale
+
+    def half_sphere(centre, slopes):
+        return [
+            (radius * math.cos(s), centre + radius * math.sin(s), s) for s in slopes
+        ]
+
+    slopes = [math.pi * (row - 0.5) for row in rows]
+    below = half_sphere(radius, slopes[: STACKS // 2 + 1])
+    above = half_sphere(radius + length, slopes[STACKS // 2 :])
+    if length == 0.0:
+        return below + above[1:]
+    tube = [(radius, radius + length * row, 0.0) for row in rows[1:-1]]
+    return below + tube + above
+
+
+@cache
+def mesh(shape, scale):
+    """All triangles of a round object: their corners' positions and normals."""
+    rings = [
+        [
+            (
+                (radius * math.cos(turn), radius * math.sin(turn), height),
+                (
+                    math.cos(slope) * math.cos(turn),
+                    math.cos(slope) * math.sin(turn),
+                    math.sin(slope),
+                ),
+            )
+            for turn in (2 * math.pi * i / SLICES for i in range(SLICES + 1))
+        ]
+        for radius, height, slope in outline(shape, scale)
+    ]
+    triangles = []
+    for lower, upper in pairwise(rings):
+        for i in range(SLICES):
+            triangles.append((lower[i], lower[i + 1], upper[i]))
+            triangles.append((upper[i + 1], upper[i], lower[i + 1]))
+    positions = np.array([[corner[0] for corner in three] for three in triangles])
+    normals = np.array([[corner[1] for corner in three] for three in triangles])
+    return positions, normals
+
+
+def facet(shape, scale, point, normal):
+    """Shares, positions and normals of the corners whose light a point of it shows."""
+    if shape == 0 or (shape == 1 and normal[2] > 0.5):
+        return [1.0], [point], [normal]
+    positions, normals = mesh(shape, scale)
+    # Where the line through the point, along the normal, meets each triangle's plane.
+    first = positions[:, 0]
+    outwards = np.broadcast_to(normal, first.shape)
+    edges = np.stack([positions[:, 1] - first, positions[:, 2] - first, outwards], 2)
+    # The triangles at the poles have two corners in one place.
+    flat = np.abs(np.linalg.det(edges)) < 1e-12
+    edges[flat] = np.eye(3)
+    across, up, depth = np.linalg.solve(edges, (point - first)[..., None])[..., 0].T
+    outside = -np.minimum(np.minimum(across, up), 1.0 - across - up)
+    far = np.abs(depth) > 0.2 * ROOM.sphere * scale
+    best = int(np.argmin(np.where(flat | far, np.inf, outside)))
+    shares = [1.0 - across[best] - up[best], across[best], up[best]]
+    return shares, positions[best].tolist(), normals[best].tolist()
 
 
 def texture(x, y):
@@ -109,9 +185,9 @@ def ray_colour(factors, row, column):
     up = (ROOM.horizon - row) / ROOM.focal_length
     ray = unit([cosine * across - sine, sine * across + cosine, up])
 
-    # The planes x = -1, x = 1, y = 1 and z = 0: offset, axis, normal.
+    # The planes x = -1, x = 1, y = depth and z = 0: offset, axis, normal.
     surfaces = []
-    for axis, offset in ((0, -1.0), (0, 1.0), (1, 1.0), (2, 0.0)):
+    for axis, offset in ((0, -1.0), (0, 1.0), (1, ROOM.depth), (2, 0.0)):
         if ray[axis] != 0 and (offset - origin[axis]) / ray[axis] > 0:
             surfaces.append(((offset - origin[axis]) / ray[axis], axis, offset))
     length, axis, offset = min(surfaces)
@@ -121,11 +197,15 @@ def ray_colour(factors, row, column):
     white = 0.0
     if met is not None:
         normal = normal_at(shape, scale, point)
-        colour, facing = thing, inner(normal, towards)
-        brightness = LIGHT.object_ambient
-        brightness += LIGHT.object_head * max(-inner(normal, forward), 0.0)
-        brightness += LIGHT.object_spot * strength * max(facing, 0.0)
-        white = LIGHT.highlight * strength if facing > 0 else 0.0
+        colour, brightness = thing, 0.0
+        for share, place, out in zip(*facet(shape, scale, point, normal), strict=True):
+            towards, strength = arriving_light(place)
+            facing = inner(out, towards)
+            light = LIGHT.object_ambient
+            light += LIGHT.object_head * max(-inner(out, forward), 0.0)
+            light += LIGHT.object_spot * strength * max(facing, 0.0)
+            brightness += share * light
+            white += share * (LIGHT.highlight * strength if facing > 0 else 0.0)
     elif axis == 2:
         colour = floor
         brightness = LIGHT.floor_ambient
@@ -137,7 +217,7 @@ def ray_colour(factors, row, column):
     else:
         colour = wall
         normal = [0.0, 0.0, 0.0]
-        normal[axis] = -offset
+        normal[axis] = -math.copysign(1.0, offset)
         brightness = LIGHT.wall_ambient
         brightness += LIGHT.wall_head * max(-inner(normal, forward), 0.0)
         brightness += LIGHT.wall_spot * strength * max(inner(normal, towards), 0.0)
@@ -164,8 +244,7 @@ def pixel(factors, row, column):
             weight = lanczos(y - row - 0.5) * lanczos(x - column - 0.5)
             if weight == 0:
                 continue
-            shear = [((k % SAMPLES) + 0.5) / SAMPLES**2 - 0.125 for k in (j, i)]
-            colour = ray_colour(factors, y + shear[0], x + shear[1])
+            colour = ray_colour(factors, y, x)
             total = [t + weight * c for t, c in zip(total, colour, strict=True)]
             norm += weight
     return [min(max(t / norm, 0.0), 1.0) for t in total]
