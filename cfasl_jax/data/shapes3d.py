@@ -8,8 +8,9 @@ for the 480 combinations of scale, shape and orientation; an image is then a row
 table mixed with three colours, cheap enough for every training step. The table is an
 explicit argument, so that it lives once in device memory and in no compiled program.
 
-Against 53 frames of the published data the mean absolute error of an image in [0, 1] is
-0.0073 in the median and 0.012 at most.
+The numbers were fitted to two thirds of the 53 frames of the authors' animation, which
+has at most 143 colours a frame. The mean absolute error of an image in [0, 1] is 0.0063
+on these frames, 0.0065 on the other third, and 0.0105 at most.
 """
 
 from functools import partial
