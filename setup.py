@@ -1,12 +1,15 @@
 """Packaging: the package cfasl_jax alone; configs/ and launch/ are used in place."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
+PACKAGE = Path("cfasl_jax/__init__.py").read_text(encoding="utf-8")
+
 setup(
     name="cfasl-jax",
-    version="0.1.0",
+    version=re.findall(r'__version__ = "(.+)"', PACKAGE)[0],
     description="Composite Factor-Aligned Symmetry Learning in JAX",
     long_description=Path("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

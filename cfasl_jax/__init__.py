@@ -5,4 +5,6 @@
 
 from cfasl_jax.run.model import Model, load
 
-__all__ = ["Model", "load"]
+__all__ = ["Model", "__version__", "load"]
+
+__version__ = "0.1.0"  # setup.py reads it here
