@@ -9,13 +9,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cfasl_jax import metrics
+from cfasl_jax import errors, metrics
 from cfasl_jax.run import provenance
 
 
 def main(argv: Sequence[str]) -> int:
-    """Score arrays from files; return the exit code: 0, or 2 for bad input."""
-    parser = argparse.ArgumentParser(
+    """Score arrays from files; return the exit code: 0, 1, 2 (bad input) or 130."""
+    return errors.exit_code(lambda: _run(argv[1:]), mistakes=(ValueError,))
+
+
+def _run(arguments: Sequence[str]) -> None:
+    parser = errors.ArgumentParser(
         prog="python -m cfasl_jax.evaluate",
         description="Score codes of any model, given with the factors of their images; "
         "without factors, by the scores that need none.",
@@ -24,22 +28,15 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--factors", help=".npy, integers [N, K]")
     parser.add_argument("--protocol", default="dlib", help=", ".join(metrics.PROTOCOLS))
     parser.add_argument("--metrics", default=None, help="names with commas between")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of all randomness, from 0")
     parser.add_argument("--output", type=Path, help="write the full record as JSON")
-    options = parser.parse_args(argv[1:])
-    try:
-        results = _scores(options)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    options = parser.parse_args(arguments)
+    if options.output:
+        provenance.require_writable(options.output)
+    results = _scores(options)
     print(metrics.format_scores(results))
-    try:
-        if options.output:
-            provenance.write_json(options.output, results)
-    except OSError as error:
-        print(f"error: cannot write {options.output}: {error}", file=sys.stderr)
-        return 2
-    return 0
+    if options.output:
+        provenance.write_json(options.output, results)
 
 
 def _scores(options: argparse.Namespace) -> dict[str, Any]:

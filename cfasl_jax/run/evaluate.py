@@ -52,8 +52,14 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
         "left_out", sentences on what the data do not allow, and, where they allow any
         score, "scores" by name with their mean, standard deviation, interval, chance
         floor and values by run, and "runs" with each run's full record.
+
+    Raises:
+        ConfigError: where there is no checkpoint, or the file cannot be written.
+        OSError: where it could be written before the scores were computed, and cannot
+            afterwards. They were printed.
     """
     start = time.perf_counter()
+    provenance.require_writable(workdir / RESULTS_FILE)
     trained = models(config, dataset.spec, workdir)
     step, protocol = trained[0].step, metrics.get_protocol(config.eval.protocol)
     results: dict[str, Any] = {

@@ -8,9 +8,8 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
-from cfasl_jax import data, workdirs
+from cfasl_jax import data, errors, workdirs
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import provenance
 from cfasl_jax.study import (
@@ -27,28 +26,24 @@ from cfasl_jax.study import (
 from cfasl_jax.training import devices, loop
 
 
-class _Parser(argparse.ArgumentParser):
-    """Mistakes on the command line are told like all others."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(message)
-
-
 def main(argv: Sequence[str]) -> int:
-    """Run the command line; return the exit code: 0, 2 (bad input), 130 or 143."""
+    """Run the command line; return the exit code: 0, 1, 2 (bad input), 130 or 143."""
+    return errors.exit_code(
+        lambda: _guarded(argv),
+        interrupted="interrupted; the same command resumes the study",
+    )
+
+
+def _guarded(argv: Sequence[str]) -> int:
     try:
         _run(_options(argv[1:]))
-    except ConfigError as error:
-        return _fail(f"error: {error}", 2)
     except loop.InterruptedRunError as stop:
-        return _fail(str(stop), 128 + stop.signal)
-    except KeyboardInterrupt:
-        return _fail("interrupted; the same command resumes the study", 130)
+        return errors.fail(str(stop), 128 + stop.signal)
     return 0
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(
+    parser = errors.ArgumentParser(
         prog="python -m cfasl_jax.study", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument(
@@ -123,11 +118,6 @@ def _report(study: definition.Study, root: Path) -> None:
                 print(f"study: {page.write(results, root)}")
                 return
         time.sleep(1.0)
-
-
-def _fail(message: str, code: int) -> int:
-    print(message, file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":
