@@ -23,6 +23,20 @@ class ArgumentParser(argparse.ArgumentParser):
         raise ConfigError(message)
 
 
+def whole_number(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
+    """A type of `argparse`: whole numbers in a range."""
+
+    def read(text: str) -> int:
+        number = int(text) if text.removeprefix("-").isdecimal() else None
+        if number is None or not least <= number <= most:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number from {least} to {most:,}, not {text!r}"
+            )
+        return number
+
+    return read
+
+
 # What the shell reports after a process ended on Ctrl-C: 128 + SIGINT.
 INTERRUPTED = 130
 

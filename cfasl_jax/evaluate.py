@@ -28,15 +28,16 @@ def _run(arguments: Sequence[str]) -> None:
     parser.add_argument("--factors", help=".npy, integers [N, K]")
     parser.add_argument("--protocol", default="dlib", help=", ".join(metrics.PROTOCOLS))
     parser.add_argument("--metrics", default=None, help="names with commas between")
-    parser.add_argument("--seed", type=int, default=0, help="of all randomness, from 0")
-    parser.add_argument("--output", type=Path, help="write the full record as JSON")
+    parser.add_argument("--seed", type=errors.whole_number(0), default=0)
+    parser.add_argument("--output", help="write the full record as JSON")
     options = parser.parse_args(arguments)
-    if options.output:
-        provenance.require_writable(options.output)
+    output = None if options.output is None else Path(options.output).expanduser()
+    if output:
+        provenance.require_writable(output)
     results = _scores(options)
     print(metrics.format_scores(results))
-    if options.output:
-        provenance.write_json(options.output, results)
+    if output:
+        provenance.write_json(output, results)
 
 
 def _scores(options: argparse.Namespace) -> dict[str, Any]:

@@ -144,13 +144,13 @@ def latest_step(workdir: Path) -> int | None:
 def require_writable(path: Path) -> None:
     """Raise a ConfigError unless a file can be written: before the work that fills it.
 
-    Its folder is made, if need be.
+    Nothing is left behind; folders that are missing are not made yet.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a directory")
-        with tempfile.TemporaryFile(dir=path.parent) as file:
+        folder = next(parent for parent in path.parents if parent.exists())
+        with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(4096))  # a full disk lets empty files be made
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}") from error

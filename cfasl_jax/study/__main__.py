@@ -67,16 +67,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--pack",
-        type=int,
-        default=0,
+        type=errors.whole_number(1),
         metavar="N",
         help="train up to N runs as one program; without it as many as fit a GPU or "
         "TPU, and one at a time on a CPU, where packing gains nothing",
     )
-    options = parser.parse_args(arguments)
-    if options.pack < 0:
-        raise ConfigError(f"--pack must be at least 1, not {options.pack}")
-    return options
+    return parser.parse_args(arguments)
 
 
 def _run(options: argparse.Namespace) -> None:
