@@ -20,7 +20,6 @@ from cfasl_jax.metrics.registry import (
 )
 from cfasl_jax.metrics.sampling import Encode, Grid, Source, Table, as_source
 
-
 # Scores without factors compare halves and quarters of the rows.
 _LEAST_ROWS = 16
 
