@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import NoReturn
 
 
@@ -35,6 +36,20 @@ def whole_number(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
         return number
 
     return read
+
+
+def expanded(path: str | Path) -> Path:
+    """A path in which ~ is the home directory, which not every shell sees to.
+
+    Raises:
+        ConfigError: where ~NAME names no user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"there is no user whose home is {Path(path).parts[0]}"
+        ) from error
 
 
 # What the shell reports after a process ended on Ctrl-C: 128 + SIGINT.

@@ -6,7 +6,6 @@ python -m cfasl_jax.evaluate --codes=codes.npy --factors=factors.npy --protocol=
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from cfasl_jax import errors, metrics
@@ -31,7 +30,7 @@ def _run(arguments: Sequence[str]) -> None:
     parser.add_argument("--seed", type=errors.whole_number(0), default=0)
     parser.add_argument("--output", help="write the full record as JSON")
     options = parser.parse_args(arguments)
-    output = None if options.output is None else Path(options.output).expanduser()
+    output = None if options.output is None else errors.expanded(options.output)
     if output:
         provenance.require_writable(output)
     results = _scores(options)

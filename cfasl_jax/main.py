@@ -8,6 +8,8 @@ import traceback
 from contextlib import nullcontext
 from pathlib import Path
 
+import jax
+
 from cfasl_jax import command_line, data, errors, workdirs
 from cfasl_jax import config as config_lib
 from cfasl_jax.errors import ConfigError
@@ -39,6 +41,14 @@ def _guarded(argv: list[str]) -> int:
         return errors.fail(str(stop), 128 + stop.signal)
     except (ConfigError, OSError):
         raise
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        message = (
+            "error: the memory does not suffice: train fewer seeds together, or with a "
+            "smaller batch_size; the last checkpoint is kept"
+        )
+        return errors.fail(message, 1)
     except Exception:
         if not devices.has_joined():
             raise

@@ -29,7 +29,7 @@ from pathlib import Path
 
 import fsspec
 
-from cfasl_jax.errors import ConfigError
+from cfasl_jax.errors import ConfigError, expanded
 
 # A process that is killed loses what it wrote since the last copy.
 INTERVAL_SECONDS = 30.0
@@ -54,12 +54,7 @@ def location(text: str) -> Path | str:
     """
     if re.match(r"[a-z][\w+.-]*://", text) and not text.startswith("file://"):
         return text.rstrip("/")
-    try:
-        return Path(text.removeprefix("file://")).expanduser()
-    except RuntimeError as error:
-        raise ConfigError(
-            f"there is no user whose home is {text.split('/')[0]}"
-        ) from error
+    return expanded(text.removeprefix("file://"))
 
 
 @contextmanager

@@ -121,6 +121,23 @@ def test_help_is_printed(capsys):
         (["--config.beta=4"], "say what to train with --config="),
         (["--compare=a,b", "--mode=analyze", "--config.beta=4"], "leave out --config"),
         (["--config=/none/such.py"], "unknown config file '/none/such.py'"),
+        ([f"--config={'x' * 300}"], "unknown config file 'xxx"),
+        ([f"--config={ROOT / 'configs' / 'DSPRITES'}"], "did you mean .*dsprites.py"),
+        ([f"--config={CONFIG}", "--flagfile=/none"], "Unable to open flagfile"),
+        ([f"--config={CONFIG}", "--config.=1"], "unknown field ''"),
+        ([f"--config={CONFIG}", "--config.beta=x"], "beta must be a number, not 'x'"),
+        (
+            [f"--config={CONFIG}", "--config.latent_dim=1e3"],
+            "latent_dim must be a whole number, not '1e3'",
+        ),
+        (
+            [f"--config={CONFIG}", "--config.fidelity.double_softmax=2"],
+            "fidelity.double_softmax must be True or False, not '2'",
+        ),
+        (
+            [f"--config={CONFIG}", "--config.batch_size=100000000"],
+            "batch_size must be at most 1,000,000",
+        ),
     ],
 )
 def test_mistakes(arguments, message):
@@ -128,6 +145,25 @@ def test_mistakes(arguments, message):
         parse(*arguments)
     assert "\n" not in str(caught.value)
     assert "Traceback" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def get_config(:", "cannot be used: SyntaxError"),
+        ("import no_such_module  # get_config", "no_such_module"),
+        ("def get_config(preset=''): raise RuntimeError('why')", "RuntimeError: why"),
+        ("def get_config(preset=''): return 5", "must return a ConfigDict, not 5"),
+        ("def get_config(preset=''): return {}", "must return a ConfigDict, not {}"),
+    ],
+)
+def test_mistakes_in_a_config_file(tmp_path, text, message):
+    file = tmp_path / "mine.py"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        parse(f"--config={file}", "--config.beta=4")
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_parsing_leaves_nothing_behind():
