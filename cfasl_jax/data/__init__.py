@@ -148,6 +148,8 @@ def require(name: str, options: Data) -> str:
             require_plain(_path(options))
             return f"files in {_path(options)}"
         place = _find_copy(entry, options)
+        if place:
+            prepared.open_copy(place)  # reads what it is, and no images
         return f"prepared copy in {place}" if place else "files of its authors"
     except ConfigError:
         raise

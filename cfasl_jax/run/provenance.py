@@ -202,7 +202,7 @@ def stored(workdir: Path) -> Run:
         spec = _spec(record["dataset"]) if "dataset" in record else None
     except ConfigError as error:
         raise ConfigError(f"{path} cannot be used: {error}") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # of many kinds, where parts are missing or others
         reason = f"{type(error).__name__}: {error}"
         raise ConfigError(
             f"{path} cannot be read ({reason}): restore it, or choose another --workdir"
