@@ -12,7 +12,10 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["cfasl_jax", "cfasl_jax.*"]),
-    package_data={"cfasl_jax": ["py.typed"], "cfasl_jax.report": ["*.js", "*.css"]},
+    package_data={
+        "cfasl_jax": ["py.typed", "shipped/*/*.npz", "shipped/*/*.json"],
+        "cfasl_jax.report": ["*.js", "*.css"],
+    },
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1,<3",
