@@ -69,7 +69,9 @@ def parse(argv: list[str]) -> Command | None:
     workdir = workdirs.location(values.workdir or _default_workdir(arguments))
     config = None
     if values.config is not None:
-        config = config_lib.from_dict(values.config.to_dict())
+        given = [match[1] for a in arguments if (match := _OVERRIDE.match(a))]
+        fields = config_lib.with_implied(values.config.to_dict(), given)
+        config = config_lib.from_dict(fields)
     return Command(
         config, workdir, values.mode, values.distributed, overrides=tuple(overrides)
     )

@@ -140,6 +140,7 @@ def command(config: Config) -> str:
     if config.fidelity == FIDELITIES["official"]:
         changed = {k: v for k, v in changed.items() if not k.startswith("fidelity.")}
         changed["fidelity"] = "official"
+        changed["codebook.elements"] = config.codebook.elements  # else 16
     arguments = [f"--config={file}"]
     arguments += [f"--config.{name}={value}" for name, value in changed.items()]
     if _parsed(arguments) != config:
