@@ -3,10 +3,10 @@
     python -m launch.tpu.check TYPE ARGUMENTS...
 
 The arguments are those of `python -m cfasl_jax.main`, or of `python -m cfasl_jax.study`
-where --study is among them; TYPE is the slice's, such as v6e-8. A mistake is one sentence
-and exit code 2. Where a prepared data set in a bucket is needed, its address is printed:
-whether it is there is for gcloud to say, since this machine may have no credentials of
-its own.
+where --study is among them; TYPE is the slice's, such as v6e-8. A mistake is one
+sentence and exit code 2. Where a prepared data set in a bucket is needed, its address
+is printed: whether it is there is for gcloud to say, since this machine may have no
+credentials of its own.
 """
 
 import contextlib
