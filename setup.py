@@ -12,14 +12,17 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["cfasl_jax", "cfasl_jax.*"]),
-    package_data={"cfasl_jax": ["py.typed"], "cfasl_jax.report": ["*.js", "*.css"]},
+    package_data={
+        "cfasl_jax": ["py.typed", "shipped/*/*.npz", "shipped/*/*.json"],
+        "cfasl_jax.report": ["*.js", "*.css"],
+    },
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1,<3",
         "array-record>=0.8,<1",
         "chex>=0.1.90,<0.2",
         "flax>=0.12,<0.13",
-        "fsspec>=2024.6",
+        "fsspec>=2025.3",
         "h5py>=3.10,<4",
         "importlib-resources>=6,<8",
         "jax>=0.10,<0.11",
@@ -39,10 +42,10 @@ setup(
     extras_require={
         "cuda": ["jax[cuda12]>=0.10,<0.11"],
         "cuda13": ["jax[cuda13]>=0.10,<0.11"],
-        "tpu": ["gcsfs>=2024.6", "jax[tpu]>=0.10,<0.11"],
+        "tpu": ["gcsfs>=2025.3", "jax[tpu]>=0.10,<0.11"],
         "dev": [
             "gcp-storage-emulator>=2024.8",
-            "gcsfs>=2024.6",
+            "gcsfs>=2025.3",
             "mypy>=1.13,<3",
             "pytest>=9,<10",
             "pytest-xdist>=3.6,<4",

@@ -15,6 +15,7 @@ from cfasl_jax import config as config_lib
 from cfasl_jax import data, metrics, objectives, workdirs
 from cfasl_jax.config import MODES, Config
 from cfasl_jax.errors import ConfigError, require_choice
+from cfasl_jax.run import shipped
 from cfasl_jax.settings import FIDELITIES, flatten
 
 _OVERRIDE = re.compile(r"--?config\.([\w.]+)(=|$)")
@@ -68,7 +69,9 @@ def parse(argv: list[str]) -> Command | None:
     workdir = workdirs.location(values.workdir or _default_workdir(arguments))
     config = None
     if values.config is not None:
-        config = config_lib.from_dict(values.config.to_dict())
+        given = [match[1] for a in arguments if (match := _OVERRIDE.match(a))]
+        fields = config_lib.with_implied(values.config.to_dict(), given)
+        config = config_lib.from_dict(fields)
     return Command(
         config, workdir, values.mode, values.distributed, overrides=tuple(overrides)
     )
@@ -146,6 +149,7 @@ def _help(values: flags.FlagValues) -> str:
         "Fidelities (--config.fidelity)": FIDELITIES,
         "Protocols (--config.eval.protocol)": metrics.PROTOCOLS,
         "Metrics (--config.eval.metrics)": metrics.METRICS,
+        "Shipped models (cfasl_jax.load, cfasl_jax.evaluate --model)": shipped.names(),
     }
     for title, choices in names.items():
         lines += ["", f"{title}:"]

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -18,6 +18,28 @@ PRECISIONS = ("default", "high", "highest")
 
 # Numbers end up as float32 or int32 on the device.
 _MOST_FLOAT, _MOST_INT = 1e30, 2**31 - 1
+
+
+# What a preset of fidelity brings with it: the released code has 16 elements in a
+# section, whatever the data set.
+_IMPLIED = {"official": {"codebook": {"elements": 16}}}
+
+
+def with_implied(fields: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
+    """A file's fields with what the preset of fidelity implies, where it was asked for.
+
+    Args:
+        fields: nested, of a configuration file with others set on top.
+        given: dotted names of those that were set on top: on the command line, or by a
+            study. They win over what is implied, which wins over the file.
+    """
+    fields = dict(fields)
+    if "fidelity.preset" not in given:
+        return fields
+    for group, values in _IMPLIED.get(fields["fidelity"]["preset"], {}).items():
+        own = {name: v for name, v in values.items() if f"{group}.{name}" not in given}
+        fields[group] = {**fields[group], **own}
+    return fields
 
 
 def from_dict(fields: Mapping[str, Any]) -> Config:

@@ -6,6 +6,7 @@ import pytest
 
 from cfasl_jax import command_line
 from cfasl_jax.errors import ConfigError
+from cfasl_jax.settings import replaced
 
 ROOT = Path(__file__).parent.parent
 CONFIG = str(ROOT / "configs" / "dsprites.py")
@@ -50,6 +51,22 @@ def test_fidelity_in_short_and_one_switch_alone():
     )
     assert command.config.fidelity.sigma2_from_mu
     assert not command.config.fidelity.double_softmax
+
+
+@pytest.mark.parametrize(
+    "file", [CONFIG, str(ROOT / "configs/paper.py:cars3d/clg_vae")]
+)
+def test_official_fidelity_has_16_elements_unless_others_are_given(file):
+    assert parse(f"--config={file}").config.codebook.elements == 10
+    official = [f"--config={file}", "--config.fidelity=official"]
+    assert parse(*official).config.codebook.elements == 16
+    assert parse(*official, "--config.codebook.elements=12").config == replaced(
+        parse(*official).config, "codebook.elements", 12
+    )
+    corrected = [f"--config={file}", "--config.fidelity=corrected"]
+    assert parse(*corrected).config.codebook.elements == 10
+    one = [f"--config={file}", "--config.fidelity.double_softmax=True"]
+    assert parse(*one).config.codebook.elements == 10
 
 
 def test_workdir_alone_is_enough():
