@@ -99,8 +99,8 @@ def _run(options: argparse.Namespace) -> None:
     with workdirs.local(place, alone=works, checkpoints=works) as root:
         if works and root != place:
             print(
-                f"{place} is given to one worker at a time: a bucket has no file locks, "
-                "by which workers would share its runs; on a shared file system they do",
+                f"{place} is for one worker at a time: a bucket has no file locks, by "
+                "which workers would share its runs; on a shared file system they do",
                 file=sys.stderr,
             )
         if options.report:
