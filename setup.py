@@ -1,8 +1,31 @@
-"""Packaging: the package cfasl_jax alone; configs/ and launch/ are used in place."""
+"""Packaging: the package cfasl_jax; configs/ and launch/ are used in place.
 
+An installed package has a copy of configs/, as cfasl_jax/configs/, which it reads
+wherever there is no file of the name that it is given: see `cfasl_jax.config.file_at`.
+"""
+
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+
+class BuildWithConfigs(build_py):
+    """Copies configs/ into what is built, and names its files for source archives."""
+
+    def run(self) -> None:
+        """Build the package; one that is installed in place needs no copy."""
+        super().run()
+        if not self.editable_mode:
+            target = Path(self.build_lib) / "cfasl_jax" / "configs"
+            without = shutil.ignore_patterns("__pycache__")
+            shutil.copytree("configs", target, ignore=without, dirs_exist_ok=True)
+
+    def get_source_files(self) -> list[str]:
+        """All files that are built from."""
+        return [*super().get_source_files(), *map(str, Path("configs").rglob("*.py"))]
+
 
 setup(
     name="cfasl-jax",
@@ -12,6 +35,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["cfasl_jax", "cfasl_jax.*"]),
+    cmdclass={"build_py": BuildWithConfigs},
     package_data={
         "cfasl_jax": ["py.typed", "shipped/*/*.npz", "shipped/*/*.json"],
         "cfasl_jax.report": ["*.js", "*.css"],

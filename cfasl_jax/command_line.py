@@ -48,7 +48,7 @@ def parse(argv: list[str]) -> Command | None:
     Raises:
         ConfigError: one sentence on what is wrong and what would be right.
     """
-    arguments = [_expand_fidelity(argument) for argument in argv]
+    arguments = _located([_expand_fidelity(argument) for argument in argv])
     overrides: list[str] = []
     if _config_argument(arguments) is None:
         overrides = [a for a in arguments[1:] if _OVERRIDE.match(a)]
@@ -234,6 +234,19 @@ def _config_argument(arguments: list[str]) -> str | None:
     return None
 
 
+def _located(arguments: list[str]) -> list[str]:
+    """The arguments, with the configuration file where it is found."""
+    given = _config_argument(arguments)
+    if given is None:
+        return arguments
+    path, colon, preset = given.partition(":")
+    found = f"{config_lib.file_at(Path(path))}{colon}{preset}"
+    return [
+        re.sub(rf"^(--?config=)?{re.escape(given)}$", rf"\g<1>{found}", argument)
+        for argument in arguments
+    ]
+
+
 def _make_importable(config: str | None) -> None:
     """Let a configuration file import its siblings, wherever the command is run."""
     if config is None:
@@ -252,9 +265,8 @@ def _refuse_config(path: Path) -> None:
     folder = path if path.is_dir() else path.parent
     if not (folder / "default.py").is_file():
         folder = Path("configs")
-    known = sorted(
-        str(file) for file in folder.glob("[a-z]*.py") if file.stem != "default"
-    )
+    files = config_lib.file_at(folder / "default.py").parent.glob("[a-z]*.py")
+    known = sorted(str(folder / file.name) for file in files if file.stem != "default")
     if path.name and str(folder / f"{path.stem}.py") in known:
         hint = f"; did you mean {str(folder / path.stem) + '.py'!r}?"
         raise ConfigError(f"{str(path)!r} is no config file{hint}")

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -18,6 +19,15 @@ PRECISIONS = ("default", "high", "highest")
 
 # Numbers end up as float32 or int32 on the device.
 _MOST_FLOAT, _MOST_INT = 1e30, 2**31 - 1
+
+
+def file_at(path: Path) -> Path:
+    """A file of configs/: the one at this path, else the copy of an installed package.
+
+    Such a copy lies in the package's own folder; a checkout has none there.
+    """
+    own = Path(__file__).parent / path
+    return own if own.is_file() and not path.exists() else path
 
 
 # What a preset of fidelity brings with it: the released code has 16 elements in a

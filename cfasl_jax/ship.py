@@ -23,12 +23,12 @@ from cfasl_jax import command_line, data, workdirs
 from cfasl_jax import config as config_lib
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.errors import ConfigError
-from cfasl_jax.report import tables
+from cfasl_jax.report import configuration, tables
 from cfasl_jax.run import provenance, shipped
 from cfasl_jax.run.codes import Codes
 from cfasl_jax.run.evaluate import RESULTS_FILE, sample_indices
 from cfasl_jax.run.model import Model, load
-from cfasl_jax.settings import FIDELITIES, Config, flatten
+from cfasl_jax.settings import Config
 
 _TYPES = ("float16", "float32")
 _MOST_BYTES = 1_500_000
@@ -131,20 +131,14 @@ def command(config: Config) -> str:
     """The command that trains a configuration.
 
     Raises:
-        ConfigError: where no command line gives just this configuration.
+        ConfigError: where no command line gives what the run has read.
     """
-    file = f"configs/{config.dataset}.py"
-    start = _parsed([f"--config={file}"])
-    before, after = (flatten(config_lib.to_dict(c)) for c in (start, config))
-    changed = {k: value for k, value in after.items() if value != before[k]}
-    if config.fidelity == FIDELITIES["official"]:
-        changed = {k: v for k, v in changed.items() if not k.startswith("fidelity.")}
-        changed["fidelity"] = "official"
-        changed["codebook.elements"] = config.codebook.elements  # else 16
-    arguments = [f"--config={file}"]
-    arguments += [f"--config.{name}={value}" for name, value in changed.items()]
-    if _parsed(arguments) != config:
-        raise ConfigError(f"no command line for {file} gives the run's configuration")
+    start = _parsed([f"--config=configs/{config.dataset}.py"])
+    fields = config_lib.to_dict(config)
+    arguments = configuration.arguments(fields, config_lib.to_dict(start))
+    again = config_lib.to_dict(_parsed(arguments))
+    if configuration.read_fields(again) != configuration.read_fields(fields):
+        raise ConfigError("no command line gives the configuration of this run")
     return "python -m cfasl_jax.main " + shlex.join(arguments)
 
 

@@ -96,13 +96,13 @@ def _run(options: argparse.Namespace) -> None:
     study = definition.load(options.study)
     place = workdirs.location(options.workdir)
     works = not (options.report or options.dry_run)
-    if works and isinstance(place, str):
-        print(
-            f"{place} is given to one worker at a time: a bucket has no file locks, by "
-            "which workers would share its runs; on a shared file system they do",
-            file=sys.stderr,
-        )
     with workdirs.local(place, alone=works, checkpoints=works) as root:
+        if works and root != place:
+            print(
+                f"{place} is for one worker at a time: a bucket has no file locks, by "
+                "which workers would share its runs; on a shared file system they do",
+                file=sys.stderr,
+            )
         if options.report:
             _report(study, root, place)
         else:

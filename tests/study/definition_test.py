@@ -184,7 +184,10 @@ def test_a_bad_file_ends_the_command_with_one_sentence(tmp_path, capsys, text, m
         (["--study=configs/studies/dsprits.py", "--workdir=x"], "unknown study file"),
         (["--study=x.py"], "--workdir"),
         (["--study=x.py", "--workdir=x", "--dryrun"], "--dryrun"),
-        (["--study=configs/studies/dsprites.py", "--workdir=gs://a/b"], "file system"),
+        (
+            ["--study=configs/studies/dsprites.py", "--workdir=nowhere://a/b"],
+            "nowhere://a/b cannot be used",
+        ),
     ],
 )
 def test_a_bad_command_line_ends_with_one_sentence(

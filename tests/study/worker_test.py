@@ -122,7 +122,7 @@ def test_a_study_in_a_bucket_goes_on_on_a_new_machine(small, url, monkeypatch, c
     monkeypatch.setattr(loop, "train", preempted_once)
     options = ["study", f"--study={WORKER}", f"--workdir={url}"]
     assert command.main(options) == 128 + 15
-    assert "given to one worker at a time: a bucket has" in capsys.readouterr().err
+    assert "for one worker at a time: a bucket has" in capsys.readouterr().err
     assert command.main(options) == 0
     # The first run was finished, and the last checkpoint of the second was there.
     assert len(trained) == 2
