@@ -16,6 +16,7 @@ from cfasl_jax import config as config_lib
 from cfasl_jax import data, metrics, objectives, workdirs
 from cfasl_jax.config import MODES, Config
 from cfasl_jax.errors import ConfigError, require_choice
+from cfasl_jax.run import shipped
 from cfasl_jax.settings import FIDELITIES, flatten
 
 _OVERRIDE = re.compile(r"--?config\.([\w.]*)(=|$)")
@@ -48,7 +49,7 @@ def parse(argv: list[str]) -> Command | None:
     Raises:
         ConfigError: one sentence on what is wrong and what would be right.
     """
-    arguments = [_expand_fidelity(argument) for argument in argv]
+    arguments = _located([_expand_fidelity(argument) for argument in argv])
     overrides: list[str] = []
     if _config_argument(arguments) is None:
         overrides = [a for a in arguments[1:] if _OVERRIDE.match(a)]
@@ -69,7 +70,9 @@ def parse(argv: list[str]) -> Command | None:
     workdir = workdirs.location(values.workdir or _default_workdir(arguments))
     config = None
     if values.config is not None:
-        config = config_lib.from_dict(values.config.to_dict())
+        given = [match[1] for a in arguments if (match := _OVERRIDE.match(a))]
+        fields = config_lib.with_implied(values.config.to_dict(), given)
+        config = config_lib.from_dict(fields)
     return Command(
         config, workdir, values.mode, values.distributed, overrides=tuple(overrides)
     )
@@ -147,6 +150,7 @@ def _help(values: flags.FlagValues) -> str:
         "Fidelities (--config.fidelity)": FIDELITIES,
         "Protocols (--config.eval.protocol)": metrics.PROTOCOLS,
         "Metrics (--config.eval.metrics)": metrics.METRICS,
+        "Shipped models (cfasl_jax.load, cfasl_jax.evaluate --model)": shipped.names(),
     }
     for title, choices in names.items():
         lines += ["", f"{title}:"]
@@ -244,6 +248,19 @@ def _config_argument(arguments: list[str]) -> str | None:
     return None
 
 
+def _located(arguments: list[str]) -> list[str]:
+    """The arguments, with the configuration file where it is found."""
+    given = _config_argument(arguments)
+    if given is None:
+        return arguments
+    path, colon, preset = given.partition(":")
+    found = f"{config_lib.file_at(Path(path))}{colon}{preset}"
+    return [
+        re.sub(rf"^(--?config=)?{re.escape(given)}$", rf"\g<1>{found}", argument)
+        for argument in arguments
+    ]
+
+
 def _make_importable(config: str | None) -> None:
     """Let a configuration file import its siblings, wherever the command is run."""
     if config is None:
@@ -263,9 +280,8 @@ def _refuse_config(path: Path) -> None:
     folder = path if os.path.isdir(path) else path.parent
     if not os.path.isfile(folder / "default.py"):
         folder = Path("configs")
-    known = sorted(
-        str(file) for file in folder.glob("[a-z]*.py") if file.stem != "default"
-    )
+    files = config_lib.file_at(folder / "default.py").parent.glob("[a-z]*.py")
+    known = sorted(str(folder / file.name) for file in files if file.stem != "default")
     meant = str(folder / f"{path.stem.lower()}.py")
     if path.name and meant in known:
         hint = f"; did you mean {meant!r}?"

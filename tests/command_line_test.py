@@ -1,11 +1,15 @@
 """The command line: what it accepts, and one sentence for every mistake."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from cfasl_jax import command_line
+from cfasl_jax import config as config_lib
 from cfasl_jax.errors import ConfigError
+from cfasl_jax.settings import replaced
+from cfasl_jax.study import definition
 
 ROOT = Path(__file__).parent.parent
 CONFIG = str(ROOT / "configs" / "dsprites.py")
@@ -50,6 +54,44 @@ def test_fidelity_in_short_and_one_switch_alone():
     )
     assert command.config.fidelity.sigma2_from_mu
     assert not command.config.fidelity.double_softmax
+
+
+@pytest.mark.parametrize(
+    "file", [CONFIG, str(ROOT / "configs/paper.py:cars3d/clg_vae")]
+)
+def test_official_fidelity_has_16_elements_unless_others_are_given(file):
+    assert parse(f"--config={file}").config.codebook.elements == 10
+    official = [f"--config={file}", "--config.fidelity=official"]
+    assert parse(*official).config.codebook.elements == 16
+    assert parse(*official, "--config.codebook.elements=12").config == replaced(
+        parse(*official).config, "codebook.elements", 12
+    )
+    corrected = [f"--config={file}", "--config.fidelity=corrected"]
+    assert parse(*corrected).config.codebook.elements == 10
+    one = [f"--config={file}", "--config.fidelity.double_softmax=True"]
+    assert parse(*one).config.codebook.elements == 10
+
+
+def test_an_installed_package_has_configs_of_its_own(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "configs", tmp_path / "package" / "configs")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match="unknown config file"):
+        parse("--config=configs/dsprites.py:quick")
+    monkeypatch.setattr(config_lib, "__file__", str(tmp_path / "package/config.py"))
+    for words in (["--config=configs/dsprites.py:quick"], ["--config", CONFIG]):
+        command = parse(*words, "--config.beta=3")
+        assert (command.config.dataset, command.config.beta) == ("dsprites", 3.0)
+        assert command.workdir.name.startswith("dsprites")
+    study = definition.load("configs/studies/dsprites.py:short")
+    assert study.arms[0].settings[0].reporting.dataset == "dsprites"
+    with pytest.raises(ConfigError, match=r"did you mean 'configs/dsprites\.py'"):
+        parse("--config=configs/dsprite.py")
+    # A file of that name wins.
+    shutil.copytree(ROOT / "configs", tmp_path / "elsewhere" / "configs")
+    own = tmp_path / "elsewhere" / "configs" / "dsprites.py"
+    own.write_text(own.read_text().replace("hidden = 128", "hidden = 64"))
+    assert parse("--config=configs/dsprites.py").config.hidden == 64
 
 
 def test_workdir_alone_is_enough():

@@ -126,7 +126,7 @@ def _draw(
 def _defaults(dataset: str) -> dict[str, Any] | None:
     """What configs/DATASET.py sets; None where that is not at hand.
 
-    The package is installed without configs/, which belongs to the repository.
+    It is at hand in a checkout, or where the command line has named a file of configs/.
     """
     try:
         module = importlib.import_module(f"configs.{dataset}")

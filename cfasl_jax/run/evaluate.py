@@ -76,7 +76,9 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
         results["model"].append(describe_codes(model, dataset, codes))
         print(f"scoring seed {model.seed} by {protocol.name}", file=sys.stderr)
         try:
-            scores, sentences = _score(codes, dataset, protocol, config.eval.metrics)
+            scores, sentences = score_codes(
+                codes, dataset, protocol, config.eval.metrics
+            )
         except NoScoresError as error:
             scores, sentences = None, [str(error)]
         if scores:
@@ -119,7 +121,9 @@ def _quick_scores(model: Model, config: Config, dataset: Dataset) -> dict[str, f
     }
     values |= {f"kl_{d}": kl for d, kl in enumerate(described["kl_per_dimension"])}
     try:
-        scores, _ = _score(codes, dataset, _QUICK, config.eval.metrics, chance=False)
+        scores, _ = score_codes(
+            codes, dataset, _QUICK, config.eval.metrics, chance=False
+        )
     except NoScoresError:  # these codes cannot be scored yet
         return values
     return values | {name: s["value"] for name, s in scores["scores"].items()}
@@ -184,7 +188,7 @@ def _losses(
     return loss.mean(), elbo.kl_per_dimension(*posterior).mean(0)
 
 
-def _score(
+def score_codes(
     codes: Codes,
     dataset: Dataset,
     protocol: metrics.Protocol,

@@ -19,7 +19,7 @@ from cfasl_jax.data.dataset import Spec, as_pixels
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.objectives import Objective
 from cfasl_jax.objectives.cfasl import CFASL
-from cfasl_jax.run import provenance
+from cfasl_jax.run import provenance, shipped
 from cfasl_jax.settings import Config
 from cfasl_jax.training import loop
 from cfasl_jax.training.state import TrainState
@@ -299,22 +299,43 @@ def of_runs(config: Config, objective: Objective, state: TrainState) -> list[Mod
 
 
 def load(workdir: str | Path, run: int = 0) -> Model:
-    """The trained model in a working directory; its data set is not needed.
+    """The trained model in a working directory, or one that comes with the package.
+
+    Its data set is not needed.
 
     Args:
-        workdir: of a run of `cfasl_jax.main`, or its URL.
-        run: which of the seeds that were trained together.
+        workdir: of a run of `cfasl_jax.main`, or its URL; or the name of a shipped
+            model, such as "dsprites/beta_tcvae". A directory of that name wins.
+        run: which of the seeds that were trained together; 0 for a shipped model.
 
     Raises:
-        ConfigError: where there is no such run or no checkpoint.
+        ConfigError: where there is no such run, no checkpoint, or neither a directory
+            nor a shipped model of that name.
     """
     try:
         run = operator.index(run)
     except TypeError as error:
         raise ConfigError(f"run must be a whole number, not {run!r}") from error
     place = workdirs.location(str(workdir))
+    if isinstance(place, Path) and not place.is_dir():
+        return load_shipped(str(workdir), run)
     with workdirs.local(place, writes=False) as folder:
         return _load(folder, run)
+
+
+def load_shipped(name: str, run: int = 0) -> Model:
+    """A model that comes with the package, by its name.
+
+    Raises:
+        ConfigError: where there is no such model, or another run than 0 is asked for.
+    """
+    card = shipped.card(name)
+    if run != 0:
+        raise ConfigError(
+            f"the shipped model {name} is one run, 0: it has no run {run}"
+        )
+    objective = objectives.build(card.config, card.spec)
+    return Model(objective, shipped.params(name), card.seed, card.step)
 
 
 def _load(workdir: Path, run: int) -> Model:

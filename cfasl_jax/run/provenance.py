@@ -195,6 +195,15 @@ def stored(workdir: Path) -> Run:
     path = workdir / CONFIG_FILE
     if not path.exists():
         raise ConfigError(f"{workdir} holds no run: there is no {CONFIG_FILE} in it")
+    return read(path)
+
+
+def read(path: Path) -> Run:
+    """The run that a file such as config.json describes, of whichever version.
+
+    Raises:
+        ConfigError: where the file is damaged.
+    """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         config, unknown = config_lib.from_stored(record["config"])

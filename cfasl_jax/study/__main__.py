@@ -36,13 +36,20 @@ def main(argv: Sequence[str]) -> int:
 
 def _guarded(argv: Sequence[str]) -> int:
     try:
-        _run(_options(argv[1:]))
+        _run(parse(argv[1:]))
+    except workdirs.CopyError as error:
+        return errors.fail(f"error: {error}", 1)
     except loop.InterruptedRunError as stop:
         return errors.fail(str(stop), 128 + stop.signal)
     return 0
 
 
-def _options(arguments: Sequence[str]) -> argparse.Namespace:
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line.
+
+    Raises:
+        ConfigError: one sentence on what is wrong.
+    """
     parser = errors.ArgumentParser(
         prog="python -m cfasl_jax.study", description=(__doc__ or "").split("\n")[0]
     )
@@ -52,8 +59,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--workdir",
         required=True,
-        help="directory of the study, on a file system; workers that are given the "
-        "same one share the work, and a later call resumes it",
+        help="directory of the study, where a later call resumes it; on a file system, "
+        "workers that are given the same one share the work; in a bucket, as in "
+        "gs://BUCKET/STUDY, one worker at a time does it",
     )
     parser.add_argument(
         "--dry-run",
@@ -77,15 +85,25 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _run(options: argparse.Namespace) -> None:
     study = definition.load(options.study)
-    root = workdirs.location(options.workdir)
-    if isinstance(root, str):
-        raise ConfigError(
-            f"a study's directory must be on a file system that its workers share, "
-            f"not at {root}"
-        )
-    if options.report:
-        _report(study, root)
-        return
+    place = workdirs.location(options.workdir)
+    works = not (options.report or options.dry_run)
+    with workdirs.local(place, alone=works, checkpoints=works) as root:
+        if works and root != place:
+            print(
+                f"{place} is for one worker at a time: a bucket has no file locks, by "
+                "which workers would share its runs; on a shared file system they do",
+                file=sys.stderr,
+            )
+        if options.report:
+            _report(study, root, place)
+        else:
+            _work(study, root, place, options)
+
+
+def _work(
+    study: definition.Study, root: Path, place: Path | str, options: argparse.Namespace
+) -> None:
+    """Say what is left to do, and unless that was all, do it."""
     devices.use_compilation_cache()
     config = study.arms[0].settings[0].reporting
     dataset = data.load(config.dataset, config.data)
@@ -100,10 +118,10 @@ def _run(options: argparse.Namespace) -> None:
         print(cost.describe(study, dataset, root, entries, size), flush=True)
     if not options.dry_run:
         worker.work(study, dataset, root, size)
-        _report(study, root)
+        _report(study, root, place)
 
 
-def _report(study: definition.Study, root: Path) -> None:
+def _report(study: definition.Study, root: Path, place: Path | str) -> None:
     """Write study.json, tables/ and study.html, one worker at a time."""
     while True:
         with claims.claim(root / "tables") as ours:
@@ -111,7 +129,8 @@ def _report(study: definition.Study, root: Path) -> None:
                 results = outcome.collect(study, root)
                 provenance.write_json(root / "study.json", results)
                 tables.write(results, root / "tables")
-                print(f"study: {page.write(results, root)}")
+                written = page.write(results, root)
+                print(f"study: {place}/{written.relative_to(root)}")
                 return
         time.sleep(1.0)
 

@@ -157,7 +157,7 @@ def test_a_failed_reporting_run_takes_its_pair_out(tmp_path):
     ("name", "text"),
     [
         ("scores/fast.json", "{"),
-        ("scores/fast.json", '{"step": 10, "seeds": [1]}'),
+        ("scores/fast.json", '{"step": STEPS, "seeds": [1]}'),
         ("failed.json", "[1]"),
         ("failed.json", "[" * 100_000),
     ],
@@ -167,7 +167,7 @@ def test_what_a_run_left_is_read_or_named_as_damaged(tmp_path, name, text):
     run = plan.tuning_runs(study, study.arms[0])[0]
     path = tmp_path / run.folder / name
     path.parent.mkdir(parents=True)
-    path.write_text(text)
+    path.write_text(text.replace("STEPS", str(run.config.num_steps)))
     with pytest.raises(ConfigError, match=r"is damaged|lacks a part") as caught:
         outcome.collect(study, tmp_path)
     assert str(path) in str(caught.value)
