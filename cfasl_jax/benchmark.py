@@ -26,33 +26,34 @@ import jax
 import numpy as np
 
 from cfasl_jax import config as config_lib
-from cfasl_jax import data, device_check
-from cfasl_jax.errors import ConfigError
+from cfasl_jax import data, device_check, errors
+from cfasl_jax.errors import ConfigError, require_choice
 from cfasl_jax.settings import Config
 from cfasl_jax.training import devices
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command line; return the exit code: 0, 1 (disagreement) or 2 (input)."""
-    try:
-        options = _parser().parse_args(argv[1:])
-        if options.check:
-            return device_check.check(
-                lambda **changes: _config(options.dataset, **changes),
-                options.steps,
-                options.seeds,
-            )
-        if options.case:
-            return _measure(options)
-        return _compare(options, argv[1:])
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    """Run the command line; return the exit code: 0, 1 (disagreement), 2 or 130."""
+    return errors.exit_code(lambda: _run(argv[1:]))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    options = _parser().parse_args(arguments)
+    require_choice("data set", options.dataset, data.NAMES)
+    if options.check:
+        return device_check.check(
+            lambda **changes: _config(options.dataset, **changes),
+            options.steps,
+            options.seeds,
+        )
+    if options.case:
+        return _measure(options)
+    return _compare(options, arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m cfasl_jax.benchmark")
-    parser.add_argument("--dataset", default="dsprites", choices=data.NAMES)
+    parser = errors.ArgumentParser(prog="python -m cfasl_jax.benchmark")
+    parser.add_argument("--dataset", default="dsprites", help=", ".join(data.NAMES))
     parser.add_argument(
         "--check",
         action="store_true",
@@ -60,31 +61,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--seeds",
-        type=_numbers,
+        type=_counts,
         help="with --check: how many are trained together. Default: 1,10; on a CPU 1",
     )
-    parser.add_argument("--latent_dims", type=_numbers, default=(6, 10))
-    parser.add_argument(
-        "--runs", type=_number, default=1, help="seeds trained together"
-    )
+    parser.add_argument("--latent_dims", type=_counts, default=(6, 10))
+    parser.add_argument("--runs", type=_count, default=1, help="seeds trained together")
     parser.add_argument(
         "--steps",
-        type=_number,
+        type=_count,
         help="timed at once. Default: 20; with --check 200, on a CPU 3",
     )
-    parser.add_argument("--rounds", type=_number, default=3)
+    parser.add_argument("--rounds", type=_count, default=3)
     parser.add_argument("--case", help=argparse.SUPPRESS)
     return parser
 
 
-def _number(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)
+_count = errors.whole_number(1, 1_000_000)
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(_number(part) for part in text.split(","))
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(_count(part) for part in text.split(","))
 
 
 def _config(dataset: str, **changes: object) -> Config:

@@ -1,5 +1,6 @@
 """The command line's flags, with every mistake turned into one sentence."""
 
+import os
 import re
 import sys
 import textwrap
@@ -15,9 +16,10 @@ from cfasl_jax import config as config_lib
 from cfasl_jax import data, metrics, objectives, workdirs
 from cfasl_jax.config import MODES, Config
 from cfasl_jax.errors import ConfigError, require_choice
+from cfasl_jax.run import shipped
 from cfasl_jax.settings import FIDELITIES, flatten
 
-_OVERRIDE = re.compile(r"--?config\.([\w.]+)(=|$)")
+_OVERRIDE = re.compile(r"--?config\.([\w.]*)(=|$)")
 
 
 class Command(NamedTuple):
@@ -47,7 +49,7 @@ def parse(argv: list[str]) -> Command | None:
     Raises:
         ConfigError: one sentence on what is wrong and what would be right.
     """
-    arguments = [_expand_fidelity(argument) for argument in argv]
+    arguments = _located([_expand_fidelity(argument) for argument in argv])
     overrides: list[str] = []
     if _config_argument(arguments) is None:
         overrides = [a for a in arguments[1:] if _OVERRIDE.match(a)]
@@ -68,7 +70,9 @@ def parse(argv: list[str]) -> Command | None:
     workdir = workdirs.location(values.workdir or _default_workdir(arguments))
     config = None
     if values.config is not None:
-        config = config_lib.from_dict(values.config.to_dict())
+        given = [match[1] for a in arguments if (match := _OVERRIDE.match(a))]
+        fields = config_lib.with_implied(values.config.to_dict(), given)
+        config = config_lib.from_dict(fields)
     return Command(
         config, workdir, values.mode, values.distributed, overrides=tuple(overrides)
     )
@@ -146,6 +150,7 @@ def _help(values: flags.FlagValues) -> str:
         "Fidelities (--config.fidelity)": FIDELITIES,
         "Protocols (--config.eval.protocol)": metrics.PROTOCOLS,
         "Metrics (--config.eval.metrics)": metrics.METRICS,
+        "Shipped models (cfasl_jax.load, cfasl_jax.evaluate --model)": shipped.names(),
     }
     for title, choices in names.items():
         lines += ["", f"{title}:"]
@@ -199,9 +204,22 @@ def _flags(arguments: list[str]) -> flags.FlagValues:
 
 
 def _read(arguments: list[str]) -> flags.FlagValues:
-    _make_importable(_config_argument(arguments))
-    values = _flags(arguments)
-    _parse_into(values, arguments)
+    file = _config_argument(arguments)
+    _make_importable(file)
+    try:
+        values = _flags(arguments)
+        _parse_into(values, arguments)
+    except ConfigError:
+        raise
+    except flags.Error as error:
+        raise ConfigError(_last_cause(str(error))) from error
+    except Exception as error:  # of the Python code in the file
+        reason = f"{type(error).__name__}: {_last_cause(str(error))}"
+        raise ConfigError(f"{file} cannot be used: {reason}") from error
+    if file is not None and not isinstance(values.config, ConfigDict):
+        raise ConfigError(
+            f"get_config of {file} must return a ConfigDict, not {values.config!r}"
+        )
     return values
 
 
@@ -230,13 +248,27 @@ def _config_argument(arguments: list[str]) -> str | None:
     return None
 
 
+def _located(arguments: list[str]) -> list[str]:
+    """The arguments, with the configuration file where it is found."""
+    given = _config_argument(arguments)
+    if given is None:
+        return arguments
+    path, colon, preset = given.partition(":")
+    found = f"{config_lib.file_at(Path(path))}{colon}{preset}"
+    return [
+        re.sub(rf"^(--?config=)?{re.escape(given)}$", rf"\g<1>{found}", argument)
+        for argument in arguments
+    ]
+
+
 def _make_importable(config: str | None) -> None:
     """Let a configuration file import its siblings, wherever the command is run."""
     if config is None:
         return
     path = Path(config.split(":")[0])
-    is_python = path.is_file() and path.suffix == ".py"
-    if not is_python or "get_config" not in path.read_text(encoding="utf-8"):
+    # Unlike Path's own, this function takes any text for a path.
+    is_python = os.path.isfile(path) and path.suffix == ".py"
+    if not is_python or "get_config" not in path.read_text(errors="replace"):
         _refuse_config(path)
     root = str(path.resolve().parent.parent)
     if root not in sys.path:
@@ -245,14 +277,14 @@ def _make_importable(config: str | None) -> None:
 
 def _refuse_config(path: Path) -> None:
     """Raise a ConfigError that names the configuration files there are."""
-    folder = path if path.is_dir() else path.parent
-    if not (folder / "default.py").is_file():
+    folder = path if os.path.isdir(path) else path.parent
+    if not os.path.isfile(folder / "default.py"):
         folder = Path("configs")
-    known = sorted(
-        str(file) for file in folder.glob("[a-z]*.py") if file.stem != "default"
-    )
-    if path.name and str(folder / f"{path.stem}.py") in known:
-        hint = f"; did you mean {str(folder / path.stem) + '.py'!r}?"
+    files = config_lib.file_at(folder / "default.py").parent.glob("[a-z]*.py")
+    known = sorted(str(folder / file.name) for file in files if file.stem != "default")
+    meant = str(folder / f"{path.stem.lower()}.py")
+    if path.name and meant in known:
+        hint = f"; did you mean {meant!r}?"
         raise ConfigError(f"{str(path)!r} is no config file{hint}")
     require_choice("config file", str(path), known)
 
@@ -281,8 +313,15 @@ def _last_cause(message: str) -> str:
     """absl and ml_collections report nested causes, a line each; the last one tells."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     last = re.sub(r"^[\w.]*Error: ", "", lines[-1]) if lines else message
-    # absl names what is wrong with a boolean as a tuple.
-    boolean = re.match(r"flag --(\S+)=.*Non-boolean argument.*'(.*)'\)$", last)
-    if boolean:
-        return f"{boolean[1]} must be True or False, not {boolean[2]!r}"
+    for reason, kind in _KINDS.items():
+        if value := re.match(rf"flag --(?:config\.)?(\S+?)=(.*): .*{reason}", last):
+            return f"{value[1]} must be {kind}, not {value[2]!r}"
     return last
+
+
+# What Python and absl call a text that is no such value.
+_KINDS = {
+    "Non-boolean argument": "True or False",
+    "invalid literal for int": "a whole number",
+    "could not convert string to float": "a number",
+}

@@ -2,7 +2,9 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -18,6 +20,38 @@ PRECISIONS = ("default", "high", "highest")
 
 # Numbers end up as float32 or int32 on the device.
 _MOST_FLOAT, _MOST_INT = 1e30, 2**31 - 1
+
+
+def file_at(path: Path) -> Path:
+    """A file of configs/: the one at this path, else the copy of an installed package.
+
+    Such a copy lies in the package's own folder; a checkout has none there.
+    """
+    own = Path(__file__).parent / path
+    # These functions, unlike those of Path, take any text for a path.
+    return own if os.path.isfile(own) and not os.path.exists(path) else path
+
+
+# What a preset of fidelity brings with it: the released code has 16 elements in a
+# section, whatever the data set.
+_IMPLIED = {"official": {"codebook": {"elements": 16}}}
+
+
+def with_implied(fields: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
+    """A file's fields with what the preset of fidelity implies, where it was asked for.
+
+    Args:
+        fields: nested, of a configuration file with others set on top.
+        given: dotted names of those that were set on top: on the command line, or by a
+            study. They win over what is implied, which wins over the file.
+    """
+    fields = dict(fields)
+    if "fidelity.preset" not in given:
+        return fields
+    for group, values in _IMPLIED.get(fields["fidelity"]["preset"], {}).items():
+        own = {name: v for name, v in values.items() if f"{group}.{name}" not in given}
+        fields[group] = {**fields[group], **own}
+    return fields
 
 
 def from_dict(fields: Mapping[str, Any]) -> Config:

@@ -1,11 +1,118 @@
-"""Mistakes of a user, each told in one clear sentence."""
+"""Mistakes of a user and mishaps of a machine, each told in one clear sentence."""
 
+import argparse
 import difflib
-from collections.abc import Iterable
+import errno
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NoReturn
 
 
 class ConfigError(ValueError):
     """What the user asked for cannot be done; the message is one clear sentence."""
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise a ConfigError."""
+        raise ConfigError(message)
+
+
+def whole_number(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
+    """A type of `argparse`: whole numbers in a range."""
+
+    def read(text: str) -> int:
+        number = int(text) if text.removeprefix("-").isdecimal() else None
+        if number is None or not least <= number <= most:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number from {least} to {most:,}, not {text!r}"
+            )
+        return number
+
+    return read
+
+
+def expanded(path: str | Path) -> Path:
+    """A path in which ~ is the home directory, which not every shell sees to.
+
+    Raises:
+        ConfigError: where ~NAME names no user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"there is no user whose home is {Path(path).parts[0]}"
+        ) from error
+
+
+# What the shell reports after a process ended on Ctrl-C: 128 + SIGINT.
+INTERRUPTED = 130
+
+# Errors of a place that is full, read-only or broken, which no command can mend.
+_NOT_WRITABLE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    *(errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
+)
+
+
+def exit_code(
+    command: Callable[[], int | None],
+    mistakes: tuple[type[Exception], ...] = (ConfigError,),
+    interrupted: str = "interrupted",
+) -> int:
+    """Run a command, print what stopped it in one sentence, return its exit code.
+
+    Args:
+        command: returns its exit code; None means 0.
+        mistakes: errors that are the user's, with exit code 2.
+        interrupted: what is said after Ctrl-C.
+
+    Returns:
+        The command's own code; 2 after a mistake, 1 where something could not be
+        written, 130 after Ctrl-C.
+    """
+    final = signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    if final := final and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return command() or 0
+    except BrokenPipeError:  # as in COMMAND | head: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except mistakes as error:
+        return fail(f"error: {error}", 2)
+    except OSError as error:
+        if error.errno not in _NOT_WRITABLE:
+            raise
+        return fail(f"error: cannot write {error.filename}: {error.strerror}", 1)
+    except KeyboardInterrupt:
+        return fail(interrupted, INTERRUPTED)
+    finally:
+        if final:
+            make_interrupts_final()
+
+
+def fail(message: str, code: int) -> int:
+    """Print a sentence where errors go; return the exit code."""
+    print(message, file=sys.stderr)
+    return code
+
+
+def make_interrupts_final() -> None:
+    """Let Ctrl-C end the process at once and in silence, until `exit_code` is called.
+
+    A command imports its modules for seconds. All that Python would show of a Ctrl-C in
+    that time is a traceback.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 # More choices than this are not listed where one of them is near.

@@ -8,43 +8,53 @@ import traceback
 from contextlib import nullcontext
 from pathlib import Path
 
-from cfasl_jax import command_line, data, workdirs
+import jax
+
+from cfasl_jax import command_line, data, errors, workdirs
 from cfasl_jax import config as config_lib
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import analyze, evaluate, provenance
 from cfasl_jax.training import devices, loop
 
 # What the shell reports after a process ended on SIGTERM or SIGINT: 128 + 15 or 2.
-_STOPPED = (143, 130)
+_STOPPED = (143, errors.INTERRUPTED)
 
 
 def main(argv: list[str]) -> int:
     """Run the command line; return the exit code: 0, 1, 2 (bad input), 130 or 143."""
-    code = _guarded(argv)
+    code = errors.exit_code(
+        lambda: _guarded(argv),
+        interrupted="interrupted; the same command resumes from the last checkpoint",
+    )
     if code not in (0, *_STOPPED):
         devices.leave(code)
     return code
 
 
 def _guarded(argv: list[str]) -> int:
-    """The exit code of a run; a mistake or a mishap is printed."""
+    """The exit code of a run; a mishap in training or copying is printed."""
     try:
         _run(argv)
-    except ConfigError as error:
-        return _fail(f"error: {error}", code=2)
     except (loop.NonFiniteLossError, workdirs.CopyError) as error:
-        return _fail(f"error: {error}", code=1)
+        return errors.fail(f"error: {error}", 1)
     except loop.InterruptedRunError as stop:
-        return _fail(str(stop), code=128 + stop.signal)
-    except KeyboardInterrupt:
-        message = "interrupted; the same command resumes from the last checkpoint"
-        return _fail(message, code=130)
+        return errors.fail(str(stop), 128 + stop.signal)
+    except (ConfigError, OSError):
+        raise
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        message = (
+            "error: the memory does not suffice: train fewer seeds together, or with a "
+            "smaller batch_size; the last checkpoint is kept"
+        )
+        return errors.fail(message, 1)
     except Exception:
         if not devices.has_joined():
             raise
         traceback.print_exc()
         message = "this process failed, or lost another one: start all of them again"
-        return _fail(message, code=1)
+        return errors.fail(message, 1)
     return 0
 
 
@@ -91,11 +101,6 @@ def _run_in(workdir: Path, command: command_line.Command) -> None:
     if command.mode in ("all", "analyze"):
         report = analyze.analyze(config, dataset, workdir)
         print(f"report: {command.workdir}/{report.relative_to(workdir)}")
-
-
-def _fail(message: str, code: int) -> int:
-    print(message, file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ FIDELITIES: Mapping[str, Fidelity] = {
 class Codebook:
     """The symmetry codebook."""
 
-    elements: int = bounded(least=1, static=True)
+    elements: int = bounded(least=1, most=10_000, static=True)
     scale: float = bounded(above=0, static=True)
     temperature: float = bounded(above=0)
     learning_rate: float = bounded(above=0)
@@ -250,7 +250,7 @@ class Config(Hyper):
     seeds: tuple[int, ...] = bounded(least=0)
     # Traced fields by their dotted names, with one value for each of the seeds.
     per_run: tuple[tuple[str, tuple[float, ...]], ...] = ()
-    batch_size: int = bounded(least=2)
+    batch_size: int = bounded(least=2, most=1_000_000)
     clip_norm: float = bounded(above=0)
     matmul_precision: str = "default"
     log_every: int = bounded(least=1)

@@ -14,6 +14,10 @@ the run.
 A process may be killed at any moment, also while it copies. An object is written whole
 or not at all, and the last object of a checkpoint is its mark: a checkpoint without its
 mark is never read.
+
+The directory of a study holds those of its runs, and is copied in the same way. There
+are no file locks in a bucket, by which workers would share the runs. One worker at a
+time has the whole directory, as long as it keeps an object there fresh.
 """
 
 import os
@@ -23,13 +27,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import fsspec
 
-from cfasl_jax.errors import ConfigError
+from cfasl_jax.errors import ConfigError, expanded
 
 # A process that is killed loses what it wrote since the last copy.
 INTERVAL_SECONDS = 30.0
@@ -38,8 +43,17 @@ INTERVAL_SECONDS = 30.0
 _TRIES = 3
 _PAUSE_SECONDS = 5.0
 
+# The object of a worker that has a directory for itself is written again with every
+# copy; after so long without, the worker is taken for dead.
+LEASE_SECONDS = 300.0
+
 _CHECKPOINTS = "checkpoints"
 _MARK = "_CHECKPOINT_METADATA"
+_LEASE, _PROBE = ".worker", ".access"
+
+# Files below the top level that are read again: records, and pages that show that a run
+# is finished. Figures and TensorBoard's events are only written.
+_READ = (".json", ".jsonl", ".html")
 
 
 class CopyError(RuntimeError):
@@ -54,22 +68,26 @@ def location(text: str) -> Path | str:
     """
     if re.match(r"[a-z][\w+.-]*://", text) and not text.startswith("file://"):
         return text.rstrip("/")
-    try:
-        return Path(text.removeprefix("file://")).expanduser()
-    except RuntimeError as error:
-        raise ConfigError(
-            f"there is no user whose home is {text.split('/')[0]}"
-        ) from error
+    return expanded(text.removeprefix("file://"))
 
 
 @contextmanager
-def local(place: Path | str, writes: bool = True) -> Iterator[Path]:
+def local(
+    place: Path | str,
+    writes: bool = True,
+    alone: bool = False,
+    checkpoints: bool = True,
+) -> Iterator[Path]:
     """A local directory that stands for a working directory while the context lasts.
 
     Args:
         place: see `location`; a path stands for itself.
         writes: whether this process writes there. One that does not gets the
             configuration and the newest checkpoint alone.
+        alone: whether to wait until no other process has the URL for itself, and to
+            have it so while the context lasts. A path is not affected.
+        checkpoints: whether they are needed; without, those at the URL stay as they
+            are.
 
     Raises:
         ConfigError: where the URL cannot be used, in one sentence.
@@ -81,7 +99,7 @@ def local(place: Path | str, writes: bool = True) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="cfasl-"))
     kept = False
     try:
-        mirror = _connect(place, folder, writes)
+        mirror = _connect(place, folder, writes, alone, checkpoints)
         if writes:
             with _copying(mirror):
                 yield folder
@@ -107,46 +125,99 @@ class _Mirror:
         # The files in the bucket, by name, each with the state of the local file that
         # it is a copy of.
         self._copied: dict[str, tuple[int, int] | None] = {}
+        self._owner = str(uuid.uuid4()).encode()
+        self._has_lease = False
 
-    def require_writable(self) -> None:
-        """Raise whatever the file system raises where nothing can be written."""
-        self._fs.pipe_file(f"{self._root}/.access", b"")
-        self._fs.rm_file(f"{self._root}/.access")
+    def require_writable(self) -> float:
+        """Now by the remote clock; raises what the file system does, where it must."""
+        self._fs.pipe_file(f"{self._root}/{_PROBE}", b"")
+        self._fs.invalidate_cache()
+        now = self._fs.modified(f"{self._root}/{_PROBE}").timestamp()
+        self._fs.rm_file(f"{self._root}/{_PROBE}")
+        return now
 
-    def pull(self, newest_only: bool) -> None:
-        """Copy files of the top level and whole checkpoints from the remote folder."""
+    def wait_until_alone(self) -> None:
+        """Return once this process has the remote folder for itself."""
+        told = False
+        while not self._lease():
+            if not told:
+                print(
+                    f"another worker has {self.url}: waiting until it ends, or until "
+                    f"nothing was heard of it for {LEASE_SECONDS:.0f} seconds",
+                    file=sys.stderr,
+                )
+            told = True
+            time.sleep(_PAUSE_SECONDS)
+        self._has_lease = True
+
+    def release(self) -> None:
+        """Let other processes have the remote folder."""
+        if self._has_lease:
+            self._has_lease = False
+            self._fs.rm_file(f"{self._root}/{_LEASE}")
+
+    def _lease(self) -> bool:
+        """Whether the lease is ours now; one that is not kept fresh is removed."""
+        lease = f"{self._root}/{_LEASE}"
+        try:
+            self._fs.pipe_file(lease, self._owner, mode="create")
+        except FileExistsError:
+            now = self.require_writable()
+            with suppress(FileNotFoundError):
+                if now - self._fs.modified(lease).timestamp() > LEASE_SECONDS:
+                    self._fs.rm_file(lease)
+            return False
+        # Another process may have taken it for the stale one that both have seen.
+        time.sleep(_PAUSE_SECONDS)
+        self._fs.invalidate_cache()
+        return self._fs.cat_file(lease) == self._owner
+
+    def pull(self, newest_only: bool, checkpoints: bool) -> None:
+        """Copy records and whole checkpoints from the remote folder."""
         self._fs.invalidate_cache()
         paths = self._fs.find(self._root)
         names = [path.removeprefix(self._root).lstrip("/") for path in paths]
-        self._copied = {name: None for name in names if name and name[-1] != "/"}
-        marked = [name for name in names if name.endswith(f"/{_MARK}")]
+        names = [name for name in names if name and name not in (_LEASE, _PROBE)]
+        self._copied = {
+            name: None
+            for name in names
+            if name[-1] != "/" and (checkpoints or _step(name) is None)
+        }
+        marked = [name for name in self._copied if name.endswith(f"/{_MARK}")]
         steps = {step for name in marked if (step := _step(name))}
-        wanted = {max(steps, key=int)} if newest_only and steps else steps
+        wanted = steps
+        if newest_only:
+            own = [step for step in steps if step.startswith(_CHECKPOINTS)]
+            wanted = {max(own, key=_number)} if own else set()
         for name in self._copied:
-            top = "/" not in name and (not newest_only or name == "config.json")
-            if top or _step(name) in wanted:
+            read = name == "config.json" if newest_only else _is_read(name)
+            if (read and _step(name) is None) or _step(name) in wanted:
                 path = self.folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._fs.get_file(f"{self._root}/{name}", str(path))
                 self._copied[name] = _state(path)
-        if not newest_only:
+        if not newest_only and checkpoints:
             self._remove_all_but(steps)
 
     def push(self) -> None:
         """Copy what has changed, and remove the checkpoints that are gone."""
+        if self._has_lease:
+            self._fs.pipe_file(f"{self._root}/{_LEASE}", self._owner)
         # The checkpoints are listed first and the log is copied next: so the log in the
         # bucket always has the lines of every step up to the newest checkpoint there.
-        folder = self.folder / _CHECKPOINTS
-        found = os.listdir(folder) if folder.exists() else []
-        steps = {name for name in found if name.isdigit()}
-        for path in _files(self.folder, besides=folder):
+        # They are listed twice, since those of a pack of runs go when each run has its
+        # own: whatever was gone before the second list is in it under its new name.
+        earlier = _checkpoints(self.folder)
+        steps = _checkpoints(self.folder)
+        for path in _files(self.folder, besides=_CHECKPOINTS):
             self._put(path)
-        for step in sorted(steps, key=int):
-            mark, before = folder / step / _MARK, set(_files(folder / step))
+        for step in sorted(steps, key=_number):
+            folder = self.folder / step
+            mark, before = folder / _MARK, set(_files(folder))
             whole = all(self._put(path) for path in sorted(before - {mark}))
-            if whole and set(_files(folder / step)) == before:
+            if whole and set(_files(folder)) == before:
                 self._put(mark)
-        self._remove_all_but(steps)
+        self._remove_all_but(earlier | steps)
 
     def _put(self, path: Path) -> bool:
         """Copy a file if it has changed; False where it vanished meanwhile."""
@@ -162,8 +233,8 @@ class _Mirror:
         self._copied[name] = state
         return True
 
-    def _remove_all_but(self, steps: Iterable[str | None]) -> None:
-        """Remove the remote checkpoints of other steps, their marks first."""
+    def _remove_all_but(self, steps: set[str]) -> None:
+        """Remove the other remote checkpoints, their marks first."""
         kept = {None, *steps}
         gone = [name for name in self._copied if _step(name) not in kept]
         for name in sorted(gone, key=lambda name: not name.endswith(f"/{_MARK}")):
@@ -172,7 +243,13 @@ class _Mirror:
             del self._copied[name]
 
 
-def _connect(url: str, folder: Path, writes: bool) -> _Mirror:
+def _connect(
+    url: str,
+    folder: Path,
+    writes: bool,
+    alone: bool = False,
+    checkpoints: bool = True,
+) -> _Mirror:
     """A mirror with its local files in place.
 
     Raises:
@@ -182,7 +259,9 @@ def _connect(url: str, folder: Path, writes: bool) -> _Mirror:
         mirror = _Mirror(url, folder)
         if writes:
             mirror.require_writable()
-        mirror.pull(newest_only=not writes)
+        if alone:
+            mirror.wait_until_alone()
+        mirror.pull(not writes, checkpoints)
     except ImportError as error:
         raise ConfigError(f"{url} needs one more package: {_brief(error)}") from error
     # Each file system has errors of its own for a wrong name or missing credentials.
@@ -209,6 +288,7 @@ def _copying(mirror: _Mirror) -> Iterator[None]:
         stop.set()
         thread.join()
         _push_all(mirror)
+        mirror.release()
 
 
 def _keep_copying(mirror: _Mirror, stop: threading.Event) -> None:
@@ -238,17 +318,38 @@ def _push_all(mirror: _Mirror) -> None:
             time.sleep(_PAUSE_SECONDS)
 
 
-def _files(folder: Path, besides: Path | None = None) -> Iterator[Path]:
-    """All files below a folder, but for half-written ones and another folder's."""
+def _files(folder: Path, besides: str = "") -> Iterator[Path]:
+    """All files below a folder, but for half-written ones and those in some folders."""
     for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if Path(parent, name) != besides]
+        folders[:] = [name for name in folders if name != besides]
         yield from (Path(parent, name) for name in names if not name.endswith(".tmp"))
 
 
+def _checkpoints(root: Path) -> set[str]:
+    """The checkpoints of all runs below a folder, such as "checkpoints/500"."""
+    found = set()
+    for parent, folders, _ in os.walk(root):
+        if Path(parent).name == _CHECKPOINTS:
+            steps = [Path(parent, name) for name in folders if name.isdigit()]
+            found |= {step.relative_to(root).as_posix() for step in steps}
+            folders.clear()
+    return found
+
+
 def _step(name: str) -> str | None:
-    """The step of a file of a checkpoint, as in its name; None of other files."""
-    parts = name.split("/")
-    return parts[1] if parts[0] == _CHECKPOINTS and len(parts) > 2 else None
+    """The checkpoint that a file is of, such as "checkpoints/500"; None of others."""
+    match = re.match(rf"((?:.*/)?{_CHECKPOINTS}/[^/]+)/", name)
+    return match[1] if match else None
+
+
+def _number(step: str) -> int:
+    """500 of "checkpoints/500"."""
+    return int(step.rpartition("/")[2])
+
+
+def _is_read(name: str) -> bool:
+    """Whether a file that is no checkpoint's is of use to whoever goes on."""
+    return "/" not in name or name.endswith(_READ)
 
 
 def _state(path: Path) -> tuple[int, int]:

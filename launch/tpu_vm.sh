@@ -7,7 +7,9 @@
 #   create   ask for the slice and wait until it is ready
 #   setup    send it the committed code and install it (EXTRA=tpu)
 #   run      create and setup where needed, then run python -m cfasl_jax.main with what
-#            follows "--" on every host, until it is done; again: resume, or watch
+#            follows "--" on every host, until it is done; again: resume, or watch.
+#            With --study=FILE after "--", python -m cfasl_jax.study on a slice of one
+#            host
 #   logs     follow the log of the first host
 #   stop     save, and end the run; the slice stays
 #   fetch    copy the working directory from the bucket to runs/NAME
@@ -39,7 +41,7 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 . "$here/launch/tpu/run.sh"
 
 verb="" name="" zone="" type="" version="" spot="" bucket="" project=""
-yes="" dry_run="" delete_when_done="" revision="" asked="" left="" data=""
+yes="" dry_run="" delete_when_done="" revision="" asked="" left="" data="" study=""
 arguments=() request=() reach=()
 key=~/.ssh/google_compute_engine            # gcloud's own
 patience=10                                 # failed connections in a row
@@ -114,6 +116,9 @@ check_options() {
 # The run's home must outlive the slice, so it is a bucket.
 choose_workdir() {
   local argument
+  case " ${arguments[*]-}" in *" --study"*) study=1 ;; esac
+  [ -z "$data" ] || [ -z "$study" ] || fail "a study says itself where its data are:" \
+    "write 'data.dir': '$data' into its 'set' instead of --data"
   [ -z "$data" ] || arguments+=("--config.data.dir=${data%/}")
   bucket=${bucket#gs://}
   workdir=${bucket:+gs://${bucket%/}/$name}
@@ -148,8 +153,9 @@ run() {
   check_bucket
   check_data
   check_key
-  command=(python -m cfasl_jax.main --distributed "--workdir=$workdir"
-    ${arguments[@]+"${arguments[@]}"})
+  command=(python -m cfasl_jax.main --distributed)
+  [ -z "$study" ] || command=(python -m cfasl_jax.study)
+  command+=("--workdir=$workdir" ${arguments[@]+"${arguments[@]}"})
   trap 'say "no longer watching; a run goes on, and the same command watches it again";
  exit 130' INT TERM
   run_to_end

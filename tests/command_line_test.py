@@ -1,11 +1,15 @@
 """The command line: what it accepts, and one sentence for every mistake."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from cfasl_jax import command_line
+from cfasl_jax import config as config_lib
 from cfasl_jax.errors import ConfigError
+from cfasl_jax.settings import replaced
+from cfasl_jax.study import definition
 
 ROOT = Path(__file__).parent.parent
 CONFIG = str(ROOT / "configs" / "dsprites.py")
@@ -50,6 +54,44 @@ def test_fidelity_in_short_and_one_switch_alone():
     )
     assert command.config.fidelity.sigma2_from_mu
     assert not command.config.fidelity.double_softmax
+
+
+@pytest.mark.parametrize(
+    "file", [CONFIG, str(ROOT / "configs/paper.py:cars3d/clg_vae")]
+)
+def test_official_fidelity_has_16_elements_unless_others_are_given(file):
+    assert parse(f"--config={file}").config.codebook.elements == 10
+    official = [f"--config={file}", "--config.fidelity=official"]
+    assert parse(*official).config.codebook.elements == 16
+    assert parse(*official, "--config.codebook.elements=12").config == replaced(
+        parse(*official).config, "codebook.elements", 12
+    )
+    corrected = [f"--config={file}", "--config.fidelity=corrected"]
+    assert parse(*corrected).config.codebook.elements == 10
+    one = [f"--config={file}", "--config.fidelity.double_softmax=True"]
+    assert parse(*one).config.codebook.elements == 10
+
+
+def test_an_installed_package_has_configs_of_its_own(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "configs", tmp_path / "package" / "configs")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match="unknown config file"):
+        parse("--config=configs/dsprites.py:quick")
+    monkeypatch.setattr(config_lib, "__file__", str(tmp_path / "package/config.py"))
+    for words in (["--config=configs/dsprites.py:quick"], ["--config", CONFIG]):
+        command = parse(*words, "--config.beta=3")
+        assert (command.config.dataset, command.config.beta) == ("dsprites", 3.0)
+        assert command.workdir.name.startswith("dsprites")
+    study = definition.load("configs/studies/dsprites.py:short")
+    assert study.arms[0].settings[0].reporting.dataset == "dsprites"
+    with pytest.raises(ConfigError, match=r"did you mean 'configs/dsprites\.py'"):
+        parse("--config=configs/dsprite.py")
+    # A file of that name wins.
+    shutil.copytree(ROOT / "configs", tmp_path / "elsewhere" / "configs")
+    own = tmp_path / "elsewhere" / "configs" / "dsprites.py"
+    own.write_text(own.read_text().replace("hidden = 128", "hidden = 64"))
+    assert parse("--config=configs/dsprites.py").config.hidden == 64
 
 
 def test_workdir_alone_is_enough():
@@ -121,6 +163,23 @@ def test_help_is_printed(capsys):
         (["--config.beta=4"], "say what to train with --config="),
         (["--compare=a,b", "--mode=analyze", "--config.beta=4"], "leave out --config"),
         (["--config=/none/such.py"], "unknown config file '/none/such.py'"),
+        ([f"--config={'x' * 300}"], "unknown config file 'xxx"),
+        ([f"--config={ROOT / 'configs' / 'DSPRITES'}"], "did you mean .*dsprites.py"),
+        ([f"--config={CONFIG}", "--flagfile=/none"], "Unable to open flagfile"),
+        ([f"--config={CONFIG}", "--config.=1"], "unknown field ''"),
+        ([f"--config={CONFIG}", "--config.beta=x"], "beta must be a number, not 'x'"),
+        (
+            [f"--config={CONFIG}", "--config.latent_dim=1e3"],
+            "latent_dim must be a whole number, not '1e3'",
+        ),
+        (
+            [f"--config={CONFIG}", "--config.fidelity.double_softmax=2"],
+            "fidelity.double_softmax must be True or False, not '2'",
+        ),
+        (
+            [f"--config={CONFIG}", "--config.batch_size=100000000"],
+            "batch_size must be at most 1,000,000",
+        ),
     ],
 )
 def test_mistakes(arguments, message):
@@ -128,6 +187,25 @@ def test_mistakes(arguments, message):
         parse(*arguments)
     assert "\n" not in str(caught.value)
     assert "Traceback" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def get_config(:", "cannot be used: SyntaxError"),
+        ("import no_such_module  # get_config", "no_such_module"),
+        ("def get_config(preset=''): raise RuntimeError('why')", "RuntimeError: why"),
+        ("def get_config(preset=''): return 5", "must return a ConfigDict, not 5"),
+        ("def get_config(preset=''): return {}", "must return a ConfigDict, not {}"),
+    ],
+)
+def test_mistakes_in_a_config_file(tmp_path, text, message):
+    file = tmp_path / "mine.py"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        parse(f"--config={file}", "--config.beta=4")
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_parsing_leaves_nothing_behind():

@@ -17,7 +17,7 @@ LEVELS = [
     {"config", "training", "workdirs", "report"},
     {"run", "device_check"},
     {"evaluate", "benchmark", "command_line"},
-    {"main", "study"},
+    {"main", "study", "ship"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 MODULES = sorted(

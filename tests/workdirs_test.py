@@ -170,6 +170,93 @@ def test_killed_while_it_copies_it_leaves_whole_checkpoints(
     assert set(stored(url)) == names
 
 
+def test_runs_below_come_back_with_their_checkpoints_records_and_pages(url):
+    run = "runs/arm/setting/tuning_seed_1"
+    with workdirs.local(url) as folder:
+        for step in (4, 8):
+            write_checkpoint(folder / run, step)
+        write(folder, f"{run}/checkpoints/12.orbax-checkpoint-tmp-0/data", "half")
+        for name in ("scores/dlib.json", "report.html", "figures/a.png"):
+            write(folder, f"{run}/{name}", "x")
+    with workdirs.local(url) as folder:
+        files = {p.relative_to(folder / run).as_posix() for p in _files(folder)}
+        parts = {f"checkpoints/{step}/{part}" for step in (4, 8) for part in PARTS}
+        kept = {"metrics.jsonl", "scores/dlib.json", "report.html"}
+        assert files == kept | parts
+        remove_checkpoint(folder / run, 4)
+    steps = {name.split("/")[-2] for name in stored(url) if name.endswith(MARK)}
+    assert steps == {"8"}
+    assert f"{run}/figures/a.png" in stored(url)
+    before = stored(url)
+    with workdirs.local(url, checkpoints=False) as folder:
+        files = {p.relative_to(folder / run).as_posix() for p in _files(folder)}
+        assert files == kept
+        write(folder, "study.json", "{}")
+    assert stored(url) == before | {"study.json": b"{}"}
+
+
+def _files(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_a_pack_leaves_the_bucket_after_its_runs_have_come(url, tmp_path, monkeypatch):
+    """Also where it is taken apart while checkpoints are listed."""
+    mirror = workdirs._connect(url, tmp_path, writes=True)
+    write_checkpoint(tmp_path / "packs/p", 8)
+    mirror.push()
+    listed = workdirs._checkpoints
+
+    def take_apart_after(root):
+        found = listed(root)
+        if (tmp_path / "packs").exists():
+            write_checkpoint(tmp_path / "runs/a", 8)
+            workdirs.shutil.rmtree(tmp_path / "packs/p")
+            (tmp_path / "packs").rmdir()
+            return found - {"runs/a/checkpoints/8"}
+        return found
+
+    monkeypatch.setattr(workdirs, "_checkpoints", take_apart_after)
+    mirror.push()
+    marked = {name.split("/")[0] for name in stored(url) if name.endswith(MARK)}
+    assert marked == {"packs", "runs"}
+    mirror.push()
+    marked = {name.split("/")[0] for name in stored(url) if name.endswith(MARK)}
+    assert marked == {"runs"}
+
+
+def test_one_worker_at_a_time_has_a_directory_for_itself(url, monkeypatch, capsys):
+    order = []
+
+    def work(name):
+        with workdirs.local(url, alone=True) as folder:
+            order.append(name)
+            write(folder, name, name)
+
+    with workdirs.local(url, alone=True):
+        second = threading.Thread(target=work, args=("second",))
+        second.start()
+        until(lambda: "another worker has" in capsys.readouterr().err)
+        order.append("first")
+    second.join()
+    assert order == ["first", "second"]
+    assert stored(url) == {"second": b"second"}
+
+
+def test_the_lease_of_a_worker_that_died_is_taken_over(url, tmp_path, monkeypatch):
+    dead = workdirs._connect(url, tmp_path / "dead", writes=True, alone=True)
+    assert ".worker" in stored(url)
+    mirror = workdirs._Mirror(url, tmp_path / "new")
+    assert not mirror._lease()
+    monkeypatch.setattr(workdirs, "LEASE_SECONDS", 0.2)
+    time.sleep(0.1)
+    dead.push()  # which keeps it fresh
+    time.sleep(0.15)
+    assert not mirror._lease()
+    time.sleep(0.1)
+    assert not mirror._lease()  # which removes it
+    assert mirror._lease()
+
+
 @pytest.fixture
 def tiny_networks(monkeypatch):
     small = tiny.objective(cfasl=False)

@@ -31,7 +31,7 @@ from cfasl_jax.data.recipe import (
 )
 from cfasl_jax.data.remote import is_url
 from cfasl_jax.data.storage import RESIDENCIES as RESIDENCIES
-from cfasl_jax.errors import ConfigError, require_choice
+from cfasl_jax.errors import ConfigError, expanded, require_choice
 from cfasl_jax.settings import Data
 from cfasl_jax.types import Likelihood
 
@@ -148,6 +148,8 @@ def require(name: str, options: Data) -> str:
             require_plain(_path(options))
             return f"files in {_path(options)}"
         place = _find_copy(entry, options)
+        if place:
+            prepared.open_copy(place)  # reads what it is, and no images
         return f"prepared copy in {place}" if place else "files of its authors"
     except ConfigError:
         raise
@@ -189,7 +191,7 @@ def _on_this_host(entry: Entry, options: Data) -> Data:
 
 
 def _path(options: Data) -> Path:
-    return Path(options.path).expanduser()
+    return expanded(options.path)
 
 
 def _is_unprepared(entry: Entry, options: Data) -> bool:

@@ -11,8 +11,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from cfasl_jax import errors
 from cfasl_jax.data import (
     CONVENTIONS,
     DATASETS,
@@ -29,30 +29,19 @@ from cfasl_jax.data import (
 from cfasl_jax.data.entry import Entry
 from cfasl_jax.data.inspection import describe, picture
 from cfasl_jax.data.remote import is_url
-from cfasl_jax.errors import ConfigError, require_choice
+from cfasl_jax.errors import require_choice
 from cfasl_jax.settings import Data
 
 COMMANDS = ("prepare", "list", "check", "describe")
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence, without the usage before it."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(message)
-
-
 def main(argv: Sequence[str]) -> int:
     """Run the command line; return the exit code: 0, 2 (bad input) or 130."""
-    try:
-        _run(list(argv[1:]))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; run the same command again", file=sys.stderr)
-        return 130
-    return 0
+    return errors.exit_code(
+        lambda: _run(list(argv[1:])),
+        mistakes=(ValueError, OSError),
+        interrupted="interrupted; run the same command again",
+    )
 
 
 def _run(arguments: list[str]) -> None:
@@ -73,7 +62,7 @@ def _run(arguments: list[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = errors.ArgumentParser(
         prog="python -m cfasl_jax.data",
         description="Prepare, list and describe data sets.",
     )

@@ -139,7 +139,7 @@ def _matlab_array(content: bytes, name: str) -> np.ndarray:
 def entry(grid: FactorGrid = GRID, archive: Archive = ARCHIVE) -> Entry:
     """3D Cars, or a part of it with fewer factor values."""
     version = Version(_contents(grid), partial(recipe, grid=grid), (archive,))
-    return Entry("cars3d", PAGE, {"paper": version})
+    return Entry("cars3d", "3D Cars", PAGE, {"paper": version})
 
 
 ENTRY = entry()

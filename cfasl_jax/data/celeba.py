@@ -153,7 +153,7 @@ def entry(layout: Layout = LAYOUT, archive: Archive = ARCHIVE) -> Entry:
         (archive,),
         partial(recipe_of_records, layout=layout),
     )
-    return Entry("celeba", PAGE, {"paper": version}, tfds=_TFDS_NAME)
+    return Entry("celeba", "CelebA", PAGE, {"paper": version}, tfds=_TFDS_NAME)
 
 
 ENTRY = entry()

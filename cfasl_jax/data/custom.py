@@ -242,4 +242,6 @@ def _order(
 
 
 # Only the files can tell what they hold.
-ENTRY = Entry("custom", page="", versions={"paper": Version(None, recipe)})
+ENTRY = Entry(
+    "custom", "own images", page="", versions={"paper": Version(None, recipe)}
+)

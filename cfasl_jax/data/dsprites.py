@@ -154,6 +154,7 @@ def entry(contents: Contents = CONTENTS, archive: Archive = ARCHIVE) -> Entry:
     )
     return Entry(
         contents.name,
+        label="dSprites",
         page="https://github.com/google-deepmind/dsprites-dataset",
         versions={"paper": version},
         tfds="dsprites",

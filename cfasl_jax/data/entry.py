@@ -34,6 +34,7 @@ class Entry:
 
     Attributes:
         name: as `dataset` of a configuration and the command line have it.
+        label: what the field calls it.
         page: where its authors publish it; "" for a user's own images.
         versions: by the name of `data.convention`. A data set with one version has it
             under every convention.
@@ -43,6 +44,7 @@ class Entry:
     """
 
     name: str
+    label: str
     page: str
     versions: Mapping[str, Version]
     tfds: str | None = None

@@ -29,6 +29,7 @@ from cfasl_jax.data.dataset import Contents, Labels
 from cfasl_jax.data.download import digest
 from cfasl_jax.data.grid import FactorGrid
 from cfasl_jax.data.recipe import DataFileError, Recipe, likelihood_of, read
+from cfasl_jax.errors import expanded
 
 FORMAT = 1
 _FILES_LISTED = 1000
@@ -64,7 +65,7 @@ def root(data_dir: str | None) -> Path:
             ~/tensorflow_datasets.
     """
     default = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
-    return Path(data_dir or default).expanduser()
+    return expanded(data_dir or default)
 
 
 def exists(folder: Path) -> bool:

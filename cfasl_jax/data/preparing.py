@@ -11,6 +11,7 @@ from cfasl_jax.data.download import check, fetch
 from cfasl_jax.data.entry import Entry, Version
 from cfasl_jax.data.prepared import Copy
 from cfasl_jax.data.recipe import DataFileError, Recipe, require_plain
+from cfasl_jax.errors import expanded
 
 
 def copy_folder(entry: Entry, data_dir: str, convention: str) -> Path:
@@ -57,7 +58,7 @@ def from_files(entry: Entry, path: Path, convention: str) -> Recipe:
     Raises:
         DataFileError: where they are not the files of this data set.
     """
-    path = path.expanduser()
+    path = expanded(path)
     require_plain(path)
     version = entry.version(convention)
     if len(version.archives) > 1 and not path.is_dir():

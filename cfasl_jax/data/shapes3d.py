@@ -154,6 +154,7 @@ def entry(contents: Contents = CONTENTS, archive: Archive = ARCHIVE) -> Entry:
     )
     return Entry(
         contents.name,
+        label="3D Shapes",
         page="https://github.com/google-deepmind/3d-shapes",
         versions={"paper": version},
         tfds="shapes3d",

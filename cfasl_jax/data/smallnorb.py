@@ -360,7 +360,7 @@ def entry(conventions: Mapping[str, Convention] = CONVENTIONS) -> Entry:
         )
         for name, convention in conventions.items()
     }
-    return Entry("smallnorb", PAGE, versions, tfds="smallnorb")
+    return Entry("smallnorb", "smallNORB", PAGE, versions, tfds="smallnorb")
 
 
 ENTRY = entry()

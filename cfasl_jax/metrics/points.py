@@ -57,7 +57,10 @@ def check_points(codes: np.ndarray, factors: np.ndarray) -> Points:
             f"codes and factors must have as many rows: {len(codes)} and {len(factors)}"
         )
     if factors.dtype.kind not in "iu":
-        raise ValueError(f"factors must be integers, got {factors.dtype}")
+        raise ValueError(
+            f"factors must be integers, got {factors.dtype}: number the values of each "
+            "factor"
+        )
     if factors.shape[1] < 2:
         raise ValueError("at least 2 factors are needed, got 1")
     labels = np.empty(factors.shape, np.int64)
@@ -123,6 +126,8 @@ def check_codes(codes: np.ndarray) -> np.ndarray:
             "codes must fit into float32, whose largest number is 3.4e38: "
             f"the largest is {largest:.2g}"
         )
+    # What is smaller than any of its numbers is 0 there; variances of it would be 0.
+    codes[np.abs(codes) < np.finfo(np.float32).smallest_subnormal] = 0.0
     return codes
 
 

@@ -20,6 +20,9 @@ from cfasl_jax.metrics.registry import (
 )
 from cfasl_jax.metrics.sampling import Encode, Grid, Source, Table, as_source
 
+# Scores without factors compare halves and quarters of the rows.
+_LEAST_ROWS = 16
+
 
 def score(
     encode: Encode | Source,
@@ -229,10 +232,17 @@ def score_unsupervised(
         as `score`; "sizes" is empty, and "codes" is "as given".
 
     Raises:
-        ValueError: on bad codes, unknown names, or if no metric can be computed.
+        ValueError: on bad codes, fewer than 16 of them, unknown names, or if no metric
+            can be computed.
     """
     start, protocol = time.perf_counter(), get_protocol(protocol)
-    results = _empty(protocol, seed, [], check_codes(codes), codes)
+    codes = check_codes(codes)
+    if len(codes) < _LEAST_ROWS:
+        raise ValueError(
+            f"scores without factors need at least {_LEAST_ROWS} rows of codes, got "
+            f"{len(codes)}"
+        )
+    results = _empty(protocol, seed, [], codes, codes)
     for name in get_metrics(metrics):
         if METRICS[name].needs_factors:
             if metrics is not None:

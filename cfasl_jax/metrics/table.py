@@ -11,9 +11,9 @@ def format_scores(results: Mapping[str, Any]) -> str:
     lines = [f"{'score':{width}}  {'value':>7}  {span:>17}  {'chance':>7}"]
     for name, entry in results["scores"].items():
         ends = entry["interval"]
-        between = f"{ends[0]:.4f} to {ends[1]:.4f}" if ends else "-"
+        between = f"{ends[0]:z.4f} to {ends[1]:z.4f}" if ends else "-"
         lines.append(
-            f"{name:{width}}  {entry['value']:7.4f}  {between:>17}  "
+            f"{name:{width}}  {entry['value']:z7.4f}  {between:>17}  "
             f"{_number(entry['chance']):>7}"
         )
     for name, reason in results["unavailable"].items():
@@ -33,11 +33,11 @@ def format_summary(summary: Mapping[str, Mapping[str, Any]]) -> str:
     lines = [f"{'score':{width}}  {'mean':>7}  {'std':>7}  {'runs':>4}  {'chance':>7}"]
     for name, entry in summary.items():
         lines.append(
-            f"{name:{width}}  {entry['mean']:7.4f}  {_number(entry['std']):>7}  "
+            f"{name:{width}}  {entry['mean']:z7.4f}  {_number(entry['std']):>7}  "
             f"{entry['runs']:4}  {_number(entry['chance']):>7}"
         )
     return "\n".join(lines)
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+    return "-" if value is None else f"{value:z.4f}"

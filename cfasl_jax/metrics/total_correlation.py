@@ -74,7 +74,7 @@ def _total_correlation(moments: np.ndarray) -> float:
     # Rounding leaves about 1e-16 times the size where an eigenvalue is 0.
     if (eigenvalues < 1e-12 * varies.sum()).any():
         return np.inf
-    return max(-float(np.log(eigenvalues).sum()) / 2, 0.0)
+    return max(0.0, -float(np.log(eigenvalues).sum()) / 2)
 
 
 TOTAL_CORRELATION = Metric(

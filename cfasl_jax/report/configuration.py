@@ -4,19 +4,12 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from cfasl_jax.data import DATASETS
 from cfasl_jax.objectives import OBJECTIVES
 from cfasl_jax.report.html import details, table, text
 from cfasl_jax.report.names import spaced
 from cfasl_jax.settings import flatten
 
-_DATASETS = {
-    "shapes3d": "3D Shapes",
-    "dsprites": "dSprites",
-    "cars3d": "3D Cars",
-    "smallnorb": "smallNORB",
-    "celeba": "CelebA",
-    "custom": "own images",
-}
 # Read with CFASL alone, besides the switches of `fidelity`.
 _OF_CFASL = ("codebook", "weights", "threshold")
 
@@ -28,7 +21,7 @@ def title(config: Mapping[str, Any]) -> str:
     model = OBJECTIVES[objective].label if objective in OBJECTIVES else objective
     if config.get("cfasl"):
         model = f"CFASL ({model})"
-    return f"{model} on {_DATASETS.get(dataset, dataset)}"
+    return f"{model} on {DATASETS[dataset].label if dataset in DATASETS else dataset}"
 
 
 def fidelity(switches: Mapping[str, bool] | str | None) -> str | None:
@@ -104,8 +97,19 @@ def _plain(value: Any) -> Any:
 
 def command(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
     """The command line that trains such a run again."""
-    words = ["./launch/local.sh", f"--config=configs/{config.get('dataset')}.py"]
-    for name, (value, _) in changed_fields(config, defaults).items():
+    words = ["./launch/local.sh", *arguments(config, defaults), "--workdir=DIR"]
+    return shlex.join(words)
+
+
+def arguments(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
+    """The arguments of that command: the data set's file, and what was changed."""
+    words = [f"--config=configs/{config.get('dataset')}.py"]
+    changed = changed_fields(config, defaults)
+    elements = read_fields(config).get("codebook.elements")
+    if elements and changed.get("fidelity", ("",))[0] == "official":
+        # The official preset brings 16 with it, unless another number is given.
+        changed["codebook.elements"] = (elements, None)
+    for name, (value, _) in changed.items():
         if name == "fidelity" and value not in ("corrected", "official"):
             switches = str(value).split(", ")
             words += [f"--config.fidelity.{switch}=True" for switch in switches]
@@ -113,7 +117,7 @@ def command(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
         if name == "seeds":
             value = tuple(value)
         words.append(f"--config.{name}={value}")
-    return " ".join(shlex.quote(word) for word in [*words, "--workdir=DIR"])
+    return words
 
 
 def _fidelity_note(config: Mapping[str, Any]) -> str:

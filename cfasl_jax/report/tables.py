@@ -61,6 +61,7 @@ _CFASL = (
 # What the parts of results.json are; one that is absent or null was not measured.
 _KINDS: dict[str, type] = {
     "provenance": dict,
+    "protocol": str,
     "durations": dict,
     "losses": dict,
     "model": list,
@@ -81,7 +82,7 @@ def read_results(path: Path) -> dict[str, Any] | None:
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
         _require_results(results)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"{path} is damaged ({error}): move it away, and the run is scored again"
         ) from error

@@ -21,7 +21,7 @@ from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.report import analysis, comparison, page, runs, tables
 from cfasl_jax.report.curves import LossCurves
-from cfasl_jax.run import probes
+from cfasl_jax.run import probes, provenance
 from cfasl_jax.run.evaluate import RESULTS_FILE, evaluate
 from cfasl_jax.run.model import models
 from cfasl_jax.settings import Config
@@ -41,12 +41,13 @@ def analyze(config: Config, dataset: Dataset, workdir: Path) -> Path:
     the checkpoint, and probes the models first where analysis.npz is.
 
     Raises:
-        ConfigError: where the working directory holds no checkpoint, or results.json
-            is damaged.
+        ConfigError: where the working directory holds no checkpoint or cannot be
+            written, or results.json is damaged.
     """
     redrawn = redraw(config, workdir)
     if redrawn is not None:
         return redrawn
+    provenance.require_writable(workdir / analysis.FILE)
     trained = models(config, dataset.spec, workdir)
     step = trained[0].step
     results = tables.read_results(workdir / RESULTS_FILE)
@@ -69,16 +70,17 @@ def redraw(config: Config, workdir: Path) -> Path | None:
         to another checkpoint, other seeds or another configuration.
 
     Raises:
-        ConfigError: where results.json is damaged.
+        ConfigError: where results.json is damaged, or nothing can be written.
     """
     results = tables.read_results(workdir / RESULTS_FILE)
-    if results is None or not _are_of(results, config, latest_step(workdir)):
+    if results is None or not _are_of(results, config, provenance.latest_step(workdir)):
         return None
     probed = analysis.load(workdir / analysis.FILE, _belongs_to(config, results))
     if probed is None or not {run.run for run in probed}.issuperset(
         drawn_runs(results)
     ):
         return None
+    provenance.require_writable(workdir / analysis.FILE)
     return _draw(probed, config, results, workdir)
 
 
@@ -86,13 +88,6 @@ def _are_of(results: Mapping[str, Any], config: Config, step: int | None) -> boo
     """Whether scores are of these seeds and of the checkpoint at a step, if any."""
     same = results["seeds"] == list(config.seeds)
     return same and step in (None, results["step"])
-
-
-def latest_step(workdir: Path) -> int | None:
-    """The step of the newest checkpoint; None without any."""
-    folder = workdir / "checkpoints"
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return max((int(name) for name in names if name.isdigit()), default=None)
 
 
 def _belongs_to(config: Config, results: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,7 +126,7 @@ def _draw(
 def _defaults(dataset: str) -> dict[str, Any] | None:
     """What configs/DATASET.py sets; None where that is not at hand.
 
-    The package is installed without configs/, which belongs to the repository.
+    It is at hand in a checkout, or where the command line has named a file of configs/.
     """
     try:
         module = importlib.import_module(f"configs.{dataset}")

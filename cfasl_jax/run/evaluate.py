@@ -52,8 +52,14 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
         "left_out", sentences on what the data do not allow, and, where they allow any
         score, "scores" by name with their mean, standard deviation, interval, chance
         floor and values by run, and "runs" with each run's full record.
+
+    Raises:
+        ConfigError: where there is no checkpoint, or the file cannot be written.
+        OSError: where it could be written before the scores were computed, and cannot
+            afterwards. They were printed.
     """
     start = time.perf_counter()
+    provenance.require_writable(workdir / RESULTS_FILE)
     trained = models(config, dataset.spec, workdir)
     step, protocol = trained[0].step, metrics.get_protocol(config.eval.protocol)
     results: dict[str, Any] = {
@@ -70,7 +76,9 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
         results["model"].append(describe_codes(model, dataset, codes))
         print(f"scoring seed {model.seed} by {protocol.name}", file=sys.stderr)
         try:
-            scores, sentences = _score(codes, dataset, protocol, config.eval.metrics)
+            scores, sentences = score_codes(
+                codes, dataset, protocol, config.eval.metrics
+            )
         except NoScoresError as error:
             scores, sentences = None, [str(error)]
         if scores:
@@ -113,7 +121,9 @@ def _quick_scores(model: Model, config: Config, dataset: Dataset) -> dict[str, f
     }
     values |= {f"kl_{d}": kl for d, kl in enumerate(described["kl_per_dimension"])}
     try:
-        scores, _ = _score(codes, dataset, _QUICK, config.eval.metrics, chance=False)
+        scores, _ = score_codes(
+            codes, dataset, _QUICK, config.eval.metrics, chance=False
+        )
     except NoScoresError:  # these codes cannot be scored yet
         return values
     return values | {name: s["value"] for name, s in scores["scores"].items()}
@@ -178,7 +188,7 @@ def _losses(
     return loss.mean(), elbo.kl_per_dimension(*posterior).mean(0)
 
 
-def _score(
+def score_codes(
     codes: Codes,
     dataset: Dataset,
     protocol: metrics.Protocol,

@@ -1,12 +1,17 @@
 """A trained model as plain functions: images in, codes, images and symmetries out."""
 
 import dataclasses
-from functools import partial
+import math
+import operator
+from collections.abc import Callable
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from cfasl_jax import codebook, data, objectives, workdirs
 from cfasl_jax.codebook import Symmetry
@@ -14,16 +19,20 @@ from cfasl_jax.data.dataset import Spec, as_pixels
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.objectives import Objective
 from cfasl_jax.objectives.cfasl import CFASL
-from cfasl_jax.run import provenance
+from cfasl_jax.run import provenance, shipped
 from cfasl_jax.settings import Config
 from cfasl_jax.training import loop
 from cfasl_jax.training.state import TrainState
 from cfasl_jax.types import Params, Posterior
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Model:
     """One run's networks with their parameters.
+
+    What is given to its functions is checked outside of `jax.jit` alone, where values
+    are known; shapes and types are checked always. No images give no codes, and the
+    other way round: n may be 0.
 
     Attributes:
         objective: the networks.
@@ -37,18 +46,47 @@ class Model:
     seed: int
     step: int
 
+    def __repr__(self) -> str:
+        H, W, C = self.image_shape
+        kind = "with" if self.has_codebook else "without"
+        return (
+            f"Model(images {H}x{W}x{C}, {self.latent_dim} latent dimensions, "
+            f"{kind} a codebook, seed {self.seed}, step {self.step})"
+        )
+
     @property
     def has_codebook(self) -> bool:
         """Whether the run was trained with CFASL."""
         return self.objective.cfasl is not None
 
+    @property
+    def latent_dim(self) -> int:
+        """D."""
+        return self.objective.latent_dim
+
+    @cached_property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of the images that the decoder makes."""
+        z = jax.ShapeDtypeStruct((1, self.latent_dim), jnp.float32)
+        return jax.eval_shape(self.objective.decode, self.params, z).shape[1:]
+
     def encode(self, images: chex.Array) -> Posterior:
-        """Images, uint8 or in [0, 1], [n, 64, 64, C] -> posterior, [n, D]."""
-        return _encode(self.objective, self.params, images)
+        """Images, uint8 or in [0, 1], [n, 64, 64, C] -> posterior, [n, D].
+
+        Raises:
+            ValueError: where they are no such images.
+        """
+        images = self._checked_images(images)
+        return _on_rows(partial(_encode, self.objective, self.params), images)
 
     def decode(self, z: chex.Array) -> jax.Array:
-        """Latents [n, D] -> images in [0, 1], [n, 64, 64, C]."""
-        return _decode(self.objective, self.params, z)
+        """Latents [n, D] -> images in [0, 1], [n, 64, 64, C].
+
+        Raises:
+            ValueError: where z has another shape, or values that are not finite.
+        """
+        z = self._checked_latents(z)
+        return _on_rows(partial(_decode, self.objective, self.params), z)
 
     def generators(self) -> jax.Array:
         """The codebook, [S, L, D, D].
@@ -60,17 +98,136 @@ class Model:
         return self.params["codebook"]["generators"]
 
     def transform(self, z: chex.Array, section: int, amount: float) -> jax.Array:
-        """Let one section act: z expm(amount G_s), [n, D]; see `section_generators`."""
-        G = section_generators(self.generators())[section]
-        return codebook.act(z, jnp.broadcast_to(amount * G, (len(z), *G.shape)))
+        """Let one section act: z expm(amount G_s), [n, D]; see `section_generators`.
+
+        Raises:
+            ValueError: for a baseline, where there is no such section, and where z or
+                the amount cannot be used.
+        """
+        generators = section_generators(self.generators())
+        G = generators[_checked_section(section, len(generators))]
+        amount, z = _checked_amount(amount), self._checked_latents(z)
+
+        def act(rows: chex.Array) -> jax.Array:
+            return codebook.act(
+                rows, jnp.broadcast_to(amount * G, (len(rows), *G.shape))
+            )
+
+        moved = _on_rows(act, z)
+        if not _is_finite(moved):
+            raise ValueError(f"an amount of {amount} moves z beyond what float32 holds")
+        return moved
 
     def symmetry(self, x1: chex.Array, x2: chex.Array) -> Symmetry:
         """The symmetry that should carry x1 to x2, images as in `encode`.
 
         Raises:
-            ValueError: for a baseline.
+            ValueError: for a baseline, and where x1 and x2 are no equal numbers of
+                images.
         """
-        return _symmetry(self.objective, self.params, x1, x2)
+        _require_codebook(self.objective)
+        x1, x2 = self._checked_images(x1, "x1"), self._checked_images(x2, "x2")
+        if len(x1) != len(x2):
+            raise ValueError(
+                f"x1 and x2 must have as many images as each other, not {len(x1)} and "
+                f"{len(x2)}"
+            )
+        return _on_rows(partial(_symmetry, self.objective, self.params), x1, x2)
+
+    def _checked_images(self, images: Any, name: str = "images") -> chex.Array:
+        images, shape = _as_array(images, name), self.image_shape
+        if images.shape[1:] != shape:
+            raise ValueError(
+                f"{name} must have the shape [n, {', '.join(map(str, shape))}], not "
+                f"{list(images.shape)}"
+            )
+        if images.dtype != jnp.uint8 and not jnp.issubdtype(images.dtype, jnp.floating):
+            raise ValueError(
+                f"{name} must be uint8, from 0 to 255, or floats in [0, 1], not of "
+                f"type {images.dtype}"
+            )
+        if images.dtype != jnp.uint8 and _has_values(images):
+            low, high = float(images.min()), float(images.max())
+            if math.isnan(low):
+                raise ValueError(f"{name} must be in [0, 1], but some pixels are NaN")
+            if low < -_ROUNDING or high > 1 + _ROUNDING:
+                raise ValueError(
+                    f"{name} of type {images.dtype} must be in [0, 1], not in "
+                    f"[{low:g}, {high:g}]: give pixels from 0 to 255 as uint8"
+                )
+        return images
+
+    def _checked_latents(self, z: Any) -> chex.Array:
+        z, D = _as_array(z, "z"), self.latent_dim
+        if z.ndim != 2 or z.shape[1] != D:
+            raise ValueError(f"z must have the shape [n, {D}], not {list(z.shape)}")
+        if z.dtype.kind not in "iu" and not jnp.issubdtype(z.dtype, jnp.floating):
+            raise ValueError(f"z must be real numbers, not of type {z.dtype}")
+        with np.errstate(over="ignore"):  # beyond float32 is infinity
+            z = z.astype(jnp.float32)
+        if not _is_finite(z):
+            raise ValueError("z must be finite: it has NaN, or numbers beyond float32")
+        return z
+
+
+# How far floats may lie outside [0, 1]: 1 after a resize may be 1.0000002.
+_ROUNDING = 1e-4
+
+
+def _as_array(value: Any, name: str) -> chex.Array:
+    """NumPy's and JAX's arrays as they are; nested lists and the like as NumPy's."""
+    if isinstance(value, jax.Array | np.ndarray):
+        return value
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array: {error}") from error
+
+
+def _has_values(array: chex.Array) -> bool:
+    """Whether there are values, and they are known: not while a function is traced."""
+    return array.size > 0 and not isinstance(array, jax.core.Tracer)
+
+
+def _is_finite(array: chex.Array) -> bool:
+    """Whether all values are finite, as far as they are known."""
+    return not _has_values(array) or bool(jnp.isfinite(array).all())
+
+
+def _checked_section(section: Any, count: int) -> int:
+    try:
+        place = operator.index(section)
+    except TypeError:
+        place = -1
+    if not 0 <= place < count:
+        raise ValueError(
+            f"section must be a whole number from 0 to {count - 1}, not {section!r}"
+        )
+    return place
+
+
+def _checked_amount(amount: Any) -> chex.Numeric:
+    if isinstance(amount, jax.core.Tracer):
+        return amount
+    try:
+        number = math.nan if np.ndim(amount) else float(amount + 0)
+    except (TypeError, OverflowError):
+        number = math.nan
+    if not abs(number) <= float(np.finfo(np.float32).max):
+        raise ValueError(f"amount must be one finite number, not {amount!r}")
+    return number
+
+
+def _on_rows(function: Callable[..., Any], *arrays: chex.Array) -> Any:
+    """A function of arrays [n, ...] with results [n, ...], for n = 0 too.
+
+    Networks that reshape and tile their rows cannot take none.
+    """
+    if len(arrays[0]):
+        return function(*arrays)
+    row = [jax.ShapeDtypeStruct((1, *a.shape[1:]), a.dtype) for a in arrays]
+    results = jax.eval_shape(function, *row)
+    return jax.tree.map(lambda leaf: jnp.zeros((0, *leaf.shape[1:])), results)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -99,10 +256,7 @@ def _require_codebook(objective: Objective) -> CFASL:
 
 
 def _as_float(images: chex.Array) -> jax.Array:
-    chex.assert_rank(images, 4)
-    if images.dtype == jnp.uint8:
-        return as_pixels(images)
-    return images
+    return as_pixels(images) if images.dtype == jnp.uint8 else jnp.asarray(images)
 
 
 def section_generators(generators: jax.Array) -> jax.Array:
@@ -145,18 +299,43 @@ def of_runs(config: Config, objective: Objective, state: TrainState) -> list[Mod
 
 
 def load(workdir: str | Path, run: int = 0) -> Model:
-    """The trained model in a working directory; its data set is not needed.
+    """The trained model in a working directory, or one that comes with the package.
+
+    Its data set is not needed.
 
     Args:
-        workdir: of a run of `cfasl_jax.main`, or its URL.
-        run: which of the seeds that were trained together.
+        workdir: of a run of `cfasl_jax.main`, or its URL; or the name of a shipped
+            model, such as "dsprites/beta_tcvae". A directory of that name wins.
+        run: which of the seeds that were trained together; 0 for a shipped model.
 
     Raises:
-        ConfigError: where there is no such run or no checkpoint.
+        ConfigError: where there is no such run, no checkpoint, or neither a directory
+            nor a shipped model of that name.
     """
+    try:
+        run = operator.index(run)
+    except TypeError as error:
+        raise ConfigError(f"run must be a whole number, not {run!r}") from error
     place = workdirs.location(str(workdir))
+    if isinstance(place, Path) and not place.is_dir():
+        return load_shipped(str(workdir), run)
     with workdirs.local(place, writes=False) as folder:
         return _load(folder, run)
+
+
+def load_shipped(name: str, run: int = 0) -> Model:
+    """A model that comes with the package, by its name.
+
+    Raises:
+        ConfigError: where there is no such model, or another run than 0 is asked for.
+    """
+    card = shipped.card(name)
+    if run != 0:
+        raise ConfigError(
+            f"the shipped model {name} is one run, 0: it has no run {run}"
+        )
+    objective = objectives.build(card.config, card.spec)
+    return Model(objective, shipped.params(name), card.seed, card.step)
 
 
 def _load(workdir: Path, run: int) -> Model:

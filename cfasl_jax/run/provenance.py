@@ -1,15 +1,17 @@
 """Where a result comes from, and config.json, which says whose a directory is."""
 
 import dataclasses
+import errno
 import fcntl
 import json
 import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -97,10 +99,15 @@ def claim(workdir: Path, config: Config, spec: Spec, trains: bool = True) -> Non
 
     Raises:
         ConfigError: where it belongs to a run with another configuration, naming the
-            fields that differ, or where its images came from another source.
+            fields that differ; where its images came from another source; where it has
+            been trained for longer than num_steps; where there is nothing to score; or
+            where it cannot be written.
     """
     path = workdir / CONFIG_FILE
-    if any((workdir / "checkpoints").glob("[0-9]*")):
+    step = latest_step(workdir)
+    if step is None and not trains:
+        raise ConfigError(f"{workdir} holds no checkpoint yet: train first")
+    if step is not None:
         if not path.exists():
             raise ConfigError(
                 f"{workdir} holds checkpoints, but no {CONFIG_FILE} that says whose "
@@ -109,6 +116,12 @@ def claim(workdir: Path, config: Config, spec: Spec, trains: bool = True) -> Non
         _require_same(workdir, stored(workdir), config, spec)
         if not trains:
             return
+        if step > config.num_steps:
+            raise ConfigError(
+                f"num_steps is {config.num_steps:,}, but {workdir} holds a run of "
+                f"{step:,} steps: ask for {step:,} or more, choose another --workdir, "
+                "or score it as it is with --mode=evaluate"
+            )
     record = {
         "format": FORMAT,
         "config": config_lib.to_dict(config),
@@ -119,6 +132,28 @@ def claim(workdir: Path, config: Config, spec: Spec, trains: bool = True) -> Non
         write_json(path, record)
     except OSError as error:
         raise ConfigError(f"cannot write into {workdir}: {error}") from error
+
+
+def latest_step(workdir: Path) -> int | None:
+    """The step of the newest checkpoint; None without any."""
+    folder = workdir / "checkpoints"
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return max((int(name) for name in names if name.isdigit()), default=None)
+
+
+def require_writable(path: Path) -> None:
+    """Raise a ConfigError unless a file can be written: before the work that fills it.
+
+    Nothing is left behind; folders that are missing are not made yet.
+    """
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a directory")
+        folder = next(parent for parent in path.parents if parent.exists())
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(4096))  # a full disk lets empty files be made
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}") from error
 
 
 @contextmanager
@@ -160,6 +195,15 @@ def stored(workdir: Path) -> Run:
     path = workdir / CONFIG_FILE
     if not path.exists():
         raise ConfigError(f"{workdir} holds no run: there is no {CONFIG_FILE} in it")
+    return read(path)
+
+
+def read(path: Path) -> Run:
+    """The run that a file such as config.json describes, of whichever version.
+
+    Raises:
+        ConfigError: where the file is damaged.
+    """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         config, unknown = config_lib.from_stored(record["config"])
@@ -167,7 +211,7 @@ def stored(workdir: Path) -> Run:
         spec = _spec(record["dataset"]) if "dataset" in record else None
     except ConfigError as error:
         raise ConfigError(f"{path} cannot be used: {error}") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # of many kinds, where parts are missing or others
         reason = f"{type(error).__name__}: {error}"
         raise ConfigError(
             f"{path} cannot be read ({reason}): restore it, or choose another --workdir"
@@ -193,11 +237,21 @@ def _spec(fields: Mapping[str, Any]) -> Spec:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write JSON whole or not at all.
+
+    Raises:
+        OSError: naming the file, where it cannot be written.
+    """
+    text = json.dumps(value, indent=2) + "\n"
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _require_same(workdir: Path, run: Run, config: Config, spec: Spec) -> None:

@@ -8,9 +8,8 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
-from cfasl_jax import data, workdirs
+from cfasl_jax import data, errors, workdirs
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import provenance
 from cfasl_jax.study import (
@@ -27,28 +26,31 @@ from cfasl_jax.study import (
 from cfasl_jax.training import devices, loop
 
 
-class _Parser(argparse.ArgumentParser):
-    """Mistakes on the command line are told like all others."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(message)
-
-
 def main(argv: Sequence[str]) -> int:
-    """Run the command line; return the exit code: 0, 2 (bad input), 130 or 143."""
+    """Run the command line; return the exit code: 0, 1, 2 (bad input), 130 or 143."""
+    return errors.exit_code(
+        lambda: _guarded(argv),
+        interrupted="interrupted; the same command resumes the study",
+    )
+
+
+def _guarded(argv: Sequence[str]) -> int:
     try:
-        _run(_options(argv[1:]))
-    except ConfigError as error:
-        return _fail(f"error: {error}", 2)
+        _run(parse(argv[1:]))
+    except workdirs.CopyError as error:
+        return errors.fail(f"error: {error}", 1)
     except loop.InterruptedRunError as stop:
-        return _fail(str(stop), 128 + stop.signal)
-    except KeyboardInterrupt:
-        return _fail("interrupted; the same command resumes the study", 130)
+        return errors.fail(str(stop), 128 + stop.signal)
     return 0
 
 
-def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line.
+
+    Raises:
+        ConfigError: one sentence on what is wrong.
+    """
+    parser = errors.ArgumentParser(
         prog="python -m cfasl_jax.study", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument(
@@ -57,8 +59,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--workdir",
         required=True,
-        help="directory of the study, on a file system; workers that are given the "
-        "same one share the work, and a later call resumes it",
+        help="directory of the study, where a later call resumes it; on a file system, "
+        "workers that are given the same one share the work; in a bucket, as in "
+        "gs://BUCKET/STUDY, one worker at a time does it",
     )
     parser.add_argument(
         "--dry-run",
@@ -72,29 +75,35 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--pack",
-        type=int,
-        default=0,
+        type=errors.whole_number(1),
         metavar="N",
         help="train up to N runs as one program; without it as many as fit a GPU or "
         "TPU, and one at a time on a CPU, where packing gains nothing",
     )
-    options = parser.parse_args(arguments)
-    if options.pack < 0:
-        raise ConfigError(f"--pack must be at least 1, not {options.pack}")
-    return options
+    return parser.parse_args(arguments)
 
 
 def _run(options: argparse.Namespace) -> None:
     study = definition.load(options.study)
-    root = workdirs.location(options.workdir)
-    if isinstance(root, str):
-        raise ConfigError(
-            f"a study's directory must be on a file system that its workers share, "
-            f"not at {root}"
-        )
-    if options.report:
-        _report(study, root)
-        return
+    place = workdirs.location(options.workdir)
+    works = not (options.report or options.dry_run)
+    with workdirs.local(place, alone=works, checkpoints=works) as root:
+        if works and root != place:
+            print(
+                f"{place} is for one worker at a time: a bucket has no file locks, by "
+                "which workers would share its runs; on a shared file system they do",
+                file=sys.stderr,
+            )
+        if options.report:
+            _report(study, root, place)
+        else:
+            _work(study, root, place, options)
+
+
+def _work(
+    study: definition.Study, root: Path, place: Path | str, options: argparse.Namespace
+) -> None:
+    """Say what is left to do, and unless that was all, do it."""
     devices.use_compilation_cache()
     config = study.arms[0].settings[0].reporting
     dataset = data.load(config.dataset, config.data)
@@ -109,10 +118,10 @@ def _run(options: argparse.Namespace) -> None:
         print(cost.describe(study, dataset, root, entries, size), flush=True)
     if not options.dry_run:
         worker.work(study, dataset, root, size)
-        _report(study, root)
+        _report(study, root, place)
 
 
-def _report(study: definition.Study, root: Path) -> None:
+def _report(study: definition.Study, root: Path, place: Path | str) -> None:
     """Write study.json, tables/ and study.html, one worker at a time."""
     while True:
         with claims.claim(root / "tables") as ours:
@@ -120,14 +129,10 @@ def _report(study: definition.Study, root: Path) -> None:
                 results = outcome.collect(study, root)
                 provenance.write_json(root / "study.json", results)
                 tables.write(results, root / "tables")
-                print(f"study: {page.write(results, root)}")
+                written = page.write(results, root)
+                print(f"study: {place}/{written.relative_to(root)}")
                 return
         time.sleep(1.0)
-
-
-def _fail(message: str, code: int) -> int:
-    print(message, file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

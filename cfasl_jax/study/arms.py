@@ -173,15 +173,15 @@ def _config(
 ) -> Config:
     """A file's fields with others on top, the last layer above all."""
     fields = copy.deepcopy(dict(base))
-    for layer in layers:
-        for name, value in layer.items():
-            _set(fields, name, value)
+    given = [
+        _set(fields, name, value) for layer in layers for name, value in layer.items()
+    ]
     fields["seeds"] = seeds
-    return config_lib.from_dict(fields)
+    return config_lib.from_dict(config_lib.with_implied(fields, given))
 
 
-def _set(fields: dict[str, Any], name: str, value: Any) -> None:
-    """Set a field by its dotted name, such as weights.epsilon."""
+def _set(fields: dict[str, Any], name: str, value: Any) -> str:
+    """Set a field by its dotted name, such as weights.epsilon; return its full name."""
     # The same short form as on the command line.
     dotted = "fidelity.preset" if name == "fidelity" else name
     known = flatten(fields)
@@ -195,6 +195,7 @@ def _set(fields: dict[str, Any], name: str, value: Any) -> None:
     for group in groups:
         place = place[group]
     place[last] = value
+    return dotted
 
 
 def _setting(

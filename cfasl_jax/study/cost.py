@@ -1,7 +1,6 @@
 """What a study will cost: runs, steps, and hours at a speed that is measured first."""
 
 import dataclasses
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -99,7 +98,7 @@ def _seconds_a_step(
     """
     device = jax.devices()[0].device_kind
     path = root / "speeds.json"
-    known = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    known = plan.stored(path) or {}
     key = f"{arm}, {len(pack)} together, on {jax.device_count()} x {device}"
     if key not in known:
         known[key] = _measure(packs.together(pack), dataset) / len(pack)

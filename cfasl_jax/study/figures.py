@@ -8,12 +8,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cfasl_jax.report import names
 from cfasl_jax.report.style import INK, MUTED, PAGE_WIDTH, PALETTE, new_figure
 from cfasl_jax.study.tables import main_scores, short
 
 _COLUMNS = 3
 _ROW = 0.22
+
+# Of a model, beside its scores, along the way.
+_MEASURES = {
+    "reconstruction": "reconstruction loss",
+    "kl": "KL",
+    "active_dimensions": "active dimensions",
+}
 
 
 def strips(results: Mapping[str, Any], protocol: str) -> Figure:
@@ -122,36 +128,59 @@ def trade_offs(results: Mapping[str, Any], protocol: str) -> Figure | None:
 
 
 def curves(results: Mapping[str, Any]) -> Figure | None:
-    """A panel a score that runs have logged along the way: each arm over steps."""
-    found: dict[str, dict[str, list[np.ndarray]]] = {}
-    for name, arm in results["arms"].items():
-        for entry in arm["reporting"]:
-            for score, points in entry.get("curves", {}).items():
-                found.setdefault(score, {}).setdefault(name, []).append(
-                    np.array(points)
-                )
-    if not found:
+    """A panel a score or measure that runs have logged along the way: arms over steps.
+
+    Scores are those of the first table, times 100.
+    """
+    runs = {
+        name: [_curves(entry) for entry in arm["reporting"] if entry.get("curves")]
+        for name, arm in results["arms"].items()
+    }
+    logged = {name for of_arm in runs.values() for run in of_arm for name in run}
+    scores = main_scores(results, results["protocols"][0])
+    shown = [name for name in (*scores, *_MEASURES) if name in logged]
+    if not shown:
         return None
-    shown = names.ordered_scores(found)
     figure, panels = _panels(len(shown), 1.7, legend=True)
-    arms = list(results["arms"])
-    for panel, score in zip(panels, shown, strict=True):
-        for name, runs in found[score].items():
-            hue = PALETTE[arms.index(name) % len(PALETTE)]
-            for points in runs:
-                panel.plot(*points.T, color=hue, lw=0.4, alpha=0.5)
-            panel.plot(*_median(runs), color=hue, label=name)
-        _dress(panel, short(score), rows=False)
+    for panel, name in zip(panels, shown, strict=True):
+        for place, (arm, of_arm) in enumerate(runs.items()):
+            hue = PALETTE[place % len(PALETTE)]
+            found = [run[name] for run in of_arm if name in run]
+            for points in found:
+                panel.plot(*_scaled(name, points).T, color=hue, lw=0.4, alpha=0.5)
+            if found:
+                panel.plot(*_scaled(name, _median(found)).T, color=hue, label=arm)
+        _dress(panel, _MEASURES.get(name) or short(name), rows=False)
+        panel.xaxis.set_major_formatter(_thousands)
     figure.supxlabel("step", fontsize=7.5)
     _legend(figure, panels[0])
     return figure
 
 
-def _median(runs: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _curves(entry: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """A run's curves [n, 2], with the KL of all dimensions, whose order is luck."""
+    found = {name: np.array(points) for name, points in entry["curves"].items()}
+    each = [points for name, points in found.items() if name.startswith("kl_")]
+    if each and all(np.array_equal(points[:, 0], each[0][:, 0]) for points in each):
+        total = sum(points[:, 1] for points in each)
+        found["kl"] = np.stack([each[0][:, 0], total], axis=1)
+    return found
+
+
+def _scaled(name: str, points: np.ndarray) -> np.ndarray:
+    return points if name in _MEASURES else points * [1, 100]
+
+
+def _thousands(step: float, _: Any) -> str:
+    """10k for 10,000, so that the numbers of neighbouring ticks do not touch."""
+    return f"{step / 1000:g}k" if step else "0"
+
+
+def _median(runs: Sequence[np.ndarray]) -> np.ndarray:
     """The median over runs [n, 2] at the steps that all of them have."""
     steps = sorted(set.intersection(*(set(points[:, 0]) for points in runs)))
     values = [[dict(points)[step] for step in steps] for points in runs]
-    return np.array(steps), np.median(np.array(values), axis=0)
+    return np.stack([steps, np.median(np.array(values), axis=0)], axis=1)
 
 
 def _panels(

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from cfasl_jax import config as config_lib
 from cfasl_jax.errors import ConfigError, require_choice
 
 
@@ -22,6 +23,7 @@ def module_at(path: Path, kind: str) -> ModuleType:
     Raises:
         ConfigError: where it does not exist or raises an error.
     """
+    path = config_lib.file_at(path)
     if not path.exists():
         known = sorted(str(p) for p in path.parent.glob("*.py"))
         if not known:

@@ -1,6 +1,5 @@
 """study.json: everything that a study has found, from the files of its runs."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,6 @@ from cfasl_jax.training import record
 
 # What is measured of every model, whatever its data set's factors allow.
 MEASURES = ("reconstruction", "kl", "active_dimensions")
-
-_CURVES = "eval/"
 
 
 def collect(study: Study, root: Path) -> dict[str, Any]:
@@ -103,24 +100,17 @@ def _listed(
         if origin not in origins:
             origins.append(origin)
         entry["provenance"] = origins.index(origin)
-    if curves := _curves(root / run.folder / record.METRICS_FILE):
+    if curves := _curves(root / run.folder):
         entry["curves"] = curves
     return entry
 
 
-def _curves(path: Path) -> dict[str, list[list[float]]]:
+def _curves(folder: Path) -> dict[str, list[list[float]]]:
     """Scores along the way: name -> [step, value] each, where a run has logged them."""
-    curves: dict[str, list[list[float]]] = {}
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    for line in lines:
-        if _CURVES not in line:
-            continue
-        logged = json.loads(line)
-        for name, value in logged.items():
-            if name.startswith(_CURVES) and None not in np.atleast_1d(value):
-                point = [logged["step"], float(np.mean(value))]
-                curves.setdefault(name.removeprefix(_CURVES), []).append(point)
-    return curves
+    return {
+        name: np.column_stack([steps, values.mean(axis=0)]).tolist()
+        for name, (steps, values) in record.read_scores(folder).items()
+    }
 
 
 def _arm(

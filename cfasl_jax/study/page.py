@@ -32,8 +32,9 @@ _TRADE_OFFS = (
     "loss on random images."
 )
 _CURVES = (
-    "Scores of checkpoints along the way; a thin line is one seed, the strong one the "
-    "median."
+    "Scores while training went on, times 100, by the protocol fast whatever that of "
+    "the tables, and what describes the model. A thin line is one seed, the strong one "
+    "the median. study.json has every score and the KL of each dimension."
 )
 _RENDERED = (
     '<p class="warning" role="note"><strong>Rendered data.</strong> These images were '

@@ -18,7 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cfasl_jax.errors import ConfigError
 from cfasl_jax.metrics import SCORES
+from cfasl_jax.report import tables
 from cfasl_jax.settings import Config
 from cfasl_jax.study.arms import REPORTING, TUNING, Arm, Setting
 from cfasl_jax.study.definition import Study
@@ -173,7 +175,7 @@ def entry(root: Path, run: Run) -> Entry | None:
     """
     folder = root / run.folder
     head: Entry = {"folder": run.folder.as_posix(), "seed": run.seed}
-    if failure := _json(folder / FAILURE_FILE):
+    if failure := stored(folder / FAILURE_FILE):
         return head | failure
     results = {name: scored(root, run, name) for name in run.protocols}
     found = {name: each for name, each in results.items() if each is not None}
@@ -192,14 +194,21 @@ def entry(root: Path, run: Run) -> Entry | None:
 
 def scored(root: Path, run: Run, protocol: str) -> dict[str, Any] | None:
     """A run's results by a protocol; None unless they are those of the whole run."""
-    results = _json(scores_file(root / run.folder, protocol))
+    path = scores_file(root / run.folder, protocol)
+    results = tables.read_results(path)
     if results is None or results["step"] != run.config.num_steps:
         return None
     wanted = set(run.config.eval.metrics)
-    complete = all(
-        wanted <= {*scores["metrics"], *scores["unavailable"]}
-        for scores in results.get("runs", ())
-    )
+    try:
+        complete = all(
+            wanted <= {*scores["metrics"], *scores["unavailable"]}
+            for scores in results.get("runs", ())
+        )
+        _ = results["left_out"], results["model"][0], results["provenance"]
+    except (KeyError, IndexError, TypeError) as error:
+        raise ConfigError(
+            f"{path} is damaged (a part is missing): {_REMEDY}"
+        ) from error
     return results if complete else None
 
 
@@ -253,6 +262,19 @@ def _scores(results: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
     }
 
 
-def _json(path: Path) -> dict[str, Any] | None:
-    """A file that is written whole or not at all."""
-    return json.loads(path.read_text("utf-8")) if path.exists() else None
+def stored(path: Path) -> dict[str, Any] | None:
+    """The content of a file that is written whole or not at all; None without it.
+
+    Raises:
+        ConfigError: where something else has written into it.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8")) if path.exists() else None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is damaged ({error}): {_REMEDY}") from error
+    if not isinstance(content, dict | None):
+        raise ConfigError(f"{path} is damaged (it holds no JSON object): {_REMEDY}")
+    return content
+
+
+_REMEDY = "move it away, and what it held is computed again"

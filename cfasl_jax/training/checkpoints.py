@@ -25,14 +25,16 @@ class Checkpoints:
     any number of devices. A write that is cut off leaves no checkpoint behind.
     """
 
-    def __init__(self, workdir: Path, keep: int) -> None:
+    def __init__(self, workdir: Path, keep: int, writes: bool = True) -> None:
+        """Open them; a reader (`writes` is False) leaves the directory as it is."""
         # Every process reads for itself and the first one writes: states are whole on
         # every host, so nothing needs to be agreed on.
         process = jax.process_index()
-        self._writes = process == 0
+        self._writes = writes and process == 0
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep,
             create=False,
+            # What is unfinished may be under way in another process.
             cleanup_tmp_directories=self._writes,
             multiprocessing_options=ocp.options.MultiprocessingOptions(
                 primary_host=process,
@@ -41,7 +43,8 @@ class Checkpoints:
             ),
         )
         self._directory = (workdir / FOLDER).absolute()
-        self._directory.mkdir(parents=True, exist_ok=True)
+        if writes:
+            self._directory.mkdir(parents=True, exist_ok=True)
         self._manager = ocp.CheckpointManager(
             self._directory, options=options, item_names=(_ITEM,)
         )

@@ -81,13 +81,13 @@ def restore(
     Raises:
         ConfigError: where the working directory holds none.
     """
-    with Checkpoints(workdir, config.checkpoint.keep) as checkpoints:
-        try:
+    try:
+        with Checkpoints(workdir, config.checkpoint.keep, writes=False) as checkpoints:
             return checkpoints.restore(_template(config, objective, spec))
-        except FileNotFoundError:
-            raise ConfigError(
-                f"{workdir} holds no checkpoint yet: train first (--mode=train)"
-            ) from None
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{workdir} holds no checkpoint yet: train first (--mode=train)"
+        ) from None
 
 
 def train(

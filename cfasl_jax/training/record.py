@@ -17,6 +17,9 @@ METRICS_FILE = "metrics.jsonl"
 # Before the names of scores, which not every line has.
 SCORES = "eval/"
 
+# Steps are int32 on the device.
+_MOST = 2**31 - 1
+
 
 class Record:
     """The log of a run; writes nothing where `active` is False (other processes).
@@ -192,16 +195,21 @@ def _parsed(text: str) -> dict[str, Any] | None:
     """One line, if it is an object with a step and a list of numbers for each term."""
     try:
         line = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # brackets without end
         return None
-    if not isinstance(line, dict) or type(line.get("step")) is not int:
+    step = line.get("step") if isinstance(line, dict) else None
+    if type(step) is not int or not 0 <= step <= _MOST:
         return None
     values = [value for name, value in line.items() if name != "step"]
     numbers = all(
-        isinstance(value, list) and all(isinstance(x, int | float) for x in value)
-        for value in values
+        isinstance(value, list) and all(map(_is_number, value)) for value in values
     )
     return line if numbers and len({len(value) for value in values}) == 1 else None
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a part of a line is a number that arrays hold."""
+    return type(value) is float or (type(value) is int and abs(value) <= _MOST)
 
 
 def _forget_after(path: Path, step: int) -> None:

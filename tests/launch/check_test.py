@@ -51,14 +51,20 @@ def test_a_sound_command_tells_what_it_needs(capsys, arguments, address):
         ([], "say what to train"),
         (["--help"], "--help starts no run"),
         (["--mode=analyze", "--compare=runs/a,runs/b"], "--compare reads finished"),
-        ([REAL], "the slice has no copy of cars3d unless --data names one: put one"),
+        (
+            [REAL],
+            "the slice has no copy of cars3d unless the command names one: put one",
+        ),
         ([REAL, "--config.data.dir=/data"], "no copy of cars3d in /data"),
         ([REAL, "--config.data.path=/my/files"], "no copy of cars3d in /my/files"),
         ([REAL, "--config.data.dir=memory://none"], "cars3d in memory://none/cars3d"),
         ([REAL, "--config.data.dir=nowhere://x"], "nowhere://x/cars3d cannot be used"),
         ([REAL, "--config.data.source=rendered"], "cars3d cannot be rendered"),
         ([RENDERED, "--config.data.source=tfds"], "the slice has no copy of shapes3d"),
-        (["--config=configs/custom.py"], "no copy of custom unless --data names one"),
+        (
+            ["--config=configs/custom.py"],
+            "no copy of custom unless the command names one",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence(capsys, arguments, words):
@@ -66,6 +72,39 @@ def test_a_mistake_is_one_sentence(capsys, arguments, words):
     assert (code, out) == (2, "")
     assert words in err
     assert err.startswith("error: ") or "--help" in arguments
+
+
+STUDY = "--study=configs/studies/dsprites.py:short"
+
+
+def test_a_sound_study_is_told_so(capsys):
+    assert told(capsys, STUDY, "--pack=4") == (0, "", "")
+    assert told(capsys, STUDY, accelerator="v4-8") == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "accelerator", "words"),
+    [
+        ([STUDY], "v6e-16", "v6e-16 has several hosts"),
+        ([STUDY + "er"], "v6e-8", "unknown preset 'shorter'"),
+        ([STUDY, "--pak=4"], "v6e-8", "unrecognized arguments: --pak=4"),
+        ([STUDY, "--dry-run"], "v6e-8", "--dry-run and --report train nothing"),
+        (["--study=configs/studies/cars3d.py"], "v6e-8", "put 'data.dir': 'gs://"),
+    ],
+)
+def test_a_mistaken_study_is_one_sentence(capsys, arguments, accelerator, words):
+    code, out, err = told(capsys, *arguments, accelerator=accelerator)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["configs/paper.py", "configs/studies/dsprites.py"])
+def test_a_study_that_is_not_committed_would_not_be_there(capsys, monkeypatch, name):
+    monkeypatch.setattr(check, "_is_committed", lambda path: path != name)
+    code, _, err = told(capsys, STUDY)
+    assert code == 2
+    assert f"{name} is not committed" in err
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,11 @@ def test_a_missing_gcloud_is_told(world):
         ("run", OFFER[:-1], ["--bucket=BUCKET is needed"]),
         ("run", [*OFFER, "--", "--workdir=runs/x"], ["runs/x", "lost"]),
         ("run", [*OFFER, "--", "-workdir=runs/x"], ["runs/x", "lost"]),
+        (
+            "run",
+            [*OFFER, "--data=gs://b/data", "--", "--study=s.py"],
+            ["'data.dir': 'gs://b/data'", "instead of --data"],
+        ),
         ("create", [*OFFER, "--reserved"], ["--spot and --reserved"]),
         ("run", [*OFFER, "--config=x.py"], ["'--config=x.py'", "follows a '--'"]),
     ],

@@ -54,6 +54,17 @@ def test_a_slice_preempted_twice_is_made_again_and_the_run_resumes(world):
     assert world["queued"] is None
 
 
+def test_a_study_is_one_worker_through_a_preemption(world):
+    world.set(preemptions=1, num_hosts=1)
+    study = ["--", "--study=configs/studies/dsprites.py:short"]
+    result = tpu_vm(world, "run", *OFFER, *study)
+    assert result.returncode == 0, result.stderr
+    assert steps_at_start(world) == [0, 1]
+    for start in world.lines("starts"):
+        assert start["module"] == "study"
+        assert start["argv"][1:] == ["--workdir=gs://bucket/first", study[1]]
+
+
 def test_a_refused_connection_is_tried_again(world):
     world.set(refusals=1)
     result = tpu_vm(world, "run", *OFFER, *TRAIN)

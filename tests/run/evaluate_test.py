@@ -1,7 +1,9 @@
 """Scores of arrays from elsewhere, and codes that are encoded once each."""
 
 import dataclasses
+import errno
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -61,6 +63,7 @@ def test_foreign_codes_are_scored(arrays, capsys, monkeypatch):
         ("codes", np.zeros((10, 3)), "10"),
         ("factors", np.zeros((3600, 3)), "integers"),
         ("factors", np.zeros((3600, 3), int), "value"),
+        ("factors", np.full((3600, 3), "red"), "number the values of each factor"),
     ],
 )
 def test_bad_arrays_get_one_sentence_and_code_2(arrays, capsys, name, array, message):
@@ -69,6 +72,44 @@ def test_bad_arrays_get_one_sentence_and_code_2(arrays, capsys, name, array, mes
     error = capsys.readouterr().err
     assert message in error
     assert len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seed=-1"], "must be a whole number from 0 to 2,147,483,647, not '-1'"),
+        (["--seed=x"], "not 'x'"),
+        (["--protocol=DLIB"], "did you mean 'dlib'"),
+        (["--metrics=MIG"], "did you mean 'mig'"),
+        (["--output"], "--output: expected one argument"),
+        (["--bogus"], "unrecognized arguments: --bogus"),
+        (["--output=codes.npy/x.json"], "cannot write codes.npy/x.json"),
+        (["--output=."], "cannot write .: it is a directory"),
+    ],
+)
+def test_mistakes_on_the_command_line_get_one_sentence(
+    arrays, capsys, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(arrays)
+    assert run(arrays, *arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert {path.name for path in arrays.iterdir()} == {"codes.npy", "factors.npy"}
+
+
+def test_scores_are_printed_where_they_cannot_be_stored(arrays, capsys, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fail)
+    output = arrays / "deep" / "scores.json"
+    arguments = ["--protocol=fast", "--metrics=sap", f"--output={output}"]
+    assert run(arrays, *arguments) == 1
+    printed = capsys.readouterr()
+    assert "sap" in printed.out
+    assert printed.err == f"error: cannot write {output}: No space left on device\n"
 
 
 def test_missing_file_and_unknown_protocol(arrays, capsys):

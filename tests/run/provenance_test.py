@@ -1,10 +1,12 @@
 """Whose a working directory is, and what is written about a run."""
 
 import dataclasses
+import errno
 import json
 import os
 import subprocess
 import sys
+import tempfile
 
 import pytest
 import tiny
@@ -116,6 +118,21 @@ def test_a_run_may_be_prolonged(trained):
     assert provenance.stored(trained).config.num_steps == 1000
 
 
+def test_a_run_is_not_cut_short(trained):
+    provenance.claim(trained, tiny.config(num_steps=4), SPEC)
+    with pytest.raises(ConfigError, match=r"num_steps is 2, .* holds a run of 4 steps"):
+        provenance.claim(trained, tiny.config(num_steps=2), SPEC)
+    assert provenance.stored(trained).config.num_steps == 4
+    provenance.claim(trained, tiny.config(num_steps=2), SPEC, trains=False)
+
+
+def test_where_nothing_was_trained_nothing_is_left(tmp_path):
+    workdir = tmp_path / "run"
+    with pytest.raises(ConfigError, match="holds no checkpoint yet"):
+        provenance.claim(workdir, tiny.config(), SPEC, trains=False)
+    assert not workdir.exists()
+
+
 def test_a_call_that_does_not_train_leaves_the_record(trained):
     before = (trained / "config.json").read_bytes()
     provenance.claim(trained, tiny.config(num_steps=1000), SPEC, trains=False)
@@ -161,6 +178,23 @@ def test_a_place_that_cannot_be_written_gets_one_sentence(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot write into"):
         provenance.claim(tmp_path / "file" / "run", tiny.config(), SPEC)
+
+
+def test_what_cannot_be_written_is_known_before_the_work(tmp_path, monkeypatch):
+    provenance.require_writable(tmp_path / "deep" / "results.json")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    (tmp_path / "results.json").mkdir()
+    for path in (tmp_path / "file" / "results.json", tmp_path / "results.json"):
+        with pytest.raises(ConfigError, match=r"cannot write .*results\.json: "):
+            provenance.require_writable(path)
+
+    def fail(**_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", fail)
+    with pytest.raises(ConfigError, match=r"x\.json: Read-only file system"):
+        provenance.require_writable(tmp_path / "x.json")
 
 
 def test_json_is_written_whole(tmp_path):

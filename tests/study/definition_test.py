@@ -63,6 +63,16 @@ def test_a_study_has_a_configuration_for_every_setting_and_phase():
     assert study.budget == ""
 
 
+@pytest.mark.parametrize("more", [{}, {"codebook.elements": 12}])
+def test_official_fidelity_has_16_elements_unless_the_study_gives_others(more):
+    study = build(set={"fidelity": "official", **more})
+    for setting in study.arms[1].settings:
+        config = setting.reporting
+        assert config.codebook.elements == more.get("codebook.elements", 16)
+        assert config.fidelity.double_softmax
+    assert build().arms[1].settings[0].reporting.codebook.elements == 10
+
+
 def test_runs_are_ordinary_runs_of_one_seed():
     study = build()
     runs = plan.tuning_runs(study, study.arms[1])
@@ -174,7 +184,10 @@ def test_a_bad_file_ends_the_command_with_one_sentence(tmp_path, capsys, text, m
         (["--study=configs/studies/dsprits.py", "--workdir=x"], "unknown study file"),
         (["--study=x.py"], "--workdir"),
         (["--study=x.py", "--workdir=x", "--dryrun"], "--dryrun"),
-        (["--study=configs/studies/dsprites.py", "--workdir=gs://a/b"], "file system"),
+        (
+            ["--study=configs/studies/dsprites.py", "--workdir=nowhere://a/b"],
+            "nowhere://a/b cannot be used",
+        ),
     ],
 )
 def test_a_bad_command_line_ends_with_one_sentence(

@@ -5,6 +5,7 @@ import pytest
 import study_results
 from study_worker import ENTRIES
 
+from cfasl_jax.errors import ConfigError
 from cfasl_jax.study import definition, outcome, plan
 
 
@@ -152,14 +153,37 @@ def test_a_failed_reporting_run_takes_its_pair_out(tmp_path):
     assert results["differences"][0]["n"] == 3
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("scores/fast.json", "{"),
+        ("scores/fast.json", '{"step": STEPS, "seeds": [1]}'),
+        ("failed.json", "[1]"),
+        ("failed.json", "[" * 100_000),
+    ],
+)
+def test_what_a_run_left_is_read_or_named_as_damaged(tmp_path, name, text):
+    study = build()
+    run = plan.tuning_runs(study, study.arms[0])[0]
+    path = tmp_path / run.folder / name
+    path.parent.mkdir(parents=True)
+    path.write_text(text.replace("STEPS", str(run.config.num_steps)))
+    with pytest.raises(ConfigError, match=r"is damaged|lacks a part") as caught:
+        outcome.collect(study, tmp_path)
+    assert str(path) in str(caught.value)
+    assert "move it away" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_curves_are_read_from_the_log(tmp_path):
     study = build()
     study_results.finish(tmp_path, study, lambda _: {"mig": 0.5, "modularity": 0.5})
     run = plan.reporting_runs(study, study.arms[0], "beta=1")[0]
     log = tmp_path / run.folder / "metrics.jsonl"
     log.write_text(
-        '{"step": 5, "loss": [3.0]}\n'
-        '{"step": 5, "eval/mig": [0.1]}\n'
+        '{"step": 4, "loss": [3.0]}\n'
+        '{"step": 5, "loss": [3.0], "eval/mig": [0.1]}\n'
+        "no line of a log\n"
         '{"step": 10, "loss": [2.0], "eval/mig": [0.3]}\n'
     )
     entry = outcome.collect(study, tmp_path)["arms"]["beta-VAE"]["reporting"][0]

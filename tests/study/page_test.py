@@ -10,7 +10,7 @@ import study_worker
 from study_worker import ENTRIES
 
 from cfasl_jax.study import __main__ as command
-from cfasl_jax.study import definition, outcome, page, plan, rendering, tables
+from cfasl_jax.study import definition, figures, outcome, page, plan, rendering, tables
 from cfasl_jax.study.rendering import Cell, Table
 
 PUBLISHED = {
@@ -150,6 +150,31 @@ def test_the_page_shows_all_parts_and_is_well_formed(tmp_path):
     report = "runs/beta-VAE/beta%3D1/reporting_seed_1/report.html"
     assert report in parser.links
     assert (tmp_path / "study.html").exists()
+
+
+def test_curves_show_main_scores_and_the_kl_of_all_dimensions(finished):
+    logged = {
+        "mig": 0.25,
+        "fvm_own_votes": 0.5,  # another reading of a score
+        "explicitness": 0.5,  # not in the table
+        "kl_0": 1.5,
+        "kl_1": 2.0,
+        "active_dimensions": 2.0,
+    }
+    for gain, arm in enumerate(finished["arms"].values()):
+        for entry in arm["reporting"]:
+            entry["curves"] = {
+                name: [[5_000, value], [10_000, value + gain]]
+                for name, value in logged.items()
+            }
+    panels = figures.curves(finished).axes
+    titles = [panel.get_title(loc="left") for panel in panels]
+    assert [title for title in titles if title] == ["MIG", "KL", "active dimensions"]
+    of_arm = [line for line in panels[0].lines if line.get_label() in finished["arms"]]
+    assert [line.get_ydata().tolist() for line in of_arm] == [[25, 25], [25, 125]]
+    assert panels[1].lines[0].get_ydata().tolist() == [3.5, 3.5]
+    assert panels[1].lines[-1].get_ydata().tolist() == [3.5, 5.5]
+    assert panels[0].xaxis.get_major_formatter()(5_000) == "5k"
 
 
 def test_what_is_unfinished_failed_or_unequal_is_said_first(tmp_path):

@@ -8,14 +8,16 @@ import sys
 import time
 from pathlib import Path
 
+import fsspec
 import pytest
 import study_results
 import study_worker
 
+from cfasl_jax import workdirs
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import evaluate
 from cfasl_jax.study import __main__ as command
-from cfasl_jax.study import claims, definition, outcome, plan, worker
+from cfasl_jax.study import claims, cost, definition, outcome, plan, worker
 from cfasl_jax.training import loop
 
 WORKER = Path(study_worker.__file__)
@@ -91,6 +93,51 @@ def test_a_dry_run_says_what_the_study_costs_and_trains_nothing(
     assert "beta-VAE: 2 settings, 4 runs, 4 left, 60 steps at" in printed
     assert "in all 8 runs and 120 steps left" in printed
     assert not (tmp_path / "study" / "runs").exists()
+
+
+@pytest.fixture
+def url(tmp_path, monkeypatch):
+    """Of a directory in memory, which stands for one in a bucket."""
+    monkeypatch.setattr(workdirs, "_PAUSE_SECONDS", 0.0)
+    return f"memory://{tmp_path.parent.name}/{tmp_path.name}"
+
+
+def test_a_study_in_a_bucket_goes_on_on_a_new_machine(small, url, monkeypatch, capsys):
+    arms = {
+        name: arm | {"grid": {}} for name, arm in study_worker.ENTRIES["arms"].items()
+    }
+    entries = study_worker.ENTRIES | {"arms": arms, "reporting": {"seeds": (1,)}}
+    study = definition.from_dict(entries, "small", WORKER.parent)
+    monkeypatch.setattr(definition, "load", lambda _: study)
+    monkeypatch.setattr(cost, "describe", lambda *_: "")
+    train, trained = loop.train, []
+
+    def preempted_once(config, *more):
+        trained.append(config)
+        state = train(config, *more)
+        if len(trained) == 2:
+            raise loop.InterruptedRunError("stopped at step 20", 15)
+        return state
+
+    monkeypatch.setattr(loop, "train", preempted_once)
+    options = ["study", f"--study={WORKER}", f"--workdir={url}"]
+    assert command.main(options) == 128 + 15
+    assert "for one worker at a time: a bucket has" in capsys.readouterr().err
+    assert command.main(options) == 0
+    # The first run was finished, and the last checkpoint of the second was there.
+    assert len(trained) == 2
+    assert f"study: {url}/study.html" in capsys.readouterr().out
+    files, root = fsspec.url_to_fs(url)
+    assert json.loads(files.cat_file(f"{root}/study.json"))["unfinished"] == 0
+    logs = files.glob(f"{root}/runs/*/*/*/metrics.jsonl")
+    assert len(logs) == 2
+    for log in logs:
+        lines = files.cat_file(log).decode().splitlines()
+        assert [json.loads(line)["step"] for line in lines] == [5, 10, 15, 20]
+    files.rm_file(f"{root}/study.html")
+    assert command.main([*options, "--report"]) == 0
+    assert files.exists(f"{root}/study.html")
+    assert not files.exists(f"{root}/.worker")
 
 
 @pytest.mark.parametrize("size", [1, 64])

@@ -36,6 +36,7 @@ def results(run, scores):
     metrics = {name: {} for name in run.config.eval.metrics}
     return {
         "step": run.config.num_steps,
+        "seeds": [run.seed],
         "left_out": [],
         "provenance": {
             "data_source": "rendered",

@@ -80,6 +80,17 @@ def test_training_moves_a_damaged_one_aside_and_writes_it_again(workdir, state):
         chex.assert_trees_all_equal(checkpoints.restore(state), after(state, 8))
 
 
+def test_a_reader_leaves_what_another_process_is_writing(workdir, state, tmp_path):
+    unfinished = workdir / "checkpoints" / "12.orbax-checkpoint-tmp"
+    unfinished.mkdir()
+    with Checkpoints(workdir, keep=1, writes=False) as checkpoints:
+        chex.assert_trees_all_equal(checkpoints.restore(state), after(state, 8))
+    assert unfinished.exists()
+    with pytest.raises(ConfigError, match="holds no checkpoint yet"):
+        loop.restore(tiny.config(), tiny.objective(), SPEC, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
 def test_if_none_reads_one_sentence_says_so(workdir, state):
     for step in ("4", "8"):
         empty(workdir / "checkpoints" / step)

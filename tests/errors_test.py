@@ -1,0 +1,102 @@
+"""How commands end: mistakes, places that cannot be written, and Ctrl-C."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cfasl_jax import errors
+from cfasl_jax.errors import ConfigError
+
+ROOT = Path(__file__).parent.parent
+
+
+def raising(error):
+    def command():
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (ConfigError("no such thing"), 2, "error: no such thing\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/full/results.json"),
+            1,
+            "error: cannot write /full/results.json: No space left on device\n",
+        ),
+        (KeyboardInterrupt(), 130, "stopped here\n"),
+    ],
+)
+def test_what_stops_a_command_is_one_sentence(capsys, error, code, said):
+    assert errors.exit_code(raising(error), interrupted="stopped here") == code
+    assert capsys.readouterr().err == said
+
+
+def test_a_command_ends_with_its_own_code():
+    assert errors.exit_code(lambda: None) == 0
+    assert errors.exit_code(lambda: 143) == 143
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EINVAL, "?"), ValueError("a defect")])
+def test_other_errors_are_not_hidden(error):
+    with pytest.raises(type(error)):
+        errors.exit_code(raising(error))
+
+
+def test_interrupts_reach_the_command_and_are_final_around_it():
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        errors.make_interrupts_final()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+        command = lambda: os.kill(os.getpid(), signal.SIGINT)  # noqa: E731
+        assert errors.exit_code(command) == 130
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("name", ["main", "evaluate", "data", "study", "benchmark"])
+def test_ctrl_c_while_a_command_imports_its_modules_is_silent(tmp_path, name):
+    # In the place of JAX, a module in whose import Ctrl-C is pressed.
+    (tmp_path / "jax.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
+    )
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    ended = subprocess.run(
+        [sys.executable, "-m", f"cfasl_jax.{name}"],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == -signal.SIGINT  # 130 in a shell
+    assert ended.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("1", 1), ("7", 7), ("0", None), ("-3", None), ("8", None)]
+)
+def test_whole_numbers_have_a_range(text, number):
+    parser = errors.ArgumentParser()
+    parser.add_argument("--count", type=errors.whole_number(1, 7))
+    if number is not None:
+        assert parser.parse_args([f"--count={text}"]).count == number
+        return
+    with pytest.raises(ConfigError, match=f"whole number from 1 to 7, not '{text}'"):
+        parser.parse_args([f"--count={text}"])
+
+
+@pytest.mark.parametrize(
+    ("value", "nearest"),
+    [("MIG", "mig"), ("epsilon", "weights.epsilon"), ("wieghts.epsilon", "weights.")],
+)
+def test_near_misses(value, nearest):
+    assert nearest in errors.near_miss(value, ["mig", "weights.epsilon"])
