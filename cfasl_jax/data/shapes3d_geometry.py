@@ -6,7 +6,8 @@ at the axis and turns round it with the factor "orientation". Every number was f
 frames of the published data set (Burgess and Kim, 3D Shapes, 2018).
 
 The published objects are meshes of triangles. Rays meet the smooth surfaces instead,
-which differ by less than a tenth of a pixel, but light is interpolated over the meshes.
+which differ by little more than a tenth of a pixel at most, but light is interpolated
+over the meshes.
 
 Vectors are tuples (x, y, z) of arrays that broadcast against each other: the arrays
 stay flat, which XLA vectorises on a CPU far better than a last axis of length 3.
