@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         help="timed at once. Default: 20; with --check 200, on a CPU 3",
     )
     parser.add_argument("--rounds", type=_count, default=3)
-    parser.add_argument("--case", help=argparse.SUPPRESS)
+    parser.add_argument("--case", type=_case, help=argparse.SUPPRESS)
     return parser
 
 
@@ -81,6 +81,14 @@ _count = errors.whole_number(1, 1_000_000)
 
 def _counts(text: str) -> tuple[int, ...]:
     return tuple(_count(part) for part in text.split(","))
+
+
+def _case(text: str) -> tuple[bool, int]:
+    """Whether a case is with CFASL, and its latent dimensions."""
+    objective, _, latent_dim = text.partition(",")
+    if objective not in ("alone", "cfasl"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no case such as cfasl,10")
+    return objective == "cfasl", _count(latent_dim)
 
 
 def _config(dataset: str, **changes: object) -> Config:
@@ -99,11 +107,11 @@ def _config(dataset: str, **changes: object) -> Config:
 
 def _measure(options: argparse.Namespace) -> int:
     """In a process of its own: print seconds a step and peak memory in GB."""
-    cfasl, latent_dim = options.case.split(",")
+    cfasl, latent_dim = options.case
     config = _config(
         options.dataset,
-        cfasl=cfasl == "cfasl",
-        latent_dim=int(latent_dim),
+        cfasl=cfasl,
+        latent_dim=latent_dim,
         seeds=tuple(range(options.runs)),
     )
     devices.use_compilation_cache()

@@ -269,7 +269,10 @@ def _convert(name: str, value: Any, kind: Any) -> Any:
         return tuple(_convert(f"{name}[{i}]", v, item) for i, (v, item) in parts)
     # bool is an int to Python, but True is no number of steps.
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf  # which no range includes
     if get_origin(kind) is UnionType:  # a type, or None for "not given"
         if value is None:
             return None

@@ -94,6 +94,8 @@ def _run(options: argparse.Namespace) -> None:
                 "which workers would share its runs; on a shared file system they do",
                 file=sys.stderr,
             )
+        if not options.dry_run:
+            provenance.require_writable(root / "study.json")
         if options.report:
             _report(study, root, place)
         else:

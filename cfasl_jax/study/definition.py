@@ -132,6 +132,8 @@ def from_dict(entries: Mapping[str, Any], name: str, root: Path = Path()) -> Stu
         ConfigError: one sentence on what is wrong and what would be right.
     """
     entries = mapping("a study", entries, _ENTRIES)
+    if not isinstance(entries.get("reports", True), bool):
+        raise ConfigError(f"reports must be True or False, not {entries['reports']!r}")
     missing = [key for key in ("arms", "reporting", "primary") if not entries.get(key)]
     if missing:
         raise ConfigError(f"the study {name} lacks {', '.join(missing)}")
@@ -153,7 +155,7 @@ def from_dict(entries: Mapping[str, Any], name: str, root: Path = Path()) -> Stu
         comparisons=_comparisons(entries, names),
         budget=_budget(arms, str(entries.get("budget", ""))),
         published=_published(entries.get("published"), names),
-        reports=bool(entries.get("reports", True)),
+        reports=entries.get("reports", True),
     )
 
 
@@ -242,9 +244,12 @@ def _comparisons(
     entries: Mapping[str, Any], names: Sequence[str]
 ) -> tuple[tuple[str, str], ...]:
     default = [(name, names[0]) for name in names[1:]]
+    listed = entries.get("comparisons", default)
+    if not isinstance(listed, list | tuple):
+        raise ConfigError(f"comparisons has pairs of arms, not {listed!r}")
     pairs = []
-    for pair in entries.get("comparisons", default):
-        if isinstance(pair, str) or len(pair) != 2:
+    for pair in listed:
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
             raise ConfigError(f"comparisons has pairs of arms, not {pair!r}")
         for name in pair:
             require_choice("arm", name, names)
@@ -252,6 +257,13 @@ def _comparisons(
             raise ConfigError(f"comparisons has the arm {pair[0]} against itself")
         pairs.append((pair[0], pair[1]))
     return tuple(pairs)
+
+
+def _is_published(pair: Any) -> bool:
+    """Whether something is a mean and a standard deviation of a score."""
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        return False
+    return all(isinstance(part, int | float) and 0 <= part <= 1 for part in pair)
 
 
 def _published(entry: Any, names: Sequence[str]) -> Published | None:
@@ -263,4 +275,10 @@ def _published(entry: Any, names: Sequence[str]) -> Published | None:
         require_choice("arm", arm, names)
         by_name = zip(scoring_lib.in_results(figures), figures.values(), strict=True)
         scores[arm] = dict(by_name)
+        for name, pair in scores[arm].items():
+            if not _is_published(pair):
+                raise ConfigError(
+                    f"the published {name} of {arm} must be (mean, standard "
+                    f"deviation), both between 0 and 1, not {pair!r}"
+                )
     return Published(str(entry.get("source", "")), str(entry.get("data", "")), scores)

@@ -1,6 +1,7 @@
 """Python files of studies and configurations, read with every mistake told."""
 
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -24,7 +25,7 @@ def module_at(path: Path, kind: str) -> ModuleType:
         ConfigError: where it does not exist or raises an error.
     """
     path = config_lib.file_at(path)
-    if not path.exists():
+    if not os.path.exists(path):  # takes any text for a path
         known = sorted(str(p) for p in path.parent.glob("*.py"))
         if not known:
             raise ConfigError(f"there is no {kind} file {path}")
@@ -53,7 +54,8 @@ def call(function: Callable[..., Any], path: Path, preset: str) -> Any:
     try:
         return function(preset) if preset else function()
     except Exception as error:
-        raise ConfigError(f"{path}: {error}") from error
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"{path}: {said}") from error
 
 
 def mapping(what: str, value: Any, known: Iterable[str] | None = None) -> dict:
@@ -64,6 +66,9 @@ def mapping(what: str, value: Any, known: Iterable[str] | None = None) -> dict:
     """
     if not isinstance(value, Mapping):
         raise ConfigError(f"{what} must be a dict, not {value!r}")
-    for key in value if known is not None else ():
-        require_choice(f"entry of {what}", key, known or ())
+    for key in value:
+        if not isinstance(key, str):
+            raise ConfigError(f"the names in {what} must be texts, not {key!r}")
+        if known is not None:
+            require_choice(f"entry of {what}", key, known)
     return dict(value)

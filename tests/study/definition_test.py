@@ -105,6 +105,19 @@ def test_a_single_setting_is_not_tuned():
         ({"arm": {}}, "unknown entry of a study 'arm'.*did you mean 'arms'"),
         ({"comparisons": (("CFASL", "beta-VAE"),)}, "unknown arm 'CFASL'"),
         ({"comparisons": (("beta-VAE", "beta-VAE"),)}, "against itself"),
+        ({"comparisons": 5}, "comparisons has pairs of arms, not 5"),
+        ({"comparisons": (5,)}, "comparisons has pairs of arms, not 5"),
+        ({"reports": "no"}, "reports must be True or False, not 'no'"),
+        ({"arms": {1: {}}}, "names in arms must be texts, not 1"),
+        (
+            {"published": {"scores": {"beta-VAE": {"mig": (50, 2)}}}},
+            "published mig of beta-VAE must be .* between 0 and 1, not",
+        ),
+        (
+            {"published": {"scores": {"beta-VAE": {"mig": 5}}}},
+            "published mig of beta-VAE must be",
+        ),
+        ({"arms": arms(grid={"beta": (10**400, 1)})}, "must be a finite number"),
         ({"tuning": {"seeds": (3, 4)}}, "must not overlap, but 3 is in both"),
         ({"reporting": {"seeds": (1, 1)}}, "none twice"),
         ({"tuning": {}}, "names no seeds of tuning"),
@@ -166,6 +179,7 @@ def test_unequal_budgets_need_a_sentence():
         ("", "has no function get_study"),
         ("def get_study(): return 3", "must return a dict, not 3"),
         ("def get_study(): return {'arms': {}}", "lacks arms, reporting, primary"),
+        ("def get_study(): raise ValueError('why\\nindeed')", "bad.py: why"),
     ],
 )
 def test_a_bad_file_ends_the_command_with_one_sentence(tmp_path, capsys, text, message):
@@ -184,6 +198,12 @@ def test_a_bad_file_ends_the_command_with_one_sentence(tmp_path, capsys, text, m
         (["--study=configs/studies/dsprits.py", "--workdir=x"], "unknown study file"),
         (["--study=x.py"], "--workdir"),
         (["--study=x.py", "--workdir=x", "--dryrun"], "--dryrun"),
+        (["--study=x.py", "--workdir=x", "--pack=0"], "--pack: must be a whole number"),
+        ([f"--study={'x' * 300}", "--workdir=x"], "study file"),
+        (
+            ["--study=configs/studies/dsprites.py", "--workdir=README.md", "--report"],
+            "cannot write README.md/study.json: Not a directory",
+        ),
         (
             ["--study=configs/studies/dsprites.py", "--workdir=nowhere://a/b"],
             "nowhere://a/b cannot be used",
