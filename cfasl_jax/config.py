@@ -81,11 +81,13 @@ def from_stored(fields: Mapping[str, Any]) -> tuple[Config, list[str]]:
         know and has left out.
 
     Raises:
-        ConfigError: where a field has a value of another type, or is missing and has no
-            default.
+        ConfigError: where a field has a value of another type or out of its range, or
+            is missing and has no default.
     """
     known, unknown = _known(Config, fields, prefix="")
-    return _build(Config, known, prefix=""), unknown
+    config = _build(Config, known, prefix="")
+    _validate_ranges(config, prefix="")
+    return config, unknown
 
 
 def to_dict(config: Config) -> dict[str, Any]:

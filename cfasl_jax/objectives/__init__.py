@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from cfasl_jax import lie_group
 from cfasl_jax.codebook import Codebook
 from cfasl_jax.data.dataset import Spec
+from cfasl_jax.errors import require_choice
 from cfasl_jax.models import vae
 from cfasl_jax.objectives.base import Entry, Noise
 from cfasl_jax.objectives.beta_tcvae import BETA_TCVAE
@@ -44,7 +45,12 @@ OBJECTIVES: Mapping[str, Entry] = {
 
 
 def build(config: Config, spec: Spec) -> Objective:
-    """The objective that a configuration asks for, on a data set."""
+    """The objective that a configuration asks for, on a data set.
+
+    Raises:
+        ConfigError: where a stored configuration names one that exists no longer.
+    """
+    require_choice("objective", config.objective, OBJECTIVES)
     entry = OBJECTIVES[config.objective]
     bias_init = _bias_init(config)
     encoder, decoder = entry.networks(config, spec, bias_init)

@@ -80,6 +80,8 @@ def read_results(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
+        if not path.is_file():  # reading a pipe would wait for a writer
+            raise ValueError("it is no file")
         results = json.loads(path.read_text(encoding="utf-8"))
         _require_results(results)
     except (OSError, ValueError, RecursionError) as error:

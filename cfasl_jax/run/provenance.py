@@ -193,7 +193,7 @@ def stored(workdir: Path) -> Run:
         ConfigError: where there is none, or its record is damaged.
     """
     path = workdir / CONFIG_FILE
-    if not path.exists():
+    if not path.is_file():
         raise ConfigError(f"{workdir} holds no run: there is no {CONFIG_FILE} in it")
     return read(path)
 

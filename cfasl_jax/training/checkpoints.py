@@ -44,7 +44,10 @@ class Checkpoints:
         )
         self._directory = (workdir / FOLDER).absolute()
         if writes:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            try:
+                self._directory.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ConfigError(f"cannot write checkpoints: {error}") from error
         self._manager = ocp.CheckpointManager(
             self._directory, options=options, item_names=(_ITEM,)
         )
