@@ -15,11 +15,11 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from cfasl_jax import command_line, data, workdirs
+from cfasl_jax import command_line, data, errors, workdirs
 from cfasl_jax import config as config_lib
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.errors import ConfigError
@@ -40,25 +40,13 @@ _MOST_MOVED = 0.01
 _IMAGES = 1_024
 
 
-class _Parser(argparse.ArgumentParser):
-    """Mistakes on the command line are told like all others."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(message)
-
-
 def main(argv: Sequence[str]) -> int:
     """Write a model and its card; return the exit code: 0, or 2 for bad input."""
-    try:
-        print(_ship(_options(argv[1:])))
-    except (ConfigError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return errors.exit_code(lambda: print(_ship(_options(argv[1:]))))
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(
+    parser = errors.ArgumentParser(
         prog="python -m cfasl_jax.ship", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument(
