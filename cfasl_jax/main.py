@@ -12,7 +12,6 @@ import jax
 
 from cfasl_jax import command_line, data, errors, workdirs
 from cfasl_jax import config as config_lib
-from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import analyze, evaluate, provenance
 from cfasl_jax.training import devices, loop
 
@@ -22,10 +21,18 @@ _STOPPED = (143, errors.INTERRUPTED)
 
 def main(argv: list[str]) -> int:
     """Run the command line; return the exit code: 0, 1, 2 (bad input), 130 or 143."""
-    code = errors.exit_code(
-        lambda: _guarded(argv),
-        interrupted="interrupted; the same command resumes from the last checkpoint",
-    )
+    try:
+        code = errors.exit_code(
+            lambda: _guarded(argv),
+            interrupted="interrupted; the same command resumes from the last "
+            "checkpoint",
+        )
+    except Exception:
+        if not devices.has_joined():
+            raise
+        traceback.print_exc()
+        message = "this process failed, or lost another one: start all of them again"
+        code = errors.fail(message, 1)
     if code not in (0, *_STOPPED):
         devices.leave(code)
     return code
@@ -39,8 +46,6 @@ def _guarded(argv: list[str]) -> int:
         return errors.fail(f"error: {error}", 1)
     except loop.InterruptedRunError as stop:
         return errors.fail(str(stop), 128 + stop.signal)
-    except (ConfigError, OSError):
-        raise
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
@@ -48,12 +53,6 @@ def _guarded(argv: list[str]) -> int:
             "error: the memory does not suffice: train fewer seeds together, or with a "
             "smaller batch_size; the last checkpoint is kept"
         )
-        return errors.fail(message, 1)
-    except Exception:
-        if not devices.has_joined():
-            raise
-        traceback.print_exc()
-        message = "this process failed, or lost another one: start all of them again"
         return errors.fail(message, 1)
     return 0
 

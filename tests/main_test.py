@@ -117,3 +117,24 @@ def test_mistakes_end_with_one_sentence_and_code_2(
 def test_a_directory_without_a_run_is_refused(tmp_path, capsys):
     assert main.main(["main", f"--workdir={tmp_path}", "--mode=analyze"]) == 2
     assert "holds no run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("no such host"), jax.errors.JaxRuntimeError("connection closed")]
+)
+def test_one_of_several_processes_that_fails_leaves_at_once(monkeypatch, capsys, error):
+    """An ordinary exit would wait for the others, which wait for its next step."""
+
+    def fail(_):
+        raise error
+
+    codes = []
+    monkeypatch.setattr(main, "_run", fail)
+    monkeypatch.setattr(main.devices, "leave", codes.append)
+    with pytest.raises(type(error)):
+        main.main(["main"])
+    assert codes == []
+    monkeypatch.setattr(main.devices, "has_joined", lambda: True)
+    assert main.main(["main"]) == 1
+    assert codes == [1]
+    assert "start all of them again" in capsys.readouterr().err
