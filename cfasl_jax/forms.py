@@ -28,6 +28,11 @@ def cache_directory() -> Path:
     return cache / "cfasl_jax"
 
 
+def devices_share_processor() -> bool:
+    """Whether several devices are parts of one CPU, with one pool of threads."""
+    return jax.default_backend() == "cpu" and jax.local_device_count() > 1
+
+
 def fastest(operation: str, choices: tuple[Form, ...], otherwise: Form) -> Form:
     """The form that was measured to be the fastest on the first device's kind.
 

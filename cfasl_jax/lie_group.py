@@ -75,7 +75,7 @@ def default_expm() -> Expm:
     It is "taylor" unless a measurement says otherwise: LU factorisations of small
     matrices are slow on a GPU or TPU, and no faster than the products on a CPU.
     """
-    if _shared_processor():
+    if forms.devices_share_processor():
         return "taylor"
     return forms.fastest("expm", EXPMS, "taylor")
 
@@ -89,22 +89,15 @@ def resolve(expm: str) -> Expm:
     if expm == "auto":
         return default_expm()
     require_choice("expm", expm, EXPMS)
-    if expm == "scipy" and _shared_processor():
+    # jaxlib's LU factorisation of many matrices occupies a thread of the devices' pool
+    # while it waits for others of the same pool. If every device does so at once, none
+    # is left (jaxlib 0.10.2).
+    if expm == "scipy" and forms.devices_share_processor():
         raise ConfigError(
             "codebook.expm=scipy can wait for ever where several devices share one "
             "processor: use taylor"
         )
     return cast(Expm, expm)
-
-
-def _shared_processor() -> bool:
-    """Whether several devices share one pool of threads.
-
-    On a CPU, jaxlib's LU factorisation of many matrices occupies a thread of the pool
-    while it waits for others of the same pool. If every device does so at once, none
-    is left (jaxlib 0.10.2).
-    """
-    return jax.default_backend() == "cpu" and jax.local_device_count() > 1
 
 
 def group_element(generator: jax.Array, expm: Expm = "scipy") -> jax.Array:

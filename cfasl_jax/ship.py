@@ -41,7 +41,7 @@ _IMAGES = 1_024
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write a model and its card; return the exit code: 0, or 2 for bad input."""
+    """Write a model and its card; return the exit code, see `errors.exit_code`."""
     return errors.exit_code(lambda: print(_ship(_options(argv[1:]))))
 
 

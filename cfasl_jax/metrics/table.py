@@ -1,6 +1,6 @@
 """Results as text for the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -10,8 +10,7 @@ def format_scores(results: Mapping[str, Any]) -> str:
     span = f"{results['protocol_fields']['confidence']:.0%} interval"
     lines = [f"{'score':{width}}  {'value':>7}  {span:>17}  {'chance':>7}"]
     for name, entry in results["scores"].items():
-        ends = entry["interval"]
-        between = f"{ends[0]:z.4f} to {ends[1]:z.4f}" if ends else "-"
+        between = format_interval(entry["interval"])
         lines.append(
             f"{name:{width}}  {entry['value']:z7.4f}  {between:>17}  "
             f"{_number(entry['chance']):>7}"
@@ -25,6 +24,11 @@ def format_scores(results: Mapping[str, Any]) -> str:
         f"dimensions active, {results['seconds']:.1f} s"
     )
     return "\n".join(lines)
+
+
+def format_interval(ends: Sequence[float] | None) -> str:
+    """Both ends of an interval, or a dash where there is none."""
+    return f"{ends[0]:z.4f} to {ends[1]:z.4f}" if ends else "-"
 
 
 def format_summary(summary: Mapping[str, Mapping[str, Any]]) -> str:

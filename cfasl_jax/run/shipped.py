@@ -23,6 +23,7 @@ import numpy as np
 
 from cfasl_jax.data.dataset import Spec
 from cfasl_jax.errors import ConfigError, near_miss
+from cfasl_jax.metrics.table import format_interval
 from cfasl_jax.run import provenance
 from cfasl_jax.settings import Config
 from cfasl_jax.types import Params
@@ -136,9 +137,8 @@ def comparison(
         f"{'score':{width}}  {'now':>7}  {'card':>7}  {'interval on the card':>20}"
     ]
     for key, entry in both.items():
-        ends = before[key]["interval"]
-        between = f"{ends[0]:.4f} to {ends[1]:.4f}" if ends else "-"
-        value = f"{entry['value']:7.4f}  {before[key]['value']:7.4f}"
+        between = format_interval(before[key]["interval"])
+        value = f"{entry['value']:z7.4f}  {before[key]['value']:z7.4f}"
         lines.append(f"{key:{width}}  {value}  {between:>20}")
     missed = [key for key in both if not meets(both[key]["value"], before[key])]
     rule = f"inside the interval on the card or within {ROUNDING} of its value"

@@ -21,6 +21,7 @@ import numpy as np
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.metrics import SCORES
 from cfasl_jax.report import tables
+from cfasl_jax.run import provenance
 from cfasl_jax.settings import Config
 from cfasl_jax.study.arms import REPORTING, TUNING, Arm, Setting
 from cfasl_jax.study.definition import Study
@@ -224,8 +225,7 @@ def scores_file(folder: Path, protocol: str) -> Path:
 
 def steps_left(root: Path, run: Run) -> int:
     """Steps that a run has to train from its newest checkpoint."""
-    steps = (root / run.folder / "checkpoints").glob("[0-9]*")
-    done = max((int(path.name) for path in steps if path.name.isdigit()), default=0)
+    done = provenance.latest_step(root / run.folder) or 0
     return max(0, run.config.num_steps - done)
 
 

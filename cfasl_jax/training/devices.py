@@ -236,7 +236,7 @@ def wait_if_shared(tree: Any) -> None:
     Such devices share a pool of threads, and their collectives wait in it for each
     other: of two programs in flight each could hold threads that the other needs.
     """
-    if jax.default_backend() == "cpu" and jax.local_device_count() > 1:
+    if forms.devices_share_processor():
         jax.block_until_ready(tree)
 
 
