@@ -94,13 +94,18 @@ def reporting_runs(study: Study, arm: Arm, name: str) -> list[Run]:
 
 
 def known_runs(study: Study, entries: Mapping[Path, Entry]) -> list[Run]:
-    """All runs that can be named: reporting ones once their arm's setting is chosen."""
-    runs = [run for arm in study.arms for run in tuning_runs(study, arm)]
+    """All runs that can be named: reporting ones once their arm's setting is chosen.
+
+    Reporting runs are listed seed by seed, so that a study that is not finished has as
+    many whole sets of arms to compare as possible.
+    """
+    tuning = [run for arm in study.arms for run in tuning_runs(study, arm)]
+    reporting = []
     for arm in study.arms:
         chosen = choose(study, arm, entries)
         if chosen is not None and chosen.setting is not None:
-            runs += reporting_runs(study, arm, chosen.setting)
-    return runs
+            reporting += reporting_runs(study, arm, chosen.setting)
+    return tuning + sorted(reporting, key=lambda run: run.seed)
 
 
 def pending(study: Study, root: Path, entries: dict[Path, Entry]) -> list[Run]:
