@@ -286,7 +286,6 @@ def test_messages_name_the_url(url, monkeypatch, capsys):
     command = Command(tiny.config(), url, mode="train", distributed=False)
     monkeypatch.setattr(main.command_line, "parse", lambda _: command)
     monkeypatch.setattr(data, "load", lambda *_: tiny.dataset())
-    monkeypatch.setattr(main.devices, "use_compilation_cache", lambda: None)
     assert main.main([]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"error: {url} holds a run of another configuration")

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cfasl_jax import codebook
-from cfasl_jax.codebook import act, composite, displacement
+from cfasl_jax.codebook import composite, displacement
 from cfasl_jax.data.dataset import Dataset, Labels
 from cfasl_jax.data.grid import FactorGrid
 from cfasl_jax.losses import elbo
@@ -25,6 +25,9 @@ from cfasl_jax.run.evaluate import ACTIVE_KL, sample_indices
 from cfasl_jax.run.model import Model, section_generators
 
 Arrays = dict[str, np.ndarray]
+
+# Compiled as a whole, once for each number of rows, rather than operation by operation.
+_act = jax.jit(codebook.act)
 
 # Of the pictures alone; scores have seeds of their own.
 _SEED = 1
@@ -184,7 +187,7 @@ def composition(model: Model, x1: np.ndarray, x2: np.ndarray) -> Arrays:
     z1 = model.encode(x1).mu
     symmetry = model.symmetry(x1, x2)
     amounts = np.linspace(0, 1, _STEPS, dtype=np.float32)
-    path = np.stack([act(z1, a * symmetry.generator) for a in amounts], axis=1)
+    path = np.stack([_act(z1, a * symmetry.generator) for a in amounts], axis=1)
     return {
         "composition/x1": x1,
         "composition/x2": x2,
@@ -200,7 +203,7 @@ def sections(model: Model, x1: np.ndarray, x2: np.ndarray) -> Arrays:
     S = switch.shape[1]
     upto = np.tri(S + 1, S, k=-1, dtype=np.float32)
     steps = [
-        act(z1, composite(model.generators(), switch * row[None], attention))
+        _act(z1, composite(model.generators(), switch * row[None], attention))
         for row in upto
     ]
     return {
@@ -243,10 +246,10 @@ def factor_steps(
         originals = lookup(dataset, grid.indices(factors))
         z = model.encode(originals).mu
         M = model.symmetry(originals[:-1], originals[1:]).generator
-        one_shot = jnp.concatenate([z[:1], act(z[:-1], M)])
+        one_shot = jnp.concatenate([z[:1], _act(z[:-1], M)])
         chained = [z[:1]]
         for generator in M:
-            chained.append(act(chained[-1], generator[None]))
+            chained.append(_act(chained[-1], generator[None]))
         steps.append(
             {
                 "factor": name,
@@ -269,7 +272,7 @@ def section_action(model: Model, z: np.ndarray) -> Arrays:
     speed = np.linalg.norm(z @ np.asarray(G), axis=-1)
     most = float(_REACH / max(np.median(speed), 1e-6))
     amounts = np.linspace(-most, most, _STEPS, dtype=np.float32)
-    codes = [act(np.tile(z, (len(G), 1)), a * G) for a in amounts]
+    codes = [_act(np.tile(z, (len(G), 1)), a * G) for a in amounts]
     return {
         "section_action/frames": decode(model, np.stack(codes, axis=1)),
         "section_action/amounts": amounts,
@@ -358,7 +361,7 @@ def equivariance(
         second[:, k] = (first[:, k] + change) % grid.sizes[k]
         x1, x2 = (lookup(dataset, grid.indices(f)) for f in (first, second))
         z1, z2 = model.encode(x1).mu, model.encode(x2).mu
-        carried = codebook.act(z1, model.symmetry(x1, x2).generator)
+        carried = _act(z1, model.symmetry(x1, x2).generator)
         errors.append(float(jnp.square(carried - z2).mean()))
         distances.append(float(jnp.square(z1 - z2).mean()))
     return {

@@ -126,10 +126,14 @@ def leave(code: int) -> None:
 
 
 def use_compilation_cache() -> None:
-    """Keep compiled programs between calls, so that a resumed run starts at once."""
-    cache = forms.cache_directory() / "xla"
-    jax.config.update("jax_compilation_cache_dir", str(cache))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    """Keep compiled programs between calls, so that a resumed run starts at once.
+
+    A place that the user has chosen, by JAX_COMPILATION_CACHE_DIR, is left as it is.
+    """
+    if jax.config.jax_compilation_cache_dir is None:
+        cache = forms.cache_directory() / "xla"
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def is_first_process() -> bool:

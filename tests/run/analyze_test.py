@@ -1,7 +1,6 @@
 """What the report is drawn from: the right arrays, with whatever factors there are."""
 
 import dataclasses
-import json
 import shutil
 import struct
 from pathlib import Path
@@ -279,39 +278,6 @@ def test_equivariance_compares_with_doing_nothing(model):
     np.testing.assert_allclose(
         part["equivariance/distances"][1], np.mean(apart**2), rtol=0.05
     )
-
-
-def test_an_old_run_is_analyzed_and_then_redrawn_without_its_model(
-    tmp_path, monkeypatch
-):
-    workdir = tmp_path / "old"
-    shutil.copytree(Path(tiny.__file__).with_name("old_run"), workdir)
-    command = ["main", "--mode=analyze", f"--workdir={workdir}"]
-    assert main.main(command) == 0
-    page = workdir / "report.html"
-    pages, images = [page.read_text("utf-8")], []
-    names = ("traversals", "sections", "scatter", "factor_maps", "equivariance")
-    for name in names:
-        path = workdir / f"figures/{name}.png"
-        images.append(path.read_bytes())
-        path.unlink()
-    assert 'id="explorer-data"' in pages[0]
-    assert ">modularity<" in pages[0]
-
-    def no_model(*_):
-        raise AssertionError("redrawing restored the model")
-
-    monkeypatch.setattr(analyze, "models", no_model)
-    page.unlink()
-    assert main.main(command) == 0
-    assert page.read_text("utf-8") == pages[0]
-    for name, image in zip(names, images, strict=True):
-        assert (workdir / f"figures/{name}.png").read_bytes() == image
-    # An analysis of another checkpoint is of no use.
-    results = json.loads((workdir / "results.json").read_text())
-    (workdir / "results.json").write_text(json.dumps(results | {"step": 15}))
-    with pytest.raises(AssertionError, match="restored the model"):
-        main.main(command)
 
 
 def test_damaged_scores_are_one_sentence(tmp_path, capsys):

@@ -9,20 +9,19 @@ import shutil
 from pathlib import Path
 
 import golden
-import jax
 import numpy as np
 import pytest
 
 import cfasl_jax
 from cfasl_jax import data, main
+from cfasl_jax.run import analyze
 
 OLD = Path(golden.__file__).parent / "old_run"
 
 
-@pytest.fixture
-def workdir(tmp_path):
-    shutil.copytree(OLD, tmp_path / "run")
-    return tmp_path / "run"
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    return shutil.copytree(OLD, tmp_path_factory.mktemp("old") / "run")
 
 
 def test_it_loads_without_its_data(workdir, monkeypatch):
@@ -37,14 +36,47 @@ def test_it_loads_without_its_data(workdir, monkeypatch):
     assert model.symmetry(images, images).generator.shape == (2, 3, 3)
 
 
-def test_it_is_scored_drawn_and_resumed(workdir):
-    before = json.loads((workdir / "results.json").read_text())
-    lines = (workdir / "metrics.jsonl").read_text()
+@pytest.fixture(scope="module")
+def continued(workdir):
+    """The directory after five more steps, scores and a report."""
     assert main.main(["main", f"--workdir={workdir}", "--config.num_steps=25"]) == 0
-    after = json.loads((workdir / "results.json").read_text())
+    return workdir
+
+
+def test_it_is_scored_drawn_and_resumed(continued):
+    before, after = (
+        json.loads((folder / "results.json").read_text()) for folder in (OLD, continued)
+    )
     assert (before["step"], after["step"]) == (20, 25)
-    assert (workdir / "metrics.jsonl").read_text().startswith(lines)
-    assert (workdir / "report.html").exists()
-    record = json.loads((workdir / "config.json").read_text())
+    lines = (OLD / "metrics.jsonl").read_text()
+    assert (continued / "metrics.jsonl").read_text().startswith(lines)
+    record = json.loads((continued / "config.json").read_text())
     assert record["dataset"]["image_shape"] == [64, 64, 1]
-    jax.clear_caches()
+
+
+def test_it_is_redrawn_without_its_model(continued, monkeypatch):
+    page = continued / "report.html"
+    before, images = page.read_text("utf-8"), []
+    names = ("traversals", "sections", "scatter", "factor_maps", "equivariance")
+    for name in names:
+        path = continued / f"figures/{name}.png"
+        images.append(path.read_bytes())
+        path.unlink()
+    assert 'id="explorer-data"' in before
+    assert ">modularity<" in before
+
+    def no_model(*_):
+        raise AssertionError("redrawing restored the model")
+
+    monkeypatch.setattr(analyze, "models", no_model)
+    page.unlink()
+    command = ["main", "--mode=analyze", f"--workdir={continued}"]
+    assert main.main(command) == 0
+    assert page.read_text("utf-8") == before
+    for name, image in zip(names, images, strict=True):
+        assert (continued / f"figures/{name}.png").read_bytes() == image
+    # An analysis of another checkpoint is of no use.
+    results = json.loads((continued / "results.json").read_text())
+    (continued / "results.json").write_text(json.dumps(results | {"step": 15}))
+    with pytest.raises(AssertionError, match="restored the model"):
+        main.main(command)

@@ -23,16 +23,10 @@ from cfasl_jax.training import loop
 WORKER = Path(study_worker.__file__)
 
 
-def start(workdir, cache):
-    environment = {
-        **os.environ,
-        "JAX_COMPILATION_CACHE_DIR": str(cache),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "XDG_CACHE_HOME": str(cache),
-    }
+def start(workdir):
     return subprocess.Popen(
         [sys.executable, str(WORKER), str(workdir)],
-        env=environment,
+        env=os.environ | {"XDG_CACHE_HOME": str(workdir.parent / "cache")},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -57,17 +51,17 @@ def kill_in_the_middle(process, workdir, checkpoints):
     process.wait()
 
 
-def test_killed_and_shared_studies_end_like_one_left_alone(tmp_path, cache):
+def test_killed_and_shared_studies_end_like_one_left_alone(tmp_path):
     alone, shared = tmp_path / "alone", tmp_path / "shared"
-    finish(start(alone, cache))
+    finish(start(alone))
     results = json.loads((alone / "study.json").read_text())
     assert results["unfinished"] == 0
     assert [len(arm["reporting"]) for arm in results["arms"].values()] == [2, 2]
     assert (alone / "study.html").exists()
 
-    killed, other = start(shared, cache), start(shared, cache)
+    killed, other = start(shared), start(shared)
     kill_in_the_middle(killed, shared, checkpoints=3)
-    finish(other, start(shared, cache))
+    finish(other, start(shared))
     assert (shared / "study.json").read_text() == (alone / "study.json").read_text()
     # Each run was trained by one worker at a time: every step is logged once.
     for log in shared.glob("runs/*/*/*/metrics.jsonl"):

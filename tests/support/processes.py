@@ -9,24 +9,18 @@ from pathlib import Path
 WORKER = Path(__file__).parent / "worker.py"
 
 
-def start(workdir, num_steps, cache, *arguments, **environment):
-    """A worker process; its programs come from the cache after the first."""
-    environment = {
-        **os.environ,
-        "JAX_COMPILATION_CACHE_DIR": str(cache),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        **environment,
-    }
+def start(workdir, num_steps, *arguments, **environment):
+    """A worker process."""
     return subprocess.Popen(
         [sys.executable, str(WORKER), str(workdir), str(num_steps), *arguments],
-        env=environment,
+        env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-def start_together(workdirs, num_steps, cache, *arguments):
+def start_together(workdirs, num_steps, *arguments):
     """As many processes of one job as there are working directories."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -35,7 +29,6 @@ def start_together(workdirs, num_steps, cache, *arguments):
         start(
             workdir,
             num_steps,
-            cache,
             *arguments,
             JAX_COORDINATOR_ADDRESS=address,
             JAX_NUM_PROCESSES=str(len(workdirs)),

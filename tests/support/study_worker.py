@@ -18,7 +18,6 @@ from cfasl_jax import data, objectives  # noqa: E402
 from cfasl_jax.data.grid import FactorGrid  # noqa: E402
 from cfasl_jax.study import __main__ as command  # noqa: E402
 from cfasl_jax.study import cost  # noqa: E402
-from cfasl_jax.training import devices  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 GRID = FactorGrid(("x", "y"), (40, 60))
@@ -69,8 +68,6 @@ def use_small_networks(replace=setattr):
     replace(data, "load", dataset)
     replace(objectives, "build", lambda *_: small)
     replace(cost, "_LEAST_SECONDS", 0.01)
-    # The tests have chosen one.
-    replace(devices, "use_compilation_cache", lambda: None)
 
 
 if __name__ == "__main__":

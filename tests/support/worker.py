@@ -16,7 +16,6 @@ import jax  # noqa: E402
 import tiny  # noqa: E402
 
 from cfasl_jax import command_line, data, main, objectives, workdirs  # noqa: E402
-from cfasl_jax.training import devices  # noqa: E402
 
 
 def run(workdir, num_steps, images=None, mode="train", **changes):
@@ -30,7 +29,6 @@ def run(workdir, num_steps, images=None, mode="train", **changes):
     # Made when asked for: processes join before anything else of JAX.
     data.load = lambda *_: tiny.streamed(images) if images else tiny.dataset()
     objectives.build = lambda *_: tiny.objective()
-    devices.use_compilation_cache = lambda: None  # the tests have chosen one
     return main.main([])
 
 

@@ -77,14 +77,14 @@ def test_a_chunk_is_started_before_the_one_before_is_read(tmp_path, monkeypatch)
     ]
 
 
-def test_killed_at_random_moments_a_run_ends_bitwise_the_same(tmp_path, cache):
+def test_killed_at_random_moments_a_run_ends_bitwise_the_same(tmp_path):
     num_steps = 400
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    processes.finish(processes.start(whole, num_steps, cache))
+    processes.finish(processes.start(whole, num_steps))
     rng = np.random.default_rng(0)
     kills = 0
     while kills < 3:
-        process = processes.start(killed, num_steps, cache)
+        process = processes.start(killed, num_steps)
         before = processes.newest(killed)
         while processes.newest(killed) == before and process.poll() is None:
             time.sleep(0.01)
@@ -97,16 +97,16 @@ def test_killed_at_random_moments_a_run_ends_bitwise_the_same(tmp_path, cache):
         if process.returncode == 0:
             break
     assert kills > 0
-    processes.finish(processes.start(killed, num_steps, cache))
+    processes.finish(processes.start(killed, num_steps))
     chex.assert_trees_all_equal(
         final_state(killed, num_steps), final_state(whole, num_steps)
     )
     assert metrics(killed) == metrics(whole)
 
 
-def test_sigterm_saves_and_the_next_call_goes_on(tmp_path, cache):
+def test_sigterm_saves_and_the_next_call_goes_on(tmp_path):
     workdir = tmp_path / "run"
-    process = processes.start(workdir, 100_000, cache)
+    process = processes.start(workdir, 100_000)
     while not (workdir / record.METRICS_FILE).exists() or not metrics(workdir):
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
@@ -118,8 +118,8 @@ def test_sigterm_saves_and_the_next_call_goes_on(tmp_path, cache):
     assert int(metrics(workdir).splitlines()[-1].split(",")[0].split(":")[1]) == stopped
 
 
-def test_ctrl_c_saves_and_a_second_one_ends_at_once(tmp_path, cache):
-    process = processes.start(tmp_path / "once", 100_000, cache)
+def test_ctrl_c_saves_and_a_second_one_ends_at_once(tmp_path):
+    process = processes.start(tmp_path / "once", 100_000)
     while processes.newest(tmp_path / "once") is None:
         assert process.poll() is None
         time.sleep(0.01)

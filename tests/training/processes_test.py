@@ -20,19 +20,18 @@ def tiny_networks(monkeypatch):
 
 
 class Killed(NamedTuple):
-    """A streamed run, one of whose processes was killed; resumed to its length."""
+    """A streamed run of two processes, one of them killed; resumed to its length."""
 
     workdir: Path
     length: int
-    processes: int
 
 
-@pytest.fixture(scope="module", params=[2, 4])
-def killed(request, tmp_path_factory, cache):
-    workdir = tmp_path_factory.mktemp("killed")
-    images = str(tmp_path_factory.mktemp("images") / "images.npy")
-    tiny.streamed(images)
-    left = start_together([workdir] * request.param, 100_000, cache, images)
+PROCESSES = 2
+
+
+def kill_one(workdir, count, *arguments):
+    """Start processes of one job and kill one of them; the newest checkpoint's step."""
+    left = start_together([workdir] * count, 100_000, *arguments)
     victim = left.pop(1)
     while newest(workdir) is None:
         assert left[0].poll() is None, left[0].communicate()
@@ -45,15 +44,27 @@ def killed(request, tmp_path_factory, cache):
     assert all(process.returncode != 0 for process in left)
     # Of several, one may be ended by another's end before it has said why.
     assert "lost another one: start all of them again" in "".join(errors)
-    length = newest(workdir) + 6
-    for process in start_together([workdir] * request.param, length, cache, images):
+    return newest(workdir)
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("killed")
+    images = str(tmp_path_factory.mktemp("images") / "images.npy")
+    tiny.streamed(images)
+    length = kill_one(workdir, PROCESSES, images) + 6
+    for process in start_together([workdir] * PROCESSES, length, images):
         finish(process)
-    return Killed(workdir, length, request.param)
+    return Killed(workdir, length)
 
 
-def test_after_a_kill_all_resume_bitwise(killed, tmp_path, cache):
-    workdir, length = killed.workdir, killed.length
-    for process in start_together([tmp_path] * killed.processes, length, cache):
+def test_of_four_processes_three_end_with_one_that_is_killed(tmp_path):
+    assert kill_one(tmp_path, 4) > 0
+
+
+def test_after_a_kill_all_resume_bitwise(killed, tmp_path):
+    workdir, length = killed
+    for process in start_together([tmp_path] * PROCESSES, length):
         finish(process)
     config = tiny.config(num_steps=length)
     resumed, whole = (
@@ -76,9 +87,9 @@ def test_processes_train_what_one_trains(killed, tmp_path):
     chex.assert_trees_all_close(got, expected, rtol=1e-5, atol=1e-7)
 
 
-def test_processes_that_see_different_directories_stop(killed, tmp_path, cache):
-    workdirs = [killed.workdir] * (killed.processes - 1) + [tmp_path]
-    processes = start_together(workdirs, killed.length + 2, cache)
+def test_processes_that_see_different_directories_stop(killed, tmp_path):
+    workdirs = [killed.workdir, tmp_path]
+    processes = start_together(workdirs, killed.length + 2)
     messages = [ending(process, timeout=100) for process in processes]
     # One of them may be ended by the other's end before it has said why.
     assert all(process.returncode != 0 for process in processes)
