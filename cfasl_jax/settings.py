@@ -114,8 +114,8 @@ FIDELITIES: Mapping[str, Fidelity] = {
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Codebook:
-    """The symmetry codebook."""
+class CodebookSettings:
+    """Size, initialisation and training of the symmetry codebook."""
 
     elements: int = bounded(least=1, most=10_000, static=True)
     scale: float = bounded(above=0, static=True)
@@ -199,7 +199,7 @@ class Hyper:
     factor: Factor = Factor()
     dip: Dip = Dip()
     annealed: Annealed = Annealed()
-    codebook: Codebook
+    codebook: CodebookSettings
     weights: Weights
     threshold: float = bounded(least=0)
     learning_rate: float = bounded(above=0)
