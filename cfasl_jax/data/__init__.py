@@ -202,7 +202,7 @@ def _is_unprepared(entry: Entry, options: Data) -> bool:
 
 
 def _own_recipe(entry: Entry, options: Data) -> Recipe:
-    return entry.version(options.convention).from_files(_path(options))
+    return entry.read_files(_path(options), options.convention)
 
 
 def _require_twin(entry: Entry) -> None:
@@ -281,6 +281,8 @@ def _require_copy_of(entry: Entry, name: str, place: Path | str) -> None:
 
 def _how_to_get(entry: Entry, options: Data, place: Path | str) -> str:
     """A sentence for whoever lacks a copy at a place, a folder or a URL."""
+    if entry.version(options.convention).from_files is None:
+        return entry.no_files
     if not entry.published and not is_url(str(place)):
         return (
             f"the data set {entry.name} needs data.path: an .npz or .h5 file with "

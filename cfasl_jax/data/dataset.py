@@ -216,6 +216,29 @@ class Dataset:
         return images.reshape(*np.shape(indices), *images.shape[1:])
 
 
+def rendered(contents: Contents, lookup: Lookup, store: Any = ()) -> Dataset:
+    """A data set whose images are drawn on the device instead of read from files.
+
+    Args:
+        contents: with a grid and a likelihood.
+        lookup: draws images, (store, indices int32 [n]) -> uint8 [n, 64, 64, C]; a
+            function of module level, so that equal data sets compile to the same
+            program.
+        store: arrays that `lookup` reads.
+    """
+    assert contents.likelihood is not None
+    return Dataset(
+        store=store,
+        name=contents.name,
+        source="rendered",
+        grid=contents.grid,
+        num_images=contents.num_images,
+        channels=contents.channels,
+        likelihood=contents.likelihood,
+        lookup=lookup,
+    )
+
+
 @jax.jit
 def _look_up(dataset: Dataset, indices: jax.Array) -> jax.Array:
     return dataset.images(indices)

@@ -67,7 +67,7 @@ def from_files(entry: Entry, path: Path, convention: str) -> Recipe:
         path = _find_in(path, version) or path
     for archive in version.archives:
         check(path / archive.name if path.is_dir() else path, archive)
-    return version.from_files(path)
+    return entry.read_files(path, convention)
 
 
 def prepare(
@@ -195,7 +195,10 @@ def _from_tfds(
 
 def _download(entry: Entry, data_dir: str, convention: str) -> Recipe:
     """A recipe of the authors' files, after fetching those that are not there."""
-    archives = entry.version(convention).archives
+    version = entry.version(convention)
+    if version.from_files is None:
+        raise DataFileError(entry.no_files)
+    archives = version.archives
     if not archives:
         raise DataFileError(
             "say what to prepare with --from=FILE_OR_FOLDER: an .npz or .h5 file with "

@@ -22,7 +22,7 @@ import numpy as np
 
 from cfasl_jax.data import published, tfds
 from cfasl_jax.data import shapes3d_shading as shading
-from cfasl_jax.data.dataset import Contents, Dataset
+from cfasl_jax.data.dataset import Contents, Dataset, rendered
 from cfasl_jax.data.download import Archive
 from cfasl_jax.data.entry import Entry, Version
 from cfasl_jax.data.grid import FactorGrid
@@ -132,16 +132,7 @@ def _look_up(table: jax.Array, indices: jax.Array) -> jax.Array:
 
 def twin() -> Dataset:
     """3D Shapes with its images drawn on the device."""
-    return Dataset(
-        store=jax.jit(light_table)(),
-        name=CONTENTS.name,
-        source="rendered",
-        grid=GRID,
-        num_images=GRID.num_points,
-        channels=CHANNELS,
-        likelihood="gaussian",
-        lookup=_look_up,
-    )
+    return rendered(CONTENTS, _look_up, store=jax.jit(light_table)())
 
 
 def entry(contents: Contents = CONTENTS, archive: Archive = ARCHIVE) -> Entry:
