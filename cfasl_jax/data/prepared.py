@@ -141,7 +141,7 @@ def list_files(files: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def digest_of(images: np.ndarray) -> str:
-    """SHA-256 of the file images.npy that would hold these uint8 [N, 64, 64, C]."""
+    """SHA-256 of images.npy in a copy of these images, uint8 [N, 64, 64, C]."""
     head = io.BytesIO()
     array = np.lib.format.header_data_from_array_1_0(images)
     np.lib.format.write_array_header_1_0(head, array)

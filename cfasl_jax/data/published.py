@@ -34,11 +34,11 @@ def recipe(
     Args:
         path: the file.
         contents: what it must hold.
-        arrays: the names of its arrays, by the end of the file's name.
+        arrays: the names of its arrays, by the suffix of the file's name.
         white: the stored value of a fully lit channel.
 
     Raises:
-        DataFileError: where it is another file, or holds something else.
+        DataFileError: if it is another file, or holds something else.
     """
     if path.suffix not in arrays:
         raise DataFileError(

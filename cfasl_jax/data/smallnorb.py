@@ -1,11 +1,11 @@
 """smallNORB (LeCun, Huang, Bottou, 2004): 50 toys in grey, from two cameras.
 
-Two conventions. "paper" is that of the CFASL authors: the 24,300 left images of the
-training half, with the factors instance, elevation, azimuth and lighting; category is
-left out, so that each combination comes five times. "full" is every image of both
-halves and both cameras, with all six factors, a full grid. In both, images are resized
-from 96 to 64 pixels bicubically, and ordered by category, instance, elevation, azimuth,
-lighting (and camera).
+There are two conventions. "paper" is that of the CFASL authors: the 24,300 left images
+of the training half, with the factors instance, elevation, azimuth and lighting.
+Category is left out, so that each combination occurs five times. "full" has every image
+of both halves and both cameras, with all six factors, which form a full grid. In both,
+images are resized from 96 to 64 pixels bicubically, and ordered by category, instance,
+elevation, azimuth, lighting (and camera).
 """
 
 import dataclasses
@@ -102,7 +102,7 @@ _TESTING = Half(
 
 @dataclasses.dataclass(frozen=True)
 class Convention:
-    """Which images are taken, and which of their factors.
+    """A selection of images and of their factors.
 
     Attributes:
         halves: read in this order.
@@ -125,7 +125,7 @@ class Convention:
 
     @property
     def order(self) -> FactorGrid:
-        """What the index of an image means: all factors, a full grid."""
+        """The full grid of all factors, which gives the index of an image."""
         names = ("category", "instance", "elevation", "azimuth", "lighting", "camera")
         first = (self.categories, len(self.instances), *self.sizes)
         return FactorGrid(names, (*first, len(self.cameras)))
@@ -137,7 +137,7 @@ class Convention:
         return self.categories * instances * elevations * azimuths * lightings
 
     def indices(self, factors: np.ndarray) -> np.ndarray:
-        """Places of image pairs, one a camera.
+        """Indices of image pairs, one for each camera.
 
         Args:
             factors: int [n, 5], category, instance as published, elevation, azimuth,
@@ -245,7 +245,7 @@ def _find(folder: Path, half: Half, kind: str) -> Path:
 def _read_half(
     files: dict[str, Path], half: Half, convention: Convention
 ) -> Iterator[Block]:
-    """Blocks of one half, a camera after the other within each."""
+    """Blocks of one half; in each block, one camera follows the other."""
     rows, side = convention.rows(half), convention.side
     category = _read_matrix(files["cat"], (rows,))
     info = np.array(_read_matrix(files["info"], (rows, 4)))
@@ -276,7 +276,7 @@ _MOST_DIMENSIONS = 8
 
 
 class _Matrix(NamedTuple):
-    """An open file whose head has been read.
+    """An open matrix file whose header has been read.
 
     Attributes:
         path: of the file.
@@ -308,11 +308,11 @@ class _Matrix(NamedTuple):
 
 @contextmanager
 def _open_matrix(path: Path, shape: tuple[int, ...]) -> Iterator[_Matrix]:
-    """A matrix file, plain or .gz, whose head says that it has this shape.
+    """A matrix file, plain or .gz, whose header gives this shape.
 
     Raises:
-        DataFileError: where it is another file, is truncated, or has more values than
-            its head says (seen once all rows are read).
+        DataFileError: if it is another file, is truncated, or has more values than its
+            header says (noticed once all rows are read).
     """
     with (
         reading(path),
