@@ -107,7 +107,7 @@ def _agreement(configure: Configure) -> list[str]:
             "there too, as in JAX_PLATFORMS=cuda,cpu"
         ) from error
     names = [(name, cfasl) for name in objectives.OBJECTIVES for cfasl in (False, True)]
-    # Compiling takes far longer than a step, and the compiler waits for nobody.
+    # Compiling takes far longer than a step, so cases are compiled in parallel.
     with ThreadPoolExecutor() as pool:
         found = pool.map(lambda case: _difference(configure, case, cpu), names)
         wrong = []
@@ -141,7 +141,7 @@ def _difference(
 
     expected = step(cpu, "scipy")
     exact = step(device, "auto", given=expected)
-    if device.platform == "cpu":  # it knows one precision alone
+    if device.platform == "cpu":  # which has only one precision
         usual = exact
     else:
         usual = step(device, "auto", precision="default", given=expected)

@@ -83,7 +83,7 @@ def exit_code(
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return command() or 0
-    except BrokenPipeError:  # as in COMMAND | head: nobody reads on
+    except BrokenPipeError:  # as in COMMAND | head, which stops reading
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except mistakes as error:
