@@ -129,7 +129,11 @@ class _Mirror:
         self._has_lease = False
 
     def require_writable(self) -> float:
-        """The time by the remote clock; raises the errors of the file system."""
+        """Check that the remote folder can be written; return the time by its clock.
+
+        Raises:
+            Exception: any error of the file system.
+        """
         self._fs.pipe_file(f"{self._root}/{_PROBE}", b"")
         self._fs.invalidate_cache()
         now = self._fs.modified(f"{self._root}/{_PROBE}").timestamp()
@@ -157,7 +161,7 @@ class _Mirror:
             self._fs.rm_file(f"{self._root}/{_LEASE}")
 
     def _lease(self) -> bool:
-        """Take the lease if it is free or stale; return whether it is ours now."""
+        """Try to take the lease; return whether it is ours. A stale one is removed."""
         lease = f"{self._root}/{_LEASE}"
         try:
             self._fs.pipe_file(lease, self._owner, mode="create")
@@ -167,7 +171,7 @@ class _Mirror:
                 if now - self._fs.modified(lease).timestamp() > LEASE_SECONDS:
                     self._fs.rm_file(lease)
             return False
-        # Another process may have taken it for the stale one that both have seen.
+        # Another process may have removed our lease as the stale one that both saw.
         time.sleep(_PAUSE_SECONDS)
         self._fs.invalidate_cache()
         return self._fs.cat_file(lease) == self._owner

@@ -1,4 +1,4 @@
-"""Arrays of points, that is codes and factors: validation and splits."""
+"""Validation and splits of arrays of points, that is, of codes and factors."""
 
 import dataclasses
 import os
@@ -86,8 +86,8 @@ def draw_points(
 
     Raises:
         ValueError: on bad arrays, see `check_points`.
-        UnavailableError: if there are too few points, or if the first subset holds one
-            value only of some factor.
+        UnavailableError: if there are too few points, or if the first subset holds only
+            one value of some factor.
     """
     points, total = check_points(codes, factors), sum(counts)
     if len(points.codes) < total:
@@ -126,7 +126,7 @@ def check_codes(codes: np.ndarray) -> np.ndarray:
             "codes must fit into float32, whose largest number is 3.4e38: "
             f"the largest is {largest:.2g}"
         )
-    # What is smaller than any of its numbers is 0 there; variances of it would be 0.
+    # Numbers that are too small for float32 would be 0 there, and so would variances.
     codes[np.abs(codes) < np.finfo(np.float32).smallest_subnormal] = 0.0
     return codes
 
@@ -134,7 +134,7 @@ def check_codes(codes: np.ndarray) -> np.ndarray:
 def draw_codes(
     codes: np.ndarray, count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Codes of `count` random rows, or of all if there are fewer, with a sentence.
+    """Codes of `count` random rows, or of all with a note if there are fewer.
 
     Raises:
         ValueError: on bad codes, see `check_codes`.
@@ -165,8 +165,9 @@ def over_factors(
 ) -> list[T]:
     """task(k) for each factor k, in parallel; factors with many values start first.
 
-    Threads, since scikit-learn's trees and SVMs release the lock, and one BLAS thread
-    each, since on problems this small several only wait for one another.
+    It uses threads, since scikit-learn's trees and SVMs release Python's lock. Each has
+    one BLAS thread, since with problems this small several would only wait for each
+    other.
     """
     jobs = min(jobs or os.cpu_count() or 1, len(sizes))
     order = sorted(range(len(sizes)), key=lambda k: -sizes[k])

@@ -298,7 +298,7 @@ def _stop_signals() -> Iterator[_StopSignals]:
     asked = _StopSignals()
 
     def ask(number: int, _: FrameType | None) -> None:
-        if asked.number:  # asked twice: do not wait for the chunk to end
+        if asked.number:  # the second signal does not wait for the chunk to end
             if number == signal.SIGINT:
                 raise KeyboardInterrupt
             raise SystemExit(128 + number)
