@@ -75,8 +75,8 @@ def common_variance(drawn: np.ndarray, groups: np.ndarray) -> float:
     return max(float(np.var(drawn @ size, ddof=1) - alone), 0.0)
 
 
-# A standard deviation from halves and quarters of the same points has an error of about
-# a fifth, like one with ten degrees of freedom.
+# A standard deviation from halves and quarters of the same points, which share their
+# extremes, has an error of about a fifth, like one with ten degrees of freedom.
 SUBSAMPLES = 10
 
 
@@ -90,11 +90,12 @@ def subsample_variance(
     """Variance of statistics of points, from disjoint halves and quarters of them.
 
     For any statistic, half the squared difference between two disjoint halves has the
-    variance of one half as its mean; the same holds for quarters. The factor from a
-    quarter to a half is used as the factor from a half to the whole. It is 1/2 for a
-    mean, 1/4 if only noise is measured, and nearly 1 for the range of the codes, on
-    which histograms and IRS depend. The bootstrap would not do: its resamples have
-    nearly the same range, and copies of a point are each other's nearest neighbours.
+    variance of one half as its mean; the same holds for quarters. The factor between
+    the variances of a half and of a quarter determines the factor between those of the
+    whole and of a half: 1/2 for a mean, 1/4 if only noise is measured, and nearly 1 for
+    the range of the codes, on which histograms and IRS depend. The bootstrap would not
+    do: its resamples have nearly the same range, and copies of a point are each other's
+    nearest neighbours.
 
     Args:
         statistic: maps rows to [m] values.
@@ -116,7 +117,7 @@ def subsample_variance(
         of_quarter.append(np.var(quarters, axis=0, ddof=1))
     half, fourth = np.mean(of_half, axis=0), np.mean(of_quarter, axis=0)
     factor = half / np.where(fourth > 0, fourth, np.inf)
-    # A variance a/n + b falls from 4a + b and 2a + b to a + b.
+    # A variance a/n + b is 4a + b for a quarter, 2a + b for a half, a + b for the whole.
     slow = 1.5 - 0.5 / np.maximum(factor, 0.5)
     return half * np.clip(np.where(factor > 0.5, slow, factor), fastest, 1.0)
 

@@ -103,7 +103,7 @@ def _shares(
 def _elect(
     rows: np.ndarray, k: int, ranked: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Given the fixed factors, the answer is the set of k dimensions that vary least."""
+    """Given the fixed factors, the answer is the k dimensions that vary least."""
     if ranked.shape[1] < k:  # A replicate may have too few active dimensions.
         return rows, np.arange(len(rows))
     elected = np.sort(ranked[:, :k], axis=1)
