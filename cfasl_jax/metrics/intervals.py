@@ -117,7 +117,8 @@ def subsample_variance(
         of_quarter.append(np.var(quarters, axis=0, ddof=1))
     half, fourth = np.mean(of_half, axis=0), np.mean(of_quarter, axis=0)
     factor = half / np.where(fourth > 0, fourth, np.inf)
-    # A variance a/n + b is 4a + b for a quarter, 2a + b for a half, a + b for the whole.
+    # A variance a/n + b is 4a + b for a quarter, 2a + b for a half, a + b for the
+    # whole.
     slow = 1.5 - 0.5 / np.maximum(factor, 0.5)
     return half * np.clip(np.where(factor > 0.5, slow, factor), fastest, 1.0)
 
