@@ -166,7 +166,7 @@ def describe_codes(model: Model, dataset: Dataset, codes: Codes) -> dict[str, An
     }
 
 
-# One program: dispatched one by one, these operations take seconds to compile.
+# One program, since these operations take seconds to compile one by one.
 @partial(jax.jit, static_argnums=0)
 def _losses(
     objective: Objective,

@@ -23,11 +23,12 @@ class Setting:
     """One point of an arm's grid.
 
     Attributes:
-        name: its fields and values, such as "beta=4,threshold=0.2"; also a folder.
-        fields: of the grid, with their values.
-        tuning: the configuration of its tuning runs, for all tuning seeds; None where
-            the arm has one setting, and so nothing to tune.
-        reporting: that of its reporting runs, for all reporting seeds.
+        name: its fields and values, such as "beta=4,threshold=0.2"; also the name of
+            its folder.
+        fields: fields of the grid, with their values.
+        tuning: the configuration of its tuning runs, for all tuning seeds; None if the
+            arm has only one setting, so that there is nothing to tune.
+        reporting: the configuration of its reporting runs, for all reporting seeds.
     """
 
     name: str
@@ -44,10 +45,10 @@ class Setting:
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """What is compared: a method with its settings.
+    """One side of a comparison: a method with its settings.
 
     Attributes:
-        name: as in tables.
+        name: its name in tables.
         config: its configuration file, as the study names it.
         overrides: fields that differ from that file in all of its runs.
         settings: at least one.
@@ -65,7 +66,7 @@ class Arm:
 
     @property
     def budget(self) -> tuple[int, ...]:
-        """How many settings there are, and the images that a run of a phase sees."""
+        """The number of settings, and the images that a run of each phase sees."""
         most = [
             max(
                 (_images(s.configs[p]) for s in self.settings if p in s.configs),
@@ -82,14 +83,15 @@ def build(
     """An arm with all its settings, each a validated configuration for each phase.
 
     Args:
-        name: of the arm.
-        arm: its entries; see `definition`.
-        entries: those of the study.
-        scoring: of the study.
-        root: where its configuration file is looked for, besides the current directory.
+        name: name of the arm.
+        arm: entries of the arm; see `definition`.
+        entries: entries of the study.
+        scoring: scoring of the study.
+        root: a folder in which its configuration file is searched for, besides the
+            current directory.
 
     Raises:
-        ConfigError: one sentence on what is wrong and what would be right.
+        ConfigError: for any mistake; the message says what would be right.
     """
     arm = mapping(f"the arm {name}", arm, ("config", "set", "grid"))
     if "config" not in arm:
@@ -157,7 +159,7 @@ def _points(name: str, grid: Any) -> list[Mapping[str, Any]]:
 def _phase(
     phase: str, entries: Mapping[str, Any], scoring: Scoring
 ) -> tuple[dict[str, Any], Mapping[str, Any], Any]:
-    """What a phase sets before all other fields, what after them, and its seeds."""
+    """The fields that a phase sets before and after all others, and its seeds."""
     if not entries.get(phase):
         raise ConfigError(f"the study names no seeds of {phase}")
     chosen = mapping(phase, entries[phase], ("seeds", "set"))
@@ -171,7 +173,7 @@ def _phase(
 def _config(
     base: Mapping[str, Any], layers: Sequence[Mapping[str, Any]], seeds: Any
 ) -> Config:
-    """A file's fields with others on top, the last layer above all."""
+    """A file's fields, overridden by layers of others, of which the last wins."""
     fields = copy.deepcopy(dict(base))
     given = [
         _set(fields, name, value) for layer in layers for name, value in layer.items()

@@ -84,7 +84,7 @@ def write(results: Mapping[str, Any], root: Path) -> Path:
 
 
 def _head(results: Mapping[str, Any]) -> str:
-    """The question, the facts, and what a reader has to know before any number."""
+    """The question, the facts, and the warnings that must precede any number."""
     parts = [_RENDERED if tables.is_rendered(results) else ""]
     if results["unfinished"]:
         parts.append(
