@@ -207,10 +207,10 @@ def _own_recipe(entry: Entry, options: Data) -> Recipe:
 
 def _require_twin(entry: Entry) -> None:
     if entry.twin is None:
-        twins = " and ".join(other.name for other in DATASETS.values() if other.twin)
+        twins = ", ".join(other.name for other in DATASETS.values() if other.twin)
         raise ConfigError(
-            f"{entry.name} cannot be rendered, only {twins} can: use another "
-            "data.source"
+            f"{entry.name} cannot be rendered (these data sets can: {twins}): use "
+            "another data.source"
         )
 
 

@@ -163,7 +163,7 @@ def _phase(
     if not entries.get(phase):
         raise ConfigError(f"the study names no seeds of {phase}")
     chosen = mapping(phase, entries[phase], ("seeds", "set"))
-    # Tuning runs are scored by what chooses among them.
+    # Tuning runs only need the scores that choose among them.
     computed = scoring.selecting_metrics if phase == TUNING else scoring.metrics
     first = {"eval.protocol": scoring.protocols[0], "eval.metrics": computed}
     last = mapping(f"set of {phase}", chosen.get("set", {}))

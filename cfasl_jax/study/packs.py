@@ -144,7 +144,7 @@ def _take_out(
     scores = record.read_scores(pack)
     with (
         Path(os.devnull).open("w") as nowhere,
-        contextlib.redirect_stderr(nowhere),  # its progress was shown already
+        contextlib.redirect_stderr(nowhere),  # the pack's progress was shown already
         record.Record(folder, (run.seed,), 0, run.config.num_steps) as log,
     ):
         for column, step in enumerate(steps.tolist()):

@@ -117,7 +117,7 @@ def pending(study: Study, root: Path, entries: dict[Path, Entry]) -> list[Run]:
         entries: entries of runs that are known to be finished; those of runs that have
             finished since are added.
     """
-    for _ in range(2):  # tuning runs that were just read name the reporting runs
+    for _ in range(2):  # tuning runs that were just read determine the reporting runs
         left = []
         for run in known_runs(study, entries):
             found = entries.get(run.folder) or entry(root, run)
@@ -159,7 +159,7 @@ def choose(study: Study, arm: Arm, entries: Mapping[Path, Entry]) -> Choice | No
         return Choice(None, {}, {})
     signs = [better(name) for name in study.scoring.select]
     table = np.array([list(row.values()) for row in means.values()]) * signs
-    # 1 + how many are better: equal settings share the better rank.
+    # 1 + the number of better ones, so that equal settings share the better rank.
     ranks = 1 + (table[None] > table[:, None]).sum(axis=1).mean(axis=1)
     by_name = dict(zip(means, ranks.tolist(), strict=True))
     return Choice(min(by_name, key=by_name.__getitem__), means, by_name)

@@ -83,7 +83,7 @@ def test_what_is_not_there_says_what_to_do(name, source, tmp_path):
 @pytest.mark.parametrize(
     ("name", "source", "message"),
     [
-        ("cars3d", "rendered", "only dsprites and shapes3d can"),
+        ("cars3d", "rendered", "these data sets can: dsprites, shapes3d"),
         ("cars3d", "tfds", "for dsprites, shapes3d, smallnorb, celeba, not for cars3d"),
         ("smallnorb", "tfds", "prepare smallnorb' and set data.source=files"),
         ("celeba", "tfds", "tfds build celeb_a"),
