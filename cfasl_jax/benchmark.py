@@ -87,7 +87,7 @@ def _case(text: str) -> tuple[bool, int]:
     """Whether a case uses CFASL, and its number of latent dimensions."""
     objective, _, latent_dim = text.partition(",")
     if objective not in ("alone", "cfasl"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no case such as cfasl,10")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a case such as cfasl,10")
     return objective == "cfasl", _count(latent_dim)
 
 

@@ -286,7 +286,7 @@ def _refuse_config(path: Path) -> None:
     meant = str(folder / f"{path.stem.lower()}.py")
     if path.name and meant in known:
         hint = f"; did you mean {meant!r}?"
-        raise ConfigError(f"{str(path)!r} is no config file{hint}")
+        raise ConfigError(f"{str(path)!r} is not a configuration file{hint}")
     require_choice("config file", str(path), known)
 
 

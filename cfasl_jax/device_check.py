@@ -90,7 +90,7 @@ def check(
         print(f"remembered in {where}")
     if wrong:
         print(
-            f"error: this device computes something else than the CPU: "
+            f"error: this device does not compute what the CPU computes: "
             f"{'; '.join(wrong)}",
             file=sys.stderr,
         )

@@ -147,7 +147,7 @@ class _Mirror:
             if not told:
                 print(
                     f"another worker has {self.url}: waiting until it ends, or until "
-                    f"nothing was heard of it for {LEASE_SECONDS:.0f} seconds",
+                    f"it has not been heard of for {LEASE_SECONDS:.0f} seconds",
                     file=sys.stderr,
                 )
             told = True
@@ -318,7 +318,7 @@ def _push_all(mirror: _Mirror) -> None:
             if attempt == _TRIES - 1:
                 raise CopyError(
                     f"not everything could be copied to {mirror.url} "
-                    f"({_brief(error)}): the run lies in {mirror.folder}"
+                    f"({_brief(error)}): the run is in {mirror.folder}"
                 ) from error
             time.sleep(_PAUSE_SECONDS)
 

@@ -107,10 +107,10 @@ def _prepare(entry: Entry, options: argparse.Namespace) -> None:
     arguments = (options.convention, options.source, options.replace)
     if is_url(options.dir):
         count = preparing.publish(entry, options.dir, *arguments)
-        print(f"{url_of(entry, _fields(options))}: {count:,} images, whole")
+        print(f"{url_of(entry, _fields(options))}: {count:,} images, complete")
         return
     copy = preparing.prepare(entry, options.dir, *arguments)
-    print(f"{copy.folder}: {len(copy.images):,} images, whole and checked")
+    print(f"{copy.folder}: {len(copy.images):,} images, complete and checked")
 
 
 def _check(entry: Entry, options: argparse.Namespace) -> None:
@@ -153,7 +153,7 @@ def _state(entry: Entry, data_dir: str, convention: str) -> str:
         try:
             copy = prepared.open_copy(folder)
         except ValueError as error:
-            return f"of no use: {error}"
+            return f"not usable: {error}"
         return f"prepared, {len(copy.images):,} images"
     if entry.tfds and tfds.find(entry.tfds, data_dir):
         return "prepared by TensorFlow Datasets"
@@ -173,7 +173,7 @@ def _describe(entry: Entry, options: argparse.Namespace) -> None:
     if not is_url(options.dir) and prepared.exists(folder):
         copy = prepared.open_copy(folder)
         prepared.verify(copy)
-        print(f"{folder}: whole and checked")
+        print(f"{folder}: complete and checked")
         for file in copy.manifest["files"]:
             print(f"made of {file['name']}, {file['bytes']:,} bytes")
     dataset = load(options.name, _fields(options))

@@ -56,7 +56,7 @@ def recipe(path: Path) -> Recipe:
     require_plain(path)
     if path.suffix.lower() not in (".npz", ".h5", ".hdf5"):
         raise DataFileError(
-            f"{path} is of no known format: give {_FORMATS}, or a folder"
+            f"{path} has an unknown format: give {_FORMATS}, or a folder"
         )
     return _of_arrays(path)
 

@@ -48,7 +48,7 @@ def recipe(
     names, grid = arrays[path.suffix], contents.grid
     assert grid is not None
     if path.suffix == ".npz" and path.is_file() and not zipfile.is_zipfile(path):
-        raise DataFileError(f"{path} is damaged, or no .npz file")
+        raise DataFileError(f"{path} is damaged, or not an .npz file")
     with open_arrays(path) as file:
         for array in (names.images, names.factors):
             if array not in file:

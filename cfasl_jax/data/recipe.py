@@ -223,7 +223,7 @@ def open_arrays(path: Path) -> Iterator[Any]:
     with reading(path):
         if path.suffix.lower() == ".npz":
             if not zipfile.is_zipfile(path):
-                raise ValueError("it is no .npz file, or not all of it")
+                raise ValueError("it is not an .npz file, or it is incomplete")
             with np.load(path, allow_pickle=False) as arrays:
                 yield _Npz(arrays)
         else:

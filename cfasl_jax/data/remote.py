@@ -64,7 +64,7 @@ def publish(copy: Copy, url: str) -> None:
             put = partial(files.put_file, str(copy.folder / name), f"{root}/{name}")
             _tried(put)
             if files.size(f"{root}/{name}") != size:
-                raise OSError(f"{name} did not arrive whole")
+                raise OSError(f"{name} did not arrive completely")
         files.pipe_file(target, manifest)
 
 

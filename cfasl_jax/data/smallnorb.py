@@ -250,7 +250,9 @@ def _read_half(
     category = _read_matrix(files["cat"], (rows,))
     info = np.array(_read_matrix(files["info"], (rows, 4)))
     if np.any(info[:, 2] % 2):
-        raise DataFileError(f"{files['info']} has odd azimuths; they go 0, 2, ... 34")
+        raise DataFileError(
+            f"{files['info']} has odd azimuths; they should be 0, 2, ... 34"
+        )
     info[:, 2] //= 2
     try:
         indices = convention.indices(np.concatenate([category[:, None], info], axis=1))
@@ -321,7 +323,7 @@ def _open_matrix(path: Path, shape: tuple[int, ...]) -> Iterator[_Matrix]:
         magic, dimensions = struct.unpack("<II", _head(path, file, 8))
         if magic not in _MAGIC:
             raise DataFileError(
-                f"{path} is no NORB matrix: it begins with {magic:#010x} instead of "
+                f"{path} is not a NORB matrix: it begins with {magic:#010x} instead of "
                 f"{' or '.join(f'{known:#010x}' for known in _MAGIC)}"
             )
         if not 0 < dimensions <= _MOST_DIMENSIONS:
@@ -333,7 +335,7 @@ def _open_matrix(path: Path, shape: tuple[int, ...]) -> Iterator[_Matrix]:
             raise DataFileError(f"{path} has shape {found} instead of {shape}")
         yield _Matrix(path, shape, _MAGIC[magic], file)
         if file.read(1):
-            raise DataFileError(f"{path} goes on after its {shape[0]} rows")
+            raise DataFileError(f"{path} continues after its {shape[0]} rows")
 
 
 def _read_matrix(path: Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -71,7 +71,7 @@ def explicitness(
     estimate, drawn = float(score), np.array(replicates)
     if np.isnan(estimate):
         raise UnavailableError(
-            f"explicitness drew one value only of some factor in "
+            f"explicitness drew only one value of some factor in "
             f"{protocol.explicitness_test} test points: the factor is too unbalanced"
         )
     # The area is undefined in a replicate without both values of a factor.

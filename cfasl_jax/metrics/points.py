@@ -54,7 +54,8 @@ def check_points(codes: np.ndarray, factors: np.ndarray) -> Points:
         raise ValueError(f"factors must have the shape [N, K], got {factors.shape}")
     if len(codes) != len(factors):
         raise ValueError(
-            f"codes and factors must have as many rows: {len(codes)} and {len(factors)}"
+            "codes and factors must have the same number of rows: "
+            f"{len(codes)} and {len(factors)}"
         )
     if factors.dtype.kind not in "iu":
         raise ValueError(
@@ -69,7 +70,7 @@ def check_points(codes: np.ndarray, factors: np.ndarray) -> Points:
         values, labels[:, k] = np.unique(factors[:, k], return_inverse=True)
         if len(values) == 1:
             raise ValueError(
-                f"factor {k} has one value only ({values[0]}): leave its column out"
+                f"factor {k} has only one value ({values[0]}): leave its column out"
             )
         sizes.append(len(values))
     return Points(codes, labels, tuple(sizes))
@@ -99,7 +100,7 @@ def draw_points(
     constant = np.flatnonzero(np.ptp(parts[0].factors, axis=0) == 0)
     if constant.size:
         raise UnavailableError(
-            f"{metric} drew one value only of factor {constant[0]} "
+            f"{metric} drew only one value of factor {constant[0]} "
             f"in {len(parts[0].codes)} points: the factor is too unbalanced"
         )
     return parts

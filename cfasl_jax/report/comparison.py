@@ -18,7 +18,7 @@ from cfasl_jax.settings import flatten
 _FIGURES = "comparison"
 _SCORES = (
     "Times 100. A dot is the mean over seeds, a thin tick one seed, the line the 95% "
-    "interval, the black bar what codes score that know nothing of the factors."
+    "interval, the black bar the score of codes that know nothing about the factors."
 )
 _LOSSES = (
     "Every logged term against the training step; with several seeds the strong line "

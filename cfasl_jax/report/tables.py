@@ -82,7 +82,7 @@ def read_results(path: Path) -> dict[str, Any] | None:
         return None
     try:
         if not path.is_file():  # reading a pipe would wait for a writer
-            raise ValueError("it is no file")
+            raise ValueError("it is not a file")
         results = json.loads(path.read_text(encoding="utf-8"))
         _require_results(results)
     except (OSError, ValueError, RecursionError) as error:
@@ -99,29 +99,29 @@ def _require_results(results: Any) -> None:
         ValueError: if it has another form.
     """
     if not isinstance(results, dict):
-        raise ValueError("it holds no JSON object")
+        raise ValueError("it does not hold a JSON object")
     seeds = results.get("seeds")
     if not isinstance(results.get("step"), int) or not isinstance(seeds, list):
         raise ValueError("it names no step or no seeds")
     for name, kind in _KINDS.items():
         if not isinstance(results.get(name), kind | None):
-            raise ValueError(f"{name!r} is not of the kind that was written")
+            raise ValueError(f"{name!r} has an unexpected form")
     for name, entry in (results.get("scores") or {}).items():
         if not isinstance(entry, dict) or not _are_numbers(entry):
-            raise ValueError(f"the score {name!r} is not of the kind that was written")
+            raise ValueError(f"the score {name!r} has an unexpected form")
     for name, values in (results.get("losses") or {}).items():
         numbers = values if isinstance(values, list) else [values]
         if not numbers or not all(map(_is_number, numbers)):
-            raise ValueError(f"the loss {name!r} is no number")
+            raise ValueError(f"the loss {name!r} is not a number")
     if not all(isinstance(sentence, str) for sentence in results.get("left_out") or []):
-        raise ValueError("'left_out' is not of the kind that was written")
+        raise ValueError("'left_out' has an unexpected form")
     for name in ("model", "runs"):
         if not all(isinstance(run, dict) for run in results.get(name) or []):
-            raise ValueError(f"{name!r} is not of the kind that was written")
+            raise ValueError(f"{name!r} has an unexpected form")
     parts = [(results.get("provenance") or {}).get("packages")]
     parts += [run.get("protocol_fields") for run in results.get("runs") or []]
     if not all(isinstance(part, dict | None) for part in parts):
-        raise ValueError("versions or counts are not of the kind that was written")
+        raise ValueError("versions or counts have an unexpected form")
 
 
 def _are_numbers(entry: Mapping[str, Any]) -> bool:

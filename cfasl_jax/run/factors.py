@@ -81,6 +81,6 @@ def _varying(
             "codes with factors need 2: there are only scores that need none"
         )
     return kept, [
-        f"{names[k]} has one value only and is left out of the scores"
+        f"{names[k]} has only one value and is left out of the scores"
         for k in single.tolist()
     ]

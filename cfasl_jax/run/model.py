@@ -129,7 +129,7 @@ class Model:
         x1, x2 = self._checked_images(x1, "x1"), self._checked_images(x2, "x2")
         if len(x1) != len(x2):
             raise ValueError(
-                f"x1 and x2 must have as many images as each other, not {len(x1)} and "
+                f"x1 and x2 must have the same number of images, not {len(x1)} and "
                 f"{len(x2)}"
             )
         return _on_rows(partial(_symmetry, self.objective, self.params), x1, x2)

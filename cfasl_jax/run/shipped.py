@@ -75,7 +75,7 @@ def card(name: str) -> Card:
     """
     known = names()
     if name not in known:
-        listed = f"; shipped are {', '.join(known)}" if known else ""
+        listed = f"; the shipped models are {', '.join(known)}" if known else ""
         raise ConfigError(
             f"{name} is neither a directory nor the name of a shipped model{listed}"
             f"{near_miss(name, known)}"

@@ -112,7 +112,7 @@ def build(
                 raise ConfigError(f"the arm {name}, {phase}: {error}") from error
         settings.append(_setting(point, configs.get(TUNING), configs[REPORTING]))
     if len({setting.name for setting in settings}) < len(settings):
-        raise ConfigError(f"the grid of the arm {name} has one setting twice")
+        raise ConfigError(f"the grid of the arm {name} contains a setting twice")
     overrides = tuple({**common, **own}.items())
     return Arm(name, str(arm["config"]), overrides, tuple(settings))
 
@@ -133,7 +133,9 @@ def _base(place: str, root: Path) -> dict[str, Any]:
         path = root / path
     module = module_at(path, "config")
     if not hasattr(module, "get_config"):
-        raise ConfigError(f"{path} is no configuration: it has no function get_config")
+        raise ConfigError(
+            f"{path} is not a configuration: it has no function get_config"
+        )
     return call(module.get_config, path, preset).to_dict()
 
 
@@ -189,9 +191,9 @@ def _set(fields: dict[str, Any], name: str, value: Any) -> str:
     known = flatten(fields)
     if dotted not in known:
         hint = near_miss(name, known)
-        raise ConfigError(f"{name} is no field of the configuration{hint}")
+        raise ConfigError(f"{name} is not a field of the configuration{hint}")
     if dotted == "seeds":
-        raise ConfigError("seeds stand in tuning and reporting, not among the fields")
+        raise ConfigError("give seeds in tuning and reporting, not among the fields")
     *groups, last = dotted.split(".")
     place = fields
     for group in groups:

@@ -112,7 +112,7 @@ def load(place: str) -> Study:
     path, preset = split(place)
     module = module_at(path, "study")
     if not hasattr(module, "get_study"):
-        raise ConfigError(f"{path} is no study: it has no function get_study")
+        raise ConfigError(f"{path} is not a study: it has no function get_study")
     entries = call(module.get_study, path, preset)
     if not isinstance(entries, Mapping):
         raise ConfigError(f"get_study of {path} must return a dict, not {entries!r}")

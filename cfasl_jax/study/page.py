@@ -16,7 +16,8 @@ from cfasl_jax.study.tables import short
 
 _STRIPS = (
     "Times 100. A tick is one seed, the dot their mean, the line its 95% interval "
-    "(Student's t), the black bar what codes score that know nothing of the factors."
+    "(Student's t), the black bar the score of codes that know nothing about the "
+    "factors."
 )
 _PUBLISHED = " A hollow diamond is the published mean, on {data}."
 _DIFFERENCES = (

@@ -279,7 +279,9 @@ def stored(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is damaged ({error}): {_REMEDY}") from error
     if not isinstance(content, dict | None):
-        raise ConfigError(f"{path} is damaged (it holds no JSON object): {_REMEDY}")
+        raise ConfigError(
+            f"{path} is damaged (it does not hold a JSON object): {_REMEDY}"
+        )
     return content
 
 

@@ -159,7 +159,7 @@ def _sound_lines(path: Path) -> tuple[list[dict[str, Any]], bool]:
     if not path.exists():
         return [], False
     if not path.is_file():  # reading a pipe would wait for a writer
-        raise ConfigError(f"{path} cannot be read: it is no file")
+        raise ConfigError(f"{path} cannot be read: it is not a file")
     try:
         texts = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
