@@ -7,8 +7,8 @@ import sys
 
 from cfasl_jax import errors
 
-# Of `python -m cfasl_jax.NAME` this is imported first, before the module itself, and
-# Python writes "-m" there meanwhile.
+# `python -m cfasl_jax.NAME` imports this package before the module itself, and until
+# then sys.argv[0] is "-m".
 if sys.argv[:1] == ["-m"] and any(a.startswith("cfasl_jax") for a in sys.orig_argv):
     errors.make_interrupts_final()
 

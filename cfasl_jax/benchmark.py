@@ -1,14 +1,14 @@
-"""How fast this machine trains, and whether its accelerator computes what a CPU does.
+"""Speed of training on this machine, and a check of its accelerator against the CPU.
 
     python -m cfasl_jax.benchmark --check
 
-compares one step of every objective with the CPU, then measures beta-VAE and CFASL in
-every form that their operations have, prints one line of JSON for each case and a
-table, and remembers the fastest forms for this kind of device.
+compares one step of every objective with the CPU, then measures beta-VAE and CFASL with
+every form of their operations (see `cfasl_jax.forms`), prints one line of JSON for each
+case and a table, and remembers the fastest forms for this kind of device.
 
     python -m cfasl_jax.benchmark --dataset=dsprites --latent_dims=6,10 --runs=1
 
-measures seconds a training step and peak memory, each case in a process of its own.
+measures seconds per training step and peak memory, each case in a process of its own.
 Cases are timed in turn, round after round, so that their ratios hold on a machine whose
 speed drifts; the median and the fastest round are printed.
 """
@@ -84,10 +84,10 @@ def _counts(text: str) -> tuple[int, ...]:
 
 
 def _case(text: str) -> tuple[bool, int]:
-    """Whether a case is with CFASL, and its latent dimensions."""
+    """Whether a case uses CFASL, and its number of latent dimensions."""
     objective, _, latent_dim = text.partition(",")
     if objective not in ("alone", "cfasl"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no case such as cfasl,10")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a case such as cfasl,10")
     return objective == "cfasl", _count(latent_dim)
 
 
@@ -150,7 +150,7 @@ def _in_a_process(
     """Seconds a step and peak memory in GB of one case.
 
     Raises:
-        ConfigError: with the last line that a failing process has said.
+        ConfigError: with the last line that a failing process printed.
     """
     command = [sys.executable, "-m", "cfasl_jax.benchmark", *arguments]
     done = run([*command, f"--case={case}"], capture_output=True, text=True)

@@ -21,10 +21,10 @@ _HIGHEST = jax.lax.Precision.HIGHEST
 
 
 class PairPrediction(NamedTuple):
-    """What the heads read off P pairs.
+    """What the two heads predict for P pairs.
 
     Attributes:
-        logits: factor prediction p, [P, S, 2]; component 1 says "factor s changes".
+        logits: factor prediction p, [P, S, 2]; component 1 means "factor s changes".
         attention: weights over each section's elements, [P, S, L]; rows sum to 1.
     """
 
@@ -47,7 +47,10 @@ class Symmetry(NamedTuple):
 
 
 def _truncated_normal(scale: float) -> nn.initializers.Initializer:
-    """N(0, scale^2) before it is cut at two standard deviations, unlike Flax's own."""
+    """N(0, scale^2), cut at two standard deviations.
+
+    Flax's own version rescales the result, so that its standard deviation is `scale`.
+    """
 
     def init(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
         return scale * jax.random.truncated_normal(key, -2.0, 2.0, shape, dtype)
@@ -56,7 +59,7 @@ def _truncated_normal(scale: float) -> nn.initializers.Initializer:
 
 
 class Codebook(nn.Module):
-    """S = D sections of L generators, and the two heads that read a pair.
+    """S = D sections of L generators, and two heads that predict their use.
 
     Attributes:
         latent_dim: D, which is also the number of sections S.
@@ -72,7 +75,7 @@ class Codebook(nn.Module):
 
     @nn.compact
     def __call__(self, features: jax.Array) -> tuple[jax.Array, PairPrediction]:
-        """Read P pairs.
+        """Predict which sections and elements act on P pairs.
 
         Args:
             features: phi = [mu1; sigma1; mu2; sigma2], [P, 4D]; see `pair_features`.
@@ -121,13 +124,14 @@ def switch(
 ) -> jax.Array:
     """Which sections act on a pair, in [0, 1].
 
-    Gumbel-softmax of the two logits (Jang et al. 2017), of which the component
-    "changes" is returned. Straight-through: forward the hard choice, backward the soft.
+    The component "changes" of a Gumbel-softmax of the two logits (Jang et al. 2017).
+    With `straight_through`, the value is the hard choice and the gradient is that of
+    the soft one.
 
     Args:
         logits: factor prediction, [P, S, 2].
-        gumbel: standard Gumbel noise of the same shape; None, as in evaluation, chooses
-            the larger logit.
+        gumbel: standard Gumbel noise of the same shape. None, as in evaluation, means
+            that the larger logit is chosen.
         temperature: of the softmax; smaller is harder.
         straight_through: whether the forward value is exactly 0 or 1.
 
@@ -148,7 +152,7 @@ def switch(
 
 
 def displacement(generators: jax.Array, z: chex.Array) -> jax.Array:
-    """What each element does to each sample: delta = z - z expm(A).
+    """How each element moves each sample: delta = z - z expm(A).
 
     Args:
         generators: the codebook, [S, L, D, D].

@@ -1,4 +1,4 @@
-"""The command line's flags, with every mistake turned into one sentence."""
+"""The command line's flags; every mistake is reported in one sentence."""
 
 import os
 import re
@@ -23,16 +23,17 @@ _OVERRIDE = re.compile(r"--?config\.([\w.]*)(=|$)")
 
 
 class Command(NamedTuple):
-    """What the command line asks for.
+    """A parsed command line.
 
     Attributes:
-        config: the validated configuration; None: the working directory's own.
-        workdir: where the run lives, see `workdirs.location`.
+        config: the validated configuration; None for that of the working directory.
+        workdir: the working directory, see `workdirs.location`.
         mode: "all", "train", "evaluate" or "analyze".
-        distributed: whether the cluster tells which processes belong together.
-        compare: directories of finished runs to show side by side, instead of a run's
-            own report; else empty.
-        overrides: of the working directory's own configuration, see `overridden`.
+        distributed: whether the cluster says which processes belong together.
+        compare: directories of finished runs to show side by side, instead of the
+            report of one run; otherwise empty.
+        overrides: changes to the configuration of the working directory, see
+            `overridden`.
     """
 
     config: Config | None
@@ -47,7 +48,7 @@ def parse(argv: list[str]) -> Command | None:
     """Read the command line; None after --help, which is printed.
 
     Raises:
-        ConfigError: one sentence on what is wrong and what would be right.
+        ConfigError: for any mistake; its sentence says what would be right.
     """
     arguments = _located([_expand_fidelity(argument) for argument in argv])
     overrides: list[str] = []
@@ -79,7 +80,7 @@ def parse(argv: list[str]) -> Command | None:
 
 
 def overridden(config: Config, overrides: Sequence[str]) -> Config:
-    """A stored configuration with fields changed by --config.FIELD=VALUE arguments.
+    """A stored configuration after --config.FIELD=VALUE arguments have changed fields.
 
     Raises:
         ConfigError: for an unknown field or a value that does not fit.
@@ -98,7 +99,7 @@ def overridden(config: Config, overrides: Sequence[str]) -> Config:
 
 
 def _comparison(values: flags.FlagValues, overrides: Sequence[str]) -> Command:
-    """A command that shows several finished runs side by side."""
+    """The command that shows several finished runs side by side."""
     if values.mode != "analyze":
         raise ConfigError(
             f"--compare goes with --mode=analyze, not with --mode={values.mode}"
@@ -134,7 +135,7 @@ Finished runs side by side in one page:
 
 
 def _help(values: flags.FlagValues) -> str:
-    """What --help prints: examples, flags, and the names that may be given."""
+    """The text of --help: examples, flags, and the names that may be given."""
     own = [values[name] for name in _FLAGS]
     lines = [_HELP, "Flags:"]
     for flag in own:
@@ -165,7 +166,7 @@ _FLAGS = ("config", "workdir", "mode", "compare", "distributed", "help")
 
 
 def _flags(arguments: list[str]) -> flags.FlagValues:
-    """Fresh flags, so that parsing leaves nothing behind in the process."""
+    """New flags, so that parsing does not change the global ones of the process."""
     values = flags.FlagValues()
     config_flags.DEFINE_config_file(
         "config",
@@ -285,7 +286,7 @@ def _refuse_config(path: Path) -> None:
     meant = str(folder / f"{path.stem.lower()}.py")
     if path.name and meant in known:
         hint = f"; did you mean {meant!r}?"
-        raise ConfigError(f"{str(path)!r} is no config file{hint}")
+        raise ConfigError(f"{str(path)!r} is not a configuration file{hint}")
     require_choice("config file", str(path), known)
 
 

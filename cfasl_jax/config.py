@@ -1,4 +1,4 @@
-"""From plain fields to a frozen `settings.Config`: the one place that validates."""
+"""Validation of plain fields and their conversion to a frozen `settings.Config`."""
 
 import dataclasses
 import math
@@ -18,32 +18,33 @@ from cfasl_jax.settings import FIDELITIES, Config
 MODES = ("all", "train", "evaluate", "analyze")
 PRECISIONS = ("default", "high", "highest")
 
-# Numbers end up as float32 or int32 on the device.
+# Numbers become float32 or int32 on the device.
 _MOST_FLOAT, _MOST_INT = 1e30, 2**31 - 1
 
 
 def file_at(path: Path) -> Path:
-    """A file of configs/: the one at this path, else the copy of an installed package.
+    """A file of configs/: the one at this path, else the copy in the installed package.
 
-    Such a copy lies in the package's own folder; a checkout has none there.
+    An installed package has its copy in its own folder; a checkout has none there.
     """
     own = Path(__file__).parent / path
-    # These functions, unlike those of Path, take any text for a path.
+    # Unlike the methods of Path, these functions accept any string as a path.
     return own if os.path.isfile(own) and not os.path.exists(path) else path
 
 
-# What a preset of fidelity brings with it: the released code has 16 elements in a
-# section, whatever the data set.
+# Fields that a preset of fidelity implies: the released code has 16 elements in each
+# section for every data set.
 _IMPLIED = {"official": {"codebook": {"elements": 16}}}
 
 
 def with_implied(fields: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
-    """A file's fields with what the preset of fidelity implies, where it was asked for.
+    """Fields of a file, with the fields that a requested preset of fidelity implies.
 
     Args:
-        fields: nested, of a configuration file with others set on top.
-        given: dotted names of those that were set on top: on the command line, or by a
-            study. They win over what is implied, which wins over the file.
+        fields: nested fields of a configuration file, after some have been overridden.
+        given: dotted names of the fields that were overridden on the command line or by
+            a study. They take precedence over implied ones, which take precedence over
+            those of the file.
     """
     fields = dict(fields)
     if "fidelity.preset" not in given:
@@ -68,20 +69,20 @@ def from_dict(fields: Mapping[str, Any]) -> Config:
 def from_stored(fields: Mapping[str, Any]) -> tuple[Config, list[str]]:
     """The configuration of a run that any earlier or later version has stored.
 
-    A field that was not stored yet takes the default that stands beside it in
-    `settings`, which means "as it was then". Choices are not checked: a run may name a
-    protocol that exists no longer, and can still be loaded. `validate` before the
-    configuration is used to train or to score.
+    A field that the version did not have yet gets its default from `settings`, which
+    reproduces the behaviour of that time. Names of choices are not checked: a run may
+    name a protocol that no longer exists, and can still be loaded. Call `validate`
+    before the configuration is used to train or to score.
 
     Args:
-        fields: as `to_dict` gave them.
+        fields: as returned by `to_dict`.
 
     Returns:
         The configuration, and the dotted names of fields that this version does not
         know and has left out.
 
     Raises:
-        ConfigError: where a field has a value of another type or out of its range, or
+        ConfigError: if a field has a value of another type or out of its range, or
             is missing and has no default.
     """
     known, unknown = _known(Config, fields, prefix="")
@@ -137,7 +138,7 @@ def validate(config: Config) -> None:
 
 
 def _validate_runs(config: Config) -> None:
-    """Check that the runs differ, each of them in range."""
+    """Check that all runs differ from each other and have values in range."""
     if not config.per_run:
         if not config.seeds or len(set(config.seeds)) != len(config.seeds):
             raise ConfigError(
@@ -163,7 +164,8 @@ def _traced_fields(config: Config) -> list[str]:
     """Dotted names of the hyperparameters that may differ between runs."""
     paths, _ = jax.tree_util.tree_flatten_with_path(config.hyper)
     names = [".".join(key.name for key in path) for path, _ in paths]
-    return [name for name in names if name != "num_steps"]  # of the whole program
+    # num_steps belongs to the whole program.
+    return [name for name in names if name != "num_steps"]
 
 
 def _validate_data(config: Config) -> None:
@@ -181,7 +183,7 @@ def _validate_data(config: Config) -> None:
 
 
 def _validate_ranges(group: Any, prefix: str) -> None:
-    """Check the bounds that `settings` declares beside each number."""
+    """Check the bounds that `settings` declares for each number."""
     for field in dataclasses.fields(group):
         name, value = prefix + field.name, getattr(group, field.name)
         if dataclasses.is_dataclass(value):
@@ -210,7 +212,7 @@ def _require_in_range(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
 
 
 def _resolved(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields with the fidelity's preset replaced by its switches."""
+    """Fields in which the preset of fidelity is replaced by its switches."""
     fields = dict(fields)
     fidelity = fields.get("fidelity")
     if isinstance(fidelity, Mapping) and "preset" in fidelity:
@@ -228,7 +230,7 @@ def _resolved(fields: Mapping[str, Any]) -> dict[str, Any]:
 def _known(
     kind: type, fields: Mapping[str, Any], prefix: str
 ) -> tuple[dict[str, Any], list[str]]:
-    """The fields that a dataclass has, nested ones too, and the names of the others."""
+    """The fields that a dataclass has, also nested ones, and the names of others."""
     known: dict[str, Any] = {}
     unknown: list[str] = []
     types = get_type_hints(kind)
@@ -244,7 +246,7 @@ def _known(
 
 
 def _build(kind: type, fields: Mapping[str, Any], prefix: str) -> Any:
-    """Build a dataclass, nested ones too; fields that are missing need a default."""
+    """Build a dataclass and those nested in it; missing fields need a default."""
     types = get_type_hints(kind)
     for name in fields:
         require_choice("field", prefix + name, [prefix + known for known in types])
@@ -269,13 +271,14 @@ def _convert(name: str, value: Any, kind: Any) -> Any:
             raise ConfigError(f"{name} must have {len(kinds)} parts, not {value!r}")
         parts = enumerate(zip(value, kinds, strict=True))
         return tuple(_convert(f"{name}[{i}]", v, item) for i, (v, item) in parts)
-    # bool is an int to Python, but True is no number of steps.
+    # To Python a bool is an int, but True is not a number of steps.
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         try:
             return float(value)
         except OverflowError:
-            return math.inf if value > 0 else -math.inf  # which no range includes
-    if get_origin(kind) is UnionType:  # a type, or None for "not given"
+            # No range includes infinity, so that the value is refused later.
+            return math.inf if value > 0 else -math.inf
+    if get_origin(kind) is UnionType:  # a type or None, which means "not given"
         if value is None:
             return None
         kind = get_args(kind)[0]

@@ -1,4 +1,4 @@
-"""A new accelerator: does it agree with the CPU, how fast is it, which forms win?"""
+"""Check of an accelerator: agreement with the CPU, speed, and the fastest forms."""
 
 import dataclasses
 import itertools
@@ -20,7 +20,7 @@ from cfasl_jax.training import agreement, devices, kernels, loop
 from cfasl_jax.training import state as state_lib
 from cfasl_jax.training.agreement import Difference
 
-# Makes a configuration from fields of the top level.
+# A function that makes a configuration from fields of the top level.
 Configure = Callable[..., Config]
 
 
@@ -29,8 +29,8 @@ class Speed(NamedTuple):
 
     Attributes:
         seconds_a_step: of all runs together, the faster of two calls.
-        compile_seconds: until the program was there; a cache of compiled programs, if
-            JAX was told to keep one, shortens it.
+        compile_seconds: time until the program was compiled; shorter if JAX was told to
+            keep a cache of compiled programs.
         memory_gb: arguments, results and temporaries of the program on one device.
     """
 
@@ -40,7 +40,7 @@ class Speed(NamedTuple):
 
 
 class Case(NamedTuple):
-    """One way of training beta-VAE, and how fast it was."""
+    """One way of training beta-VAE, and its speed."""
 
     cfasl: bool
     runs: int
@@ -50,7 +50,7 @@ class Case(NamedTuple):
 
     @property
     def seed_steps(self) -> float:
-        """Steps a second, times the runs that take them."""
+        """Steps per second, times the number of runs."""
         return self.runs / self.speed.seconds_a_step
 
 
@@ -69,7 +69,7 @@ def check(
         The exit code: 0, or 1 where the device does not agree with the CPU.
 
     Raises:
-        ConfigError: where JAX was told to leave the CPU alone.
+        ConfigError: if JAX was told not to use the CPU.
     """
     device = jax.local_devices()[0]
     on_cpu = device.platform == "cpu"
@@ -90,7 +90,7 @@ def check(
         print(f"remembered in {where}")
     if wrong:
         print(
-            f"error: this device computes something else than the CPU: "
+            f"error: this device does not compute what the CPU computes: "
             f"{'; '.join(wrong)}",
             file=sys.stderr,
         )
@@ -107,7 +107,7 @@ def _agreement(configure: Configure) -> list[str]:
             "there too, as in JAX_PLATFORMS=cuda,cpu"
         ) from error
     names = [(name, cfasl) for name in objectives.OBJECTIVES for cfasl in (False, True)]
-    # Compiling takes far longer than a step, and the compiler waits for nobody.
+    # Compiling takes far longer than a step, so cases are compiled in parallel.
     with ThreadPoolExecutor() as pool:
         found = pool.map(lambda case: _difference(configure, case, cpu), names)
         wrong = []
@@ -125,7 +125,7 @@ def _agreement(configure: Configure) -> list[str]:
 def _difference(
     configure: Configure, case: tuple[str, bool], cpu: jax.Device
 ) -> tuple[Difference, Difference]:
-    """How far a device is from the CPU, at the highest precision and by default."""
+    """How much a device differs from the CPU, at highest and at default precision."""
     device = jax.local_devices()[0]
     name, cfasl = case
     config = configure(objective=name, cfasl=cfasl)
@@ -141,7 +141,7 @@ def _difference(
 
     expected = step(cpu, "scipy")
     exact = step(device, "auto", given=expected)
-    if device.platform == "cpu":  # it knows one precision alone
+    if device.platform == "cpu":  # which has only one precision
         usual = exact
     else:
         usual = step(device, "auto", precision="default", given=expected)
@@ -196,7 +196,7 @@ def _program(config: Config, steps: int) -> tuple[devices.Chunk, Any, list[Any]]
 
 
 def _gigabytes(sizes: Any) -> float:
-    """Memory of a compiled program, by the compiler's own account."""
+    """Memory of a compiled program as its compiler reports it."""
     total = (
         sizes.argument_size_in_bytes
         + sizes.output_size_in_bytes
@@ -207,7 +207,7 @@ def _gigabytes(sizes: Any) -> float:
 
 
 def _fastest(cases: list[Case]) -> Case:
-    """The fastest form of CFASL with most runs."""
+    """The fastest case of CFASL with the largest number of runs."""
     most = max(case.runs for case in cases)
     of_interest = (case for case in cases if case.cfasl and case.runs == most)
     return max(of_interest, key=lambda case: case.seed_steps)

@@ -1,4 +1,4 @@
-"""Mistakes of a user and mishaps of a machine, each told in one clear sentence."""
+"""Errors of users and of machines, each reported in one clear sentence."""
 
 import argparse
 import difflib
@@ -13,11 +13,11 @@ from typing import NoReturn
 
 
 class ConfigError(ValueError):
-    """What the user asked for cannot be done; the message is one clear sentence."""
+    """A request of the user cannot be fulfilled; the message is one clear sentence."""
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence, without the usage before it."""
+    """A parser that reports an error in one sentence, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         """Raise a ConfigError."""
@@ -39,10 +39,10 @@ def whole_number(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
 
 
 def expanded(path: str | Path) -> Path:
-    """A path in which ~ is the home directory, which not every shell sees to.
+    """A path in which ~ is replaced, which not every shell does in an argument.
 
     Raises:
-        ConfigError: where ~NAME names no user.
+        ConfigError: if ~NAME names no user.
     """
     try:
         return Path(path).expanduser()
@@ -55,7 +55,7 @@ def expanded(path: str | Path) -> Path:
 # What the shell reports after a process ended on Ctrl-C: 128 + SIGINT.
 INTERRUPTED = 130
 
-# Errors of a place that is full, read-only or broken, which no command can mend.
+# Errors of a place that is full, read-only or broken: no other command would help.
 _NOT_WRITABLE = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
     *(errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
@@ -67,23 +67,23 @@ def exit_code(
     mistakes: tuple[type[Exception], ...] = (ConfigError,),
     interrupted: str = "interrupted",
 ) -> int:
-    """Run a command, print what stopped it in one sentence, return its exit code.
+    """Run a command, print any error in one sentence, and return the exit code.
 
     Args:
-        command: returns its exit code; None means 0.
-        mistakes: errors that are the user's, with exit code 2.
-        interrupted: what is said after Ctrl-C.
+        command: the command, which returns its exit code; None means 0.
+        mistakes: types of errors that count as the user's, with exit code 2.
+        interrupted: the message after Ctrl-C.
 
     Returns:
-        The command's own code; 2 after a mistake, 1 where something could not be
-        written, 130 after Ctrl-C.
+        The command's own code; 2 after a mistake of the user, 1 if something could not
+        be written, 130 after Ctrl-C.
     """
     final = signal.getsignal(signal.SIGINT) is signal.SIG_DFL
     if final := final and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return command() or 0
-    except BrokenPipeError:  # as in COMMAND | head: nobody reads on
+    except BrokenPipeError:  # as in COMMAND | head, which stops reading
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except mistakes as error:
@@ -100,30 +100,30 @@ def exit_code(
 
 
 def fail(message: str, code: int) -> int:
-    """Print a sentence where errors go; return the exit code."""
+    """Print a sentence to stderr; return the exit code."""
     print(message, file=sys.stderr)
     return code
 
 
 def make_interrupts_final() -> None:
-    """Let Ctrl-C end the process at once and in silence, until `exit_code` is called.
+    """Let Ctrl-C end the process at once and silently, until `exit_code` is called.
 
-    A command imports its modules for seconds. All that Python would show of a Ctrl-C in
-    that time is a traceback.
+    A command needs seconds to import its modules, and Python would react to Ctrl-C in
+    this time with a traceback.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-# More choices than this are not listed where one of them is near.
+# More choices than this are not listed if one of them resembles the given value.
 _MOST_LISTED = 12
 
 
 def require_choice(kind: str, value: object, choices: Iterable[str]) -> None:
     """Raise a ConfigError unless the value is one of the choices.
 
-    Its message suggests the nearest choice and lists all of them, unless they are many
-    and one is near.
+    Its message suggests the most similar choice, and lists all choices unless there are
+    many of them and one is similar.
     """
     choices = tuple(choices)
     if value in choices:
@@ -135,9 +135,9 @@ def require_choice(kind: str, value: object, choices: Iterable[str]) -> None:
 
 
 def near_miss(value: object, choices: Iterable[str]) -> str:
-    """The end of a sentence that suggests the nearest choice; empty if none is near.
+    """The end of a sentence that suggests the most similar choice; empty without one.
 
-    Case does not count, and of a dotted name its last part alone may be given.
+    Case is ignored, and a dotted name may be given by its last part.
     """
     by_name = {choice.lower(): choice for choice in choices}
     wanted = str(value).lower()

@@ -21,8 +21,8 @@ from cfasl_jax.run.model import load_shipped
 def main(argv: Sequence[str]) -> int:
     """Score what is named; return the exit code.
 
-    It is 0; 1 where a model does not meet its card, or the record cannot be written; 2
-    for bad input; or 130 after Ctrl-C.
+    The code is 0; 1 if a model does not meet its card or the record cannot be written;
+    2 for bad input; or 130 after Ctrl-C.
     """
     return errors.exit_code(lambda: _run(argv[1:]), mistakes=(ValueError,))
 

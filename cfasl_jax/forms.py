@@ -1,8 +1,9 @@
-"""Which form of an operation is the fastest on this kind of device.
+"""The fastest implementation of an operation on this kind of device.
 
-Some operations have several forms, equal up to rounding. Which one is the fastest
-depends on the device; `python -m cfasl_jax.benchmark --check` measures it and
-`remember`s the result in the user's cache directory, and `fastest` reads it there.
+Some operations have several implementations, called forms, which agree up to rounding.
+Which form is the fastest depends on the device: `python -m cfasl_jax.benchmark --check`
+measures it, `remember` stores the result in the user's cache directory, and `fastest`
+reads it.
 """
 
 import json
@@ -23,7 +24,7 @@ _asked_for: ContextVar[Mapping[str, str] | None] = ContextVar(
 
 
 def cache_directory() -> Path:
-    """Where this package keeps what may be deleted at any time."""
+    """The directory of files of this package that may be deleted at any time."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "cfasl_jax"
 
@@ -34,12 +35,12 @@ def devices_share_processor() -> bool:
 
 
 def fastest(operation: str, choices: tuple[Form, ...], otherwise: Form) -> Form:
-    """The form that was measured to be the fastest on the first device's kind.
+    """The form that was measured to be the fastest on this kind of device.
 
     Args:
-        operation: such as "conv".
-        choices: forms that exist.
-        otherwise: the answer where nothing valid has been remembered.
+        operation: name of the operation, such as "conv".
+        choices: the forms that exist.
+        otherwise: the result if no valid form has been remembered.
     """
     remembered = _remembered().get(jax.devices()[0].device_kind, {})
     found = (_asked_for.get() or remembered).get(operation)
@@ -48,7 +49,7 @@ def fastest(operation: str, choices: tuple[Form, ...], otherwise: Form) -> Form:
 
 @contextmanager
 def using(**asked_for: str) -> Iterator[None]:
-    """Let `fastest` give these forms while the context lasts: to measure them."""
+    """Let `fastest` return these forms inside the context, to measure them."""
     token = _asked_for.set(asked_for)
     try:
         yield
@@ -57,13 +58,13 @@ def using(**asked_for: str) -> Iterator[None]:
 
 
 def remember(winners: Mapping[str, str]) -> Path:
-    """Note the fastest form of each operation on the first device's kind.
+    """Store the fastest form of each operation on this kind of device.
 
     Returns:
         The file, which holds one entry for each kind of device.
 
     Raises:
-        OSError: where the cache directory cannot be written.
+        OSError: if the cache directory cannot be written.
     """
     kind = jax.devices()[0].device_kind
     path = _path()

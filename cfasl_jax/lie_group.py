@@ -1,4 +1,4 @@
-"""From a Lie algebra to its group: the matrix exponential, exact to float32."""
+"""The matrix exponential, from a Lie algebra to its group, exact to float32."""
 
 from functools import partial
 from typing import Literal, cast
@@ -17,13 +17,13 @@ EXPMS: tuple[Expm, ...] = ("scipy", "taylor")
 
 _matmul = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
-# A matrix is halved until its L1 norm is below this, the largest norm for which the
-# Pade approximant of order 7, or the Taylor polynomial of degree 18, is exact to
-# float32; the result is squared as often.
+# A matrix is halved until its L1 norm is below this bound, and the result is squared as
+# often. It is the largest norm for which both the Pade approximant of order 7 and the
+# Taylor polynomial of degree 18 are exact to float32.
 _MAX_NORM = {"scipy": 3.9, "taylor": 3.0}
-# Under vmap every squaring that is allowed for is computed, needed or not. Eight serve
-# norms up to 700; beyond about that the result is NaN, which stops a run with the name
-# of the term: such a generator carries no latent anywhere sensible.
+# Under vmap all allowed squarings are computed, whether needed or not. Eight suffice
+# for norms up to 700. Beyond that, the result is NaN, which stops a run with the name
+# of the loss term; such large generators are of no use.
 _MAX_SQUARINGS = 8
 
 # Bader, Blanes & Casas, "Computing the matrix exponential with an optimized Taylor
@@ -72,8 +72,8 @@ _DEGREE_18 = (
 def default_expm() -> Expm:
     """Returns the faster way on this kind of device, see `forms.fastest`.
 
-    It is "taylor" unless a measurement says otherwise: LU factorisations of small
-    matrices are slow on a GPU or TPU, and no faster than the products on a CPU.
+    This is "taylor" unless a measurement says otherwise: LU factorisations of small
+    matrices are slow on a GPU or TPU, and not faster than matrix products on a CPU.
     """
     if forms.devices_share_processor():
         return "taylor"
@@ -81,17 +81,18 @@ def default_expm() -> Expm:
 
 
 def resolve(expm: str) -> Expm:
-    """What `codebook.expm` of a configuration stands for: "auto" is the faster way.
+    """The value of `codebook.expm` in a configuration, with "auto" resolved.
 
     Raises:
-        ConfigError: if it is none, or "scipy" where that can hang.
+        ConfigError: if it is not a valid value, or if it is "scipy" where that can
+            hang.
     """
     if expm == "auto":
         return default_expm()
     require_choice("expm", expm, EXPMS)
     # jaxlib's LU factorisation of many matrices occupies a thread of the devices' pool
-    # while it waits for others of the same pool. If every device does so at once, none
-    # is left (jaxlib 0.10.2).
+    # while it waits for other threads of that pool. If all devices do so at once, no
+    # thread is left (jaxlib 0.10.2).
     if expm == "scipy" and forms.devices_share_processor():
         raise ConfigError(
             "codebook.expm=scipy can wait for ever where several devices share one "
@@ -103,16 +104,17 @@ def resolve(expm: str) -> Expm:
 def group_element(generator: jax.Array, expm: Expm = "scipy") -> jax.Array:
     """The exponential of generators, [..., D, D] -> [..., D, D], float32.
 
-    jax.scipy.linalg.expm halves its argument once too rarely for float32: it leaves L1
-    norms up to 7.8, where a rotation by 7 radians is wrong by 1e-3. Scaled beforehand,
-    the result is exact to a few float32 roundings (Higham 2005), either way.
+    jax.scipy.linalg.expm halves its argument once too few for float32: it leaves L1
+    norms up to 7.8, where a rotation by 7 radians is wrong by 1e-3. Here the argument
+    is scaled beforehand, and the result is exact to a few float32 roundings (Higham
+    2005) with both values of `expm`.
 
     Args:
         generator: elements of the Lie algebra.
-        expm: "scipy", or "taylor": matrix products alone, which a GPU prefers.
+        expm: "scipy", or "taylor", which uses only matrix products and suits a GPU.
 
     Raises:
-        ConfigError: if `expm` is neither.
+        ConfigError: if `expm` has another value.
     """
     require_choice("expm", expm, EXPMS)
     chex.assert_equal(generator.shape[-1], generator.shape[-2])

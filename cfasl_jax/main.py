@@ -50,7 +50,7 @@ def _guarded(argv: list[str]) -> int:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         message = (
-            "error: the memory does not suffice: train fewer seeds together, or with a "
+            "error: there is not enough memory: train fewer seeds together, or with a "
             "smaller batch_size; the last checkpoint is kept"
         )
         return errors.fail(message, 1)

@@ -1,13 +1,13 @@
 """A run's configuration as frozen dataclasses; `config` builds and validates it.
 
 Every field is declared once, here, with its bounds; configs/default.py explains it and
-gives the value that new runs start from. A default here applies only when a config.json
-is loaded that was stored before the field existed; it must reproduce what was done
-then. A field without a default has been there from the start.
+gives the value that new runs start from. A default given here is only used to load a
+config.json that was stored before the field existed, so it must reproduce the behaviour
+of that time. A field without a default has existed from the start.
 
-The groups of hyperparameters are pytrees. `Hyper` holds them: its leaves are traced, so
-that one compiled program serves every setting, and with a leading axis [R] one program
-trains R settings together. Fields marked as static are part of the program.
+The groups of hyperparameters are pytrees, and `Hyper` holds all of them. Its leaves are
+traced, so that one compiled program serves every setting; with a leading axis [R], one
+program trains R settings together. Fields marked as static are part of the program.
 """
 
 import dataclasses
@@ -28,9 +28,9 @@ def bounded(
     """Declare a field with its bounds, which `config` checks.
 
     Args:
-        default: for runs stored before the field existed.
+        default: the value for runs that were stored before the field existed.
         least: the smallest value allowed.
-        above: a bound that itself is not allowed.
+        above: a lower bound that is not allowed itself.
         most: the largest value allowed.
         static: whether the value is part of the compiled program, not an argument.
     """
@@ -41,29 +41,29 @@ def bounded(
 
 @dataclasses.dataclass(frozen=True)
 class Fidelity:
-    """What is computed as in the published code rather than as in the paper.
+    """Which computations follow the published code where it departs from the paper.
 
     All False is the preset "corrected", all True the preset "official".
 
     Attributes:
-        sigma2_from_mu: sigma2 in the heads' input is exp(mu2 / 2), a slip.
-        double_softmax: the factor prediction's cross-entropy is taken of
-            probabilities as if they were logits.
-        targets_from_sample: whether a factor changes is read off z instead of mu, so
-            that noise alone labels a collapsed dimension as changed in about nine pairs
-            of ten.
-        commutator_memory_order: the commutator covers the first L generators alone,
-            pairs each with a block of the codebook that is reshaped in memory order,
-            and weighs earlier pairs more.
+        sigma2_from_mu: sigma2 in the heads' input is exp(mu2 / 2), by mistake.
+        double_softmax: the factor prediction's cross-entropy takes probabilities as if
+            they were logits.
+        targets_from_sample: whether a factor changes is decided from z instead of mu,
+            so that noise alone labels a collapsed dimension as changed in about nine
+            pairs out of ten.
+        commutator_memory_order: the commutator uses only the first L generators, pairs
+            each with a block of the codebook that is reshaped in memory order, and
+            gives earlier pairs more weight.
         perpendicular_below_sections: perpendicular draws element indices below S, so
             that later elements are never drawn.
         soft_noisy_switch: the switch is a Gumbel-softmax at temperature 1e-4, with
             noise in evaluation too.
         published_init: biases start at U(0, 1) with CFASL and at PyTorch's default
-            without, the codebook at N(0, 1), the generators of CLG-VAE twenty-three
-            times as large or more.
-        tc_weights_per_dimension: beta-TCVAE's stratified weights stand in the wrong
-            places of their matrix, and enter log q(z) once a dimension: D times.
+            without it. The codebook starts at N(0, 1), and the generators of CLG-VAE
+            start at least twenty-three times as large.
+        tc_weights_per_dimension: beta-TCVAE's stratified weights are in the wrong
+            places of their matrix, and enter log q(z) once for every dimension.
         frozen_integral: Control-VAE's integral never moves, so that beta stays between
             1 and 1.01, and a gradient flows through its proportional part.
         lie_commutator_transposed: CLG-VAE compares a product of generators with its own
@@ -87,14 +87,14 @@ class Fidelity:
 
 @dataclasses.dataclass(frozen=True)
 class Ours:
-    """Changes to CFASL beyond the paper, each off until measurement speaks for it.
+    """This project's changes to CFASL beyond the paper; all are off by default.
 
     Attributes:
         detached_heads: stop_gradient on the heads' input. The heads see mu and sigma
             rather than the noisy z, so their gradient could keep dimensions active that
             z barely uses.
-        detached_biases: parallel, perpendicular and sparsity shape the codebook alone:
-            their displacements are of stop_gradient(z).
+        detached_biases: parallel, perpendicular and sparsity train only the codebook:
+            their displacements are computed from stop_gradient(z).
         relative_sparsity: sparsity is the mean of 1 - max_d delta_d^2 / ||delta||^2,
             which does not depend on how far an element moves z.
     """
@@ -114,8 +114,8 @@ FIDELITIES: Mapping[str, Fidelity] = {
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Codebook:
-    """The symmetry codebook."""
+class CodebookSettings:
+    """Size, initialisation and training of the symmetry codebook."""
 
     elements: int = bounded(least=1, most=10_000, static=True)
     scale: float = bounded(above=0, static=True)
@@ -168,7 +168,7 @@ class Factor:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Dip:
-    """DIP-VAE's penalties; a lambda_d of None follows lambda_od."""
+    """DIP-VAE's penalties; if lambda_d is None, it is a multiple of lambda_od."""
 
     lambda_od: float = bounded(least=0, default=10.0)
     lambda_d: float | None = bounded(least=0, default=None)
@@ -199,7 +199,7 @@ class Hyper:
     factor: Factor = Factor()
     dip: Dip = Dip()
     annealed: Annealed = Annealed()
-    codebook: Codebook
+    codebook: CodebookSettings
     weights: Weights
     threshold: float = bounded(least=0)
     learning_rate: float = bounded(above=0)
@@ -237,7 +237,7 @@ class Eval:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(Hyper):
-    """A validated configuration: all hyperparameters, and what else makes a run."""
+    """A validated configuration: all hyperparameters, and the other fields of a run."""
 
     dataset: str
     objective: str
@@ -277,10 +277,15 @@ class Config(Hyper):
 
 
 def replaced(group: Any, name: str, value: Any) -> Any:
-    """A dataclass with the field of a dotted name replaced, such as "weights.alpha".
+    """A copy of a dataclass with one field replaced.
+
+    Args:
+        group: a dataclass, whose fields may be dataclasses.
+        name: dotted name of the field, such as "weights.alpha".
+        value: its new value.
 
     Raises:
-        AttributeError: where there is no such field.
+        AttributeError: if there is no such field.
     """
     first, _, rest = name.partition(".")
     if first not in {field.name for field in dataclasses.fields(group)}:
@@ -291,7 +296,7 @@ def replaced(group: Any, name: str, value: Any) -> Any:
 
 
 def flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested fields as one level with dotted names."""
+    """Nested fields as a flat dict with dotted names."""
     flat: dict[str, Any] = {}
     for name, value in fields.items():
         if isinstance(value, Mapping):

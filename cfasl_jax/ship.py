@@ -1,9 +1,9 @@
-"""Make a shipped model of a finished run; for developers of this package.
+"""Make a shipped model from a finished run; for developers of this package.
 
 python -m cfasl_jax.ship --workdir=runs/tcvae --name=dsprites/beta_tcvae
 
-To be run in the root of the repository. The run must have been scored: its results.json
-goes onto the card.
+Run it in the root of the repository. The run must have been scored, since its
+results.json becomes part of the card.
 """
 
 import argparse
@@ -34,8 +34,8 @@ _TYPES = ("float16", "float32")
 _MOST_BYTES = 1_500_000
 _MOST_MODELS = 12
 
-# How far rounding the weights may move a code: a hundredth of the prior's standard
-# deviation, on as many random images.
+# How far rounding the weights may move a code, and the number of random images on which
+# this is measured. The bound is a hundredth of the prior's standard deviation.
 _MOST_MOVED = 0.01
 _IMAGES = 1_024
 
@@ -119,7 +119,7 @@ def command(config: Config) -> str:
     """The command that trains a configuration.
 
     Raises:
-        ConfigError: where no command line gives what the run has read.
+        ConfigError: if no command line gives the fields that the run has read.
     """
     start = _parsed([f"--config=configs/{config.dataset}.py"])
     fields = config_lib.to_dict(config)
@@ -138,7 +138,7 @@ def _parsed(arguments: list[str]) -> Config:
 
 
 def _portable(config: Config) -> Config:
-    """The configuration without the places where one machine has its data."""
+    """The configuration without the paths of data on one machine."""
     return dataclasses.replace(
         config, data=dataclasses.replace(config.data, dir="", path="")
     )
@@ -155,7 +155,7 @@ def _require_name(name: str, dataset: str) -> None:
 
 
 def _results(workdir: Path, model: Model, run: int) -> dict[str, Any]:
-    """What results.json says of one run, by the names of a card."""
+    """The parts of results.json that belong to one run, by the names of a card."""
     results = tables.read_results(workdir / RESULTS_FILE)
     if results is None or "runs" not in results or results["step"] != model.step:
         raise ConfigError(
@@ -170,7 +170,7 @@ def _results(workdir: Path, model: Model, run: int) -> dict[str, Any]:
 
 
 def _moved(model: Model, arrays: dict[str, np.ndarray], dataset: Dataset) -> float:
-    """How far mu of random images moves, at most, with the weights as stored."""
+    """The largest change of mu of random images with the weights as stored."""
     indices = sample_indices(dataset, _IMAGES)
     rounded = dataclasses.replace(model, params=shipped.from_flat(arrays))
     before, after = (Codes(m, dataset).mean(indices) for m in (model, rounded))

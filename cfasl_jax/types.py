@@ -1,11 +1,11 @@
-"""Glossary of symbols and axes, and the types that cross module borders.
+"""Glossary of symbols and axes, and the types that several modules share.
 
-Axes, as they stand in shapes throughout the project:
+Axes, as they are named in shapes throughout the project:
 
-    B   samples in a batch; its first and second half form B / 2 pairs (x1, x2)
+    B   samples in a batch; the first half and the second half form B / 2 pairs (x1, x2)
     P   pairs, B / 2
     D   latent dimensions
-    S   sections of the codebook, one a hoped-for factor; S = D
+    S   sections of the codebook, each of which should learn one factor; S = D
     L   elements (generators) in a section
     K   ground-truth factors
     R   runs trained together: seeds and hyperparameter settings
@@ -16,7 +16,7 @@ Symbols of the paper (Jung, Jeong, Kim, TMLR 2024):
     mu, sigma, z    posterior mean, standard deviation and sample, z = mu + sigma eps
     A[s, l]         a Lie-algebra generator, [D, D]
     g = expm(A)     a group element; it acts on row vectors, z -> z g
-    delta[s, l](z)  z - z g[s, l], what an element does to z
+    delta[s, l](z)  z - z g[s, l], the displacement of z by an element
     sw, a           switch [P, S] and attention [P, S, L] of a pair
     M, g_c          composite generator and composite symmetry, g_c = expm(M)
 """
@@ -30,7 +30,7 @@ import jax.numpy as jnp
 Params = chex.ArrayTree
 Terms = dict[str, jax.Array]
 
-# Of a pixel given the decoder's logit; see `losses.elbo.reconstruction`.
+# The likelihood of a pixel given the decoder's logit; see `losses.elbo.reconstruction`.
 Likelihood = Literal["bernoulli", "gaussian"]
 
 

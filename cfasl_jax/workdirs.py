@@ -1,23 +1,23 @@
-"""Working directories in a bucket, or wherever else fsspec reaches.
+"""Working directories in a bucket, or at any other address that fsspec knows.
 
-A run always works in a local directory. Where its working directory is a URL, such as
-gs://bucket/run, the local directory is a scratch copy: what the bucket holds of the run
-is copied there at the start, and what changes is copied back, every half minute and at
+A run always works in a local directory. If its working directory is a URL, such as
+gs://bucket/run, the local directory is a temporary copy: the files of the run are
+copied there at the start, and changed files are copied back every half minute and at
 the end. The files have the same names in both places, so that a copy of the bucket is
 an ordinary working directory.
 
-Paths that write to a bucket directly, such as etils.epath's, would not do instead: an
-object cannot be appended to (opening one for that replaces it, and the log with it),
-TensorBoard's writer and the figures need files, and an outage of the network would end
+Paths that write to a bucket directly, such as those of etils.epath, cannot be used: an
+object cannot be appended to (opening one for appending replaces it, and thereby the
+log), TensorBoard's writer and the figures need files, and a network outage would end
 the run.
 
-A process may be killed at any moment, also while it copies. An object is written whole
-or not at all, and the last object of a checkpoint is its mark: a checkpoint without its
-mark is never read.
+A process may be killed at any moment, even while it copies. An object is written
+completely or not at all, and the last object of a checkpoint marks it as complete: a
+checkpoint without this mark is never read.
 
-The directory of a study holds those of its runs, and is copied in the same way. There
-are no file locks in a bucket, by which workers would share the runs. One worker at a
-time has the whole directory, as long as it keeps an object there fresh.
+The directory of a study contains those of its runs, and is copied in the same way. A
+bucket has no file locks, which workers would need to share the runs. So one worker at a
+time has the whole directory, as long as it keeps renewing an object there, its lease.
 """
 
 import os
@@ -43,8 +43,8 @@ INTERVAL_SECONDS = 30.0
 _TRIES = 3
 _PAUSE_SECONDS = 5.0
 
-# The object of a worker that has a directory for itself is written again with every
-# copy; after so long without, the worker is taken for dead.
+# A worker that has a directory for itself writes its lease again with every copy. After
+# this time without a renewal, in seconds, the worker counts as dead.
 LEASE_SECONDS = 300.0
 
 _CHECKPOINTS = "checkpoints"
@@ -57,14 +57,14 @@ _READ = (".json", ".jsonl", ".html")
 
 
 class CopyError(RuntimeError):
-    """A part of a run could not be copied to its URL; says where the run is instead."""
+    """A part of a run could not be copied to its URL; the message says where it is."""
 
 
 def location(text: str) -> Path | str:
     """A path, in which ~ is the home directory, or the URL of a remote directory.
 
     Raises:
-        ConfigError: where ~NAME names no user.
+        ConfigError: if ~NAME names no user.
     """
     if re.match(r"[a-z][\w+.-]*://", text) and not text.startswith("file://"):
         return text.rstrip("/")
@@ -78,20 +78,20 @@ def local(
     alone: bool = False,
     checkpoints: bool = True,
 ) -> Iterator[Path]:
-    """A local directory that stands for a working directory while the context lasts.
+    """A local directory that represents a working directory inside the context.
 
     Args:
-        place: see `location`; a path stands for itself.
-        writes: whether this process writes there. One that does not gets the
-            configuration and the newest checkpoint alone.
-        alone: whether to wait until no other process has the URL for itself, and to
-            have it so while the context lasts. A path is not affected.
-        checkpoints: whether they are needed; without, those at the URL stay as they
-            are.
+        place: see `location`; a path represents itself.
+        writes: whether this process writes there. Otherwise it only gets the
+            configuration and the newest checkpoint.
+        alone: whether to wait until no other process has the URL for itself, and then
+            to keep others out inside the context. This does not affect paths.
+        checkpoints: whether checkpoints are needed. If not, they are neither copied
+            from the URL nor changed there.
 
     Raises:
-        ConfigError: where the URL cannot be used, in one sentence.
-        CopyError: where the last changes could not be copied; they are kept.
+        ConfigError: if the URL cannot be used.
+        CopyError: if the last changes could not be copied; they are kept.
     """
     if isinstance(place, Path):
         yield place
@@ -117,7 +117,7 @@ def local(
 
 
 class _Mirror:
-    """A local folder and the remote one that it is copied from and to."""
+    """A local folder and the remote folder that it mirrors."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self.url, self.folder = url, folder
@@ -129,7 +129,11 @@ class _Mirror:
         self._has_lease = False
 
     def require_writable(self) -> float:
-        """Now by the remote clock; raises what the file system does, where it must."""
+        """Check that the remote folder can be written; return the time by its clock.
+
+        Raises:
+            Exception: any error of the file system.
+        """
         self._fs.pipe_file(f"{self._root}/{_PROBE}", b"")
         self._fs.invalidate_cache()
         now = self._fs.modified(f"{self._root}/{_PROBE}").timestamp()
@@ -143,7 +147,7 @@ class _Mirror:
             if not told:
                 print(
                     f"another worker has {self.url}: waiting until it ends, or until "
-                    f"nothing was heard of it for {LEASE_SECONDS:.0f} seconds",
+                    f"it has not been heard of for {LEASE_SECONDS:.0f} seconds",
                     file=sys.stderr,
                 )
             told = True
@@ -157,7 +161,7 @@ class _Mirror:
             self._fs.rm_file(f"{self._root}/{_LEASE}")
 
     def _lease(self) -> bool:
-        """Whether the lease is ours now; one that is not kept fresh is removed."""
+        """Try to take the lease; return whether it is ours. A stale one is removed."""
         lease = f"{self._root}/{_LEASE}"
         try:
             self._fs.pipe_file(lease, self._owner, mode="create")
@@ -167,7 +171,7 @@ class _Mirror:
                 if now - self._fs.modified(lease).timestamp() > LEASE_SECONDS:
                     self._fs.rm_file(lease)
             return False
-        # Another process may have taken it for the stale one that both have seen.
+        # Another process may have removed our lease as the stale one that both saw.
         time.sleep(_PAUSE_SECONDS)
         self._fs.invalidate_cache()
         return self._fs.cat_file(lease) == self._owner
@@ -203,10 +207,11 @@ class _Mirror:
         """Copy what has changed, and remove the checkpoints that are gone."""
         if self._has_lease:
             self._fs.pipe_file(f"{self._root}/{_LEASE}", self._owner)
-        # The checkpoints are listed first and the log is copied next: so the log in the
-        # bucket always has the lines of every step up to the newest checkpoint there.
-        # They are listed twice, since those of a pack of runs go when each run has its
-        # own: whatever was gone before the second list is in it under its new name.
+        # The checkpoints are listed first and the log is copied next, so that the log
+        # in the bucket always has the lines of every step up to the newest checkpoint
+        # there. They are listed twice, since those of a pack of runs are removed once
+        # each run has its own: a checkpoint that was removed before the second listing
+        # is in it under its new name.
         earlier = _checkpoints(self.folder)
         steps = _checkpoints(self.folder)
         for path in _files(self.folder, besides=_CHECKPOINTS):
@@ -272,10 +277,10 @@ def _connect(
 
 @contextmanager
 def _copying(mirror: _Mirror) -> Iterator[None]:
-    """Copies changes now and then from a thread, and all of them in the end.
+    """Copy changes from a thread at intervals, and all remaining ones at the end.
 
     Raises:
-        CopyError: where the last ones could not be copied.
+        CopyError: if the last changes could not be copied.
     """
     stop = threading.Event()
     thread = threading.Thread(
@@ -313,7 +318,7 @@ def _push_all(mirror: _Mirror) -> None:
             if attempt == _TRIES - 1:
                 raise CopyError(
                     f"not everything could be copied to {mirror.url} "
-                    f"({_brief(error)}): the run lies in {mirror.folder}"
+                    f"({_brief(error)}): the run is in {mirror.folder}"
                 ) from error
             time.sleep(_PAUSE_SECONDS)
 
@@ -348,17 +353,17 @@ def _number(step: str) -> int:
 
 
 def _is_read(name: str) -> bool:
-    """Whether a file that is no checkpoint's is of use to whoever goes on."""
+    """Whether a process that resumes needs this file, which is not a checkpoint's."""
     return "/" not in name or name.endswith(_READ)
 
 
 def _state(path: Path) -> tuple[int, int]:
-    """What changes whenever a file does."""
+    """A value that changes whenever a file changes."""
     status = path.stat()
     return status.st_mtime_ns, status.st_size
 
 
 def _brief(error: Exception) -> str:
-    """An error in one line; some are a bare name of what was not found."""
+    """An error in one line; some errors only have the name of what was not found."""
     lines = str(error).splitlines() or [""]
     return f"{lines[0].strip()} ({type(error).__name__})"

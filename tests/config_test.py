@@ -1,5 +1,6 @@
 """Configurations: what is accepted, what is refused and in which words."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -175,9 +176,13 @@ def test_runs_of_one_program_may_differ_in_what_is_traced():
 
 def test_traced_hyperparameters_are_numbers_and_the_rest_is_static():
     config = config_lib.from_dict(fields())
-    leaves = jax.tree.leaves(config.hyper)
-    assert len(leaves) == 24
-    assert all(isinstance(leaf, int | float) for leaf in leaves)
+    paths, _ = jax.tree_util.tree_flatten_with_path(config.hyper)
+    traced = {".".join(key.name for key in path): leaf for path, leaf in paths}
+    static = {"codebook.elements", "codebook.scale", "codebook.expm"}
+    not_given = {"dip.lambda_d"}
+    fields_of_hyper = flatten(dataclasses.asdict(config.hyper))
+    assert traced.keys() == fields_of_hyper.keys() - static - not_given
+    assert all(isinstance(leaf, int | float) for leaf in traced.values())
     other = config_lib.from_dict(fields(beta=7.0, weights__alpha=0.5, num_steps=7))
     wider = config_lib.from_dict(fields(codebook__elements=3))
     same, differs = (jax.tree.structure(c.hyper) for c in (other, wider))

@@ -67,15 +67,15 @@ def load(name: str, options: Data) -> Dataset:
 
     Args:
         name: one of NAMES.
-        options: the fields data.* of a configuration. Source "auto" takes the files
-            that data.path names, else a prepared copy, else one of TensorFlow
-            Datasets, else, unless data.dir is given, the rendered twin; "files",
-            "tfds" and "rendered" are strict. Where data.dir or data.path is a URL, the
+        options: the fields data.* of a configuration. Source "auto" tries, in this
+            order: the files that data.path names, a prepared copy, a copy of TensorFlow
+            Datasets and, unless data.dir is given, rendering. "files", "tfds" and
+            "rendered" allow only that one. If data.dir or data.path is a URL, the
             prepared copy there is fetched to this host's disk first.
 
     Raises:
-        ConfigError: where the name is unknown, or the data cannot be had; one sentence
-            that says what to do.
+        ConfigError: if the name is unknown or the data are not available; the sentence
+            says what to do.
     """
     entry = entry_of(name)
     source = resolve_source(entry, options)
@@ -96,10 +96,10 @@ def load(name: str, options: Data) -> Dataset:
 
 
 def spec_of(name: str, options: Data) -> Spec:
-    """What a model trained on a data set needs to know of it, without its images.
+    """What a model that was trained on a data set needs to know about it.
 
-    No file is opened where the entry of the data set says it all, as it does for all
-    but a user's own images, which are loaded. The digest of the pixels stays empty.
+    The entry of the data set says everything, so that no file is opened, except for a
+    user's own images, which are loaded. The digest of the pixels stays empty.
 
     Args:
         name: one of NAMES.
@@ -117,14 +117,14 @@ def spec_of(name: str, options: Data) -> Spec:
 
 
 def require(name: str, options: Data) -> str:
-    """Make sure, without opening the images, that `load` would find a data set.
+    """Check that `load` would find a data set, without opening the images.
 
     Args:
         name: one of NAMES.
         options: as for `load`.
 
     Returns:
-        Where its images would come from, in words.
+        A description of the place that its images would come from.
 
     Raises:
         ConfigError: as for `load`.
@@ -158,7 +158,7 @@ def require(name: str, options: Data) -> str:
 
 
 def resolve_source(entry: Entry, options: Data) -> str:
-    """data.source, with what "auto" means here; only names of files are looked at."""
+    """data.source, or what "auto" means here; only names of files are checked."""
     if options.source != "auto":
         return options.source
     if options.path or is_url(options.dir):
@@ -167,12 +167,12 @@ def resolve_source(entry: Entry, options: Data) -> str:
         return "files"
     if entry.tfds and tfds.find(entry.tfds, options.dir):
         return "tfds"
-    # Whoever names a place for real data must not get rendered ones for a wrong path.
+    # With data.dir, real data are wanted: a wrong path must not lead to rendered ones.
     return "rendered" if entry.twin and not options.dir else "files"
 
 
 def url_of(entry: Entry, options: Data) -> str:
-    """Of the prepared copy that the options name, where that is not on this host."""
+    """The URL of the prepared copy that the options name; "" if it is on this host."""
     if is_url(options.path):
         return options.path
     if is_url(options.dir) and not options.path:
@@ -181,7 +181,7 @@ def url_of(entry: Entry, options: Data) -> str:
 
 
 def _on_this_host(entry: Entry, options: Data) -> Data:
-    """The options, with a copy at a URL replaced by what is fetched from there."""
+    """The options, after the copy at a URL was fetched and replaced by a local path."""
     url = url_of(entry, options)
     if not url:
         return dataclasses.replace(options, dir="") if is_url(options.dir) else options
@@ -202,15 +202,15 @@ def _is_unprepared(entry: Entry, options: Data) -> bool:
 
 
 def _own_recipe(entry: Entry, options: Data) -> Recipe:
-    return entry.version(options.convention).from_files(_path(options))
+    return entry.read_files(_path(options), options.convention)
 
 
 def _require_twin(entry: Entry) -> None:
     if entry.twin is None:
-        twins = " and ".join(other.name for other in DATASETS.values() if other.twin)
+        twins = ", ".join(other.name for other in DATASETS.values() if other.twin)
         raise ConfigError(
-            f"{entry.name} cannot be rendered, only {twins} can: use another "
-            "data.source"
+            f"{entry.name} cannot be rendered (these data sets can: {twins}): use "
+            "another data.source"
         )
 
 
@@ -221,7 +221,7 @@ def _twin(entry: Entry) -> Dataset:
 
 
 def _tfds_folder(entry: Entry, options: Data) -> Path:
-    """Of a copy of TensorFlow Datasets that is there."""
+    """The folder of a copy of TensorFlow Datasets, which must exist."""
     if entry.tfds is None:
         others = ", ".join(other.name for other in DATASETS.values() if other.tfds)
         raise ConfigError(
@@ -247,7 +247,7 @@ def _tfds_recipe(entry: Entry, options: Data) -> Recipe:
 
 
 def _copy(entry: Entry, options: Data) -> Copy:
-    """The prepared copy, made now where the files that it needs are there."""
+    """The prepared copy; if there is none, it is made from the files found there."""
     if options.path and not prepared.exists(_path(options)):
         return preparing.prepare(entry, options.dir, options.convention, _path(options))
     folder = _find_copy(entry, options)
@@ -259,10 +259,10 @@ def _copy(entry: Entry, options: Data) -> Copy:
 
 
 def _find_copy(entry: Entry, options: Data) -> Path | None:
-    """The folder of the prepared copy; None where it can be made of files found there.
+    """The folder of the prepared copy; None if it can be made from files found there.
 
     Raises:
-        DataFileError: where there are no such files either.
+        DataFileError: if there are no such files either.
     """
     if options.path:
         return _path(options)
@@ -280,7 +280,9 @@ def _require_copy_of(entry: Entry, name: str, place: Path | str) -> None:
 
 
 def _how_to_get(entry: Entry, options: Data, place: Path | str) -> str:
-    """A sentence for whoever lacks a copy at a place, a folder or a URL."""
+    """A sentence that says how to get the copy that is missing at a folder or URL."""
+    if entry.version(options.convention).from_files is None:
+        return entry.no_files
     if not entry.published and not is_url(str(place)):
         return (
             f"the data set {entry.name} needs data.path: an .npz or .h5 file with "
@@ -331,7 +333,7 @@ def _dataset(
 
 
 def _chosen_likelihood(options: Data) -> Likelihood | None:
-    """What data.likelihood says; None leaves it to the data set."""
+    """The likelihood that data.likelihood chooses; None if the data set decides."""
     return next(
         (one for one in get_args(Likelihood) if one == options.likelihood), None
     )

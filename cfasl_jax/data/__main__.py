@@ -107,19 +107,19 @@ def _prepare(entry: Entry, options: argparse.Namespace) -> None:
     arguments = (options.convention, options.source, options.replace)
     if is_url(options.dir):
         count = preparing.publish(entry, options.dir, *arguments)
-        print(f"{url_of(entry, _fields(options))}: {count:,} images, whole")
+        print(f"{url_of(entry, _fields(options))}: {count:,} images, complete")
         return
     copy = preparing.prepare(entry, options.dir, *arguments)
-    print(f"{copy.folder}: {len(copy.images):,} images, whole and checked")
+    print(f"{copy.folder}: {len(copy.images):,} images, complete and checked")
 
 
 def _check(entry: Entry, options: argparse.Namespace) -> None:
-    """Fail unless a training that names this place finds its data there."""
+    """Fail unless a training run with this data.dir would find its data there."""
     print(f"{entry.name}: {require(entry.name, _fields(options))}")
 
 
 def _fields(options: argparse.Namespace) -> Data:
-    """The fields data.* that mean the same place."""
+    """The fields data.* of a configuration that name the same place."""
     return _at(options.dir, options.convention)
 
 
@@ -128,7 +128,7 @@ def _at(data_dir: str, convention: str) -> Data:
 
 
 def _convention_help() -> str:
-    """Which data sets come in several versions, and their names."""
+    """The data sets that have several versions, with the names of the versions."""
     several = (entry for entry in DATASETS.values() if len(entry.versions) > 1)
     return "; ".join(f"of {e.name}: {' or '.join(e.versions)}" for e in several)
 
@@ -143,7 +143,7 @@ def _list(data_dir: str) -> None:
 
 
 def _state(entry: Entry, data_dir: str, convention: str) -> str:
-    """What there is of a data set, in words."""
+    """Which copy or files of a data set there are, in words."""
     if is_url(data_dir):
         url = url_of(entry, _at(data_dir, convention))
         manifest = remote.manifest(url)
@@ -153,7 +153,7 @@ def _state(entry: Entry, data_dir: str, convention: str) -> str:
         try:
             copy = prepared.open_copy(folder)
         except ValueError as error:
-            return f"of no use: {error}"
+            return f"not usable: {error}"
         return f"prepared, {len(copy.images):,} images"
     if entry.tfds and tfds.find(entry.tfds, data_dir):
         return "prepared by TensorFlow Datasets"
@@ -173,7 +173,7 @@ def _describe(entry: Entry, options: argparse.Namespace) -> None:
     if not is_url(options.dir) and prepared.exists(folder):
         copy = prepared.open_copy(folder)
         prepared.verify(copy)
-        print(f"{folder}: whole and checked")
+        print(f"{folder}: complete and checked")
         for file in copy.manifest["files"]:
             print(f"made of {file['name']}, {file['bytes']:,} bytes")
     dataset = load(options.name, _fields(options))

@@ -1,7 +1,7 @@
 """CelebA (Liu, Luo, Wang, Tang, 2015): 202,599 faces, without ground-truth factors.
 
-From the authors' aligned and cropped pictures, of 178 x 218 pixels: the central square
-of 128 is resized to 64 x 64 bicubically, in the order of the file names.
+The authors' aligned and cropped pictures have 178 x 218 pixels. Their central squares
+of 128 pixels are resized to 64 x 64 bicubically, and ordered by file name.
 """
 
 import dataclasses

@@ -45,7 +45,7 @@ def recipe(path: Path) -> Recipe:
     """A user's own images; see the module's docstring for what is accepted.
 
     Raises:
-        DataFileError: where the file or folder is missing or holds something else.
+        DataFileError: if the file or folder is missing or holds something else.
     """
     if path.is_dir():
         return _of_folder(path)
@@ -56,7 +56,7 @@ def recipe(path: Path) -> Recipe:
     require_plain(path)
     if path.suffix.lower() not in (".npz", ".h5", ".hdf5"):
         raise DataFileError(
-            f"{path} is of no known format: give {_FORMATS}, or a folder"
+            f"{path} has an unknown format: give {_FORMATS}, or a folder"
         )
     return _of_arrays(path)
 
@@ -151,7 +151,7 @@ def _require_images(path: Path, images: Any) -> None:
 
 
 def _white(path: Path, images: Any) -> float:
-    """The stored value of white, after a look at all values: 255 or 1."""
+    """The stored value of white, 255 or 1, after a check of all values."""
     low, high = math.inf, -math.inf
     for rows in row_slices(images):
         block = np.asarray(images[rows])
@@ -192,7 +192,7 @@ def _names(stored: Any) -> tuple[str, ...]:
 
 
 def _require_names(path: Path, names: tuple[str, ...], count: int) -> None:
-    """Refuse names that do not tell `count` factors apart, or cannot be printed."""
+    """Refuse names that are not `count` different ones, or cannot be printed."""
     if len(names) != count:
         raise DataFileError(f"{path}: {len(names)} factor_names for {count} factors")
     for name in names:
@@ -207,7 +207,7 @@ def _require_names(path: Path, names: tuple[str, ...], count: int) -> None:
 def _order(
     path: Path, factors: np.ndarray, names: tuple[str, ...] | None, count: int
 ) -> _Order:
-    """Number the factors' values, and see whether they are a full grid."""
+    """Number the factors' values, and decide whether they form a full grid."""
     if factors.ndim != 2 or len(factors) != count:
         raise DataFileError(
             f"{path}: factors have shape {factors.shape} instead of [{count}, K]"

@@ -18,7 +18,7 @@ SIDE = 64  # height and width of every image
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Labels:
-    """Ground-truth factors that are no full grid: combinations miss or repeat.
+    """Ground-truth factors that do not form a full grid: some are missing or repeated.
 
     Compared and hashed by identity, since jitted functions take it as a constant.
 
@@ -46,7 +46,7 @@ class Labels:
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """What a trained model needs to know of its data set; it is stored with the run.
+    """What a trained model needs to know about its data set; it is stored with the run.
 
     Attributes:
         name: "dsprites", "shapes3d", ...
@@ -57,8 +57,8 @@ class Spec:
         factor_names: of the ground-truth factors; empty where there are none.
         factor_sizes: number of values of each factor.
         full_grid: whether every combination of factor values occurs just once.
-        digest: of all pixels, so that two sets of images under one name can be told
-            apart; empty where it is not known.
+        digest: checksum of all pixels, which distinguishes different images under one
+            name; empty if it is not known.
     """
 
     name: str
@@ -85,11 +85,12 @@ class Contents:
         name: "dsprites", "shapes3d", ...
         num_images: N.
         channels: C.
-        likelihood: of a pixel; None where the pixels decide: Bernoulli if all of them
-            are black or white.
-        grid: the ground-truth factors where they are a full grid: every combination of
-            their values occurs just once, and `FactorGrid` orders the images.
-        labels: the ground-truth factors where they are no full grid.
+        likelihood: likelihood of a pixel. None means that the pixels decide: Bernoulli
+            if all of them are black or white, else Gaussian.
+        grid: the ground-truth factors if they form a full grid, that is, if every
+            combination of their values occurs exactly once. `FactorGrid` then gives the
+            order of the images.
+        labels: the ground-truth factors if they do not form a full grid.
     """
 
     name: str
@@ -101,7 +102,7 @@ class Contents:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Of all images together, (N, 64, 64, C)."""
+        """The shape of all images together, (N, 64, 64, C)."""
         return (self.num_images, SIDE, SIDE, self.channels)
 
     def spec(self, source: str, likelihood: Likelihood, digest: str = "") -> Spec:
@@ -146,15 +147,15 @@ class Dataset:
         store: arrays that `lookup` reads, such as all images as uint8.
         name: "dsprites", "shapes3d", ...
         source: where the images come from: "rendered", "tfds", ...
-        grid: the ground-truth factors where they are a full grid, else None.
-        num_images: how many there are; indices are below it.
+        grid: the ground-truth factors if they form a full grid, else None.
+        num_images: the number of images; indices are below it.
         channels: C.
-        likelihood: of a pixel, see `elbo.reconstruction`.
-        lookup: how an index becomes an image; a function of module level, so that equal
-            data sets compile to the same program.
-        labels: the ground-truth factors where they are no full grid, else None. A data
-            set without factors has neither a grid nor labels.
-        digest: of all pixels, see `Spec`; empty where it is not known.
+        likelihood: likelihood of a pixel, see `elbo.reconstruction`.
+        lookup: maps indices to images; a function of module level, so that equal data
+            sets compile to the same program.
+        labels: the ground-truth factors if they do not form a full grid, else None. A
+            data set without factors has neither a grid nor labels.
+        digest: checksum of all pixels, see `Spec`; empty if it is not known.
     """
 
     store: Any
@@ -176,7 +177,7 @@ class Dataset:
 
     @property
     def spec(self) -> Spec:
-        """What a model trained on this data set needs to know of it."""
+        """What a model that was trained on this data set needs to know about it."""
         contents = Contents(
             self.name, self.num_images, self.channels, None, self.grid, self.labels
         )
@@ -200,14 +201,14 @@ class Dataset:
         return self.lookup(self.store, indices)
 
     def pixels(self, indices: chex.Array) -> jax.Array:
-        """Images at int32 [n] as a network sees them: float32 in [0, 1]."""
+        """Images at int32 [n] as networks take them: float32 in [0, 1]."""
         return as_pixels(self.images(indices))
 
     def host_images(self, indices: np.ndarray) -> np.ndarray:
         """Images at int [...] -> uint8 [..., 64, 64, C], on the host.
 
-        Of a streamed data set the file is read and no device is touched, so that
-        another thread may prefetch.
+        For a streamed data set this reads the file and uses no device, so that another
+        thread may prefetch images.
         """
         if isinstance(self.lookup, MappedImages):
             return self.lookup.read(indices)
@@ -216,11 +217,34 @@ class Dataset:
         return images.reshape(*np.shape(indices), *images.shape[1:])
 
 
+def rendered(contents: Contents, lookup: Lookup, store: Any = ()) -> Dataset:
+    """A data set whose images are drawn on the device instead of read from files.
+
+    Args:
+        contents: with a grid and a likelihood.
+        lookup: draws images, (store, indices int32 [n]) -> uint8 [n, 64, 64, C]; a
+            function of module level, so that equal data sets compile to the same
+            program.
+        store: arrays that `lookup` reads.
+    """
+    assert contents.likelihood is not None
+    return Dataset(
+        store=store,
+        name=contents.name,
+        source="rendered",
+        grid=contents.grid,
+        num_images=contents.num_images,
+        channels=contents.channels,
+        likelihood=contents.likelihood,
+        lookup=lookup,
+    )
+
+
 @jax.jit
 def _look_up(dataset: Dataset, indices: jax.Array) -> jax.Array:
     return dataset.images(indices)
 
 
 def as_pixels(images: chex.Array) -> jax.Array:
-    """uint8 images as a network sees them: float32 in [0, 1]."""
+    """uint8 images as networks take them: float32 in [0, 1]."""
     return images.astype(jnp.float32) / 255.0

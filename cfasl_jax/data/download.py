@@ -1,4 +1,4 @@
-"""The authors' files: checked, and downloaded so that an interruption costs nothing."""
+"""Checking and downloading the authors' files; an interrupted download continues."""
 
 import dataclasses
 import fcntl
@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from cfasl_jax.data.recipe import DataFileError, reading
 
-# A server that sends nothing for so long has stalled.
+# A server that sends nothing for this time, in seconds, has stalled.
 _STALL_SECONDS = 60.0
 _PIECE = 1 << 20
 _LARGE = 1 << 27  # checking a smaller file takes less than a second
@@ -26,11 +26,11 @@ class Archive:
     Attributes:
         name: of the file.
         url: where it can be downloaded.
-        size: in bytes; None where it is not known.
-        digest: its checksum, hexadecimal; None where none is known.
-        algorithm: of the checksum, a name of hashlib.
-        instead: other files or folders that serve as well, such as what unpacking the
-            archive gives.
+        size: in bytes; None if it is not known.
+        digest: its checksum, hexadecimal; None if it is not known.
+        algorithm: name of the checksum in hashlib.
+        instead: other files or folders that can be used in its place, such as the
+            folder to which it unpacks.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Archive:
     instead: tuple[str, ...] = ()
 
     def find(self, folder: Path) -> Path | None:
-        """The archive, or what serves instead, in a folder."""
+        """The archive, or what can be used in its place, in a folder."""
         archive = folder / self.name
         if archive.is_file():
             return archive
@@ -87,13 +87,13 @@ def digest(path: Path, algorithm: str = "sha256") -> str:
 def fetch(archive: Archive, folder: Path) -> Path:
     """An archive in a folder, downloaded unless it is there already.
 
-    What has arrived is kept as NAME.part. A connection that breaks is opened again as
-    long as each one brings something; after that, another call goes on where this one
-    stopped.
+    The part that has arrived is kept as NAME.part. A connection that breaks is opened
+    again, as long as every connection brings new bytes; otherwise, another call can
+    continue where this one stopped.
 
     Raises:
-        DataFileError: where the server cannot be reached, the connection breaks, or
-            what the server offers is not the published file.
+        DataFileError: if the server cannot be reached, the connection breaks, or the
+            server offers another file than the published one.
     """
     path, part = folder / archive.name, folder / f"{archive.name}.part"
     if path.is_file():
@@ -128,7 +128,7 @@ def fetch(archive: Archive, folder: Path) -> Path:
 
 
 def _complete(archive: Archive, part: Path) -> None:
-    """Download what a partial file lacks, in as many connections as it takes."""
+    """Download the rest of a partial file, with as many connections as needed."""
     while True:
         have = _size(part)
         try:
@@ -145,7 +145,7 @@ def _size(path: Path) -> int:
 
 
 def _append(archive: Archive, part: Path) -> None:
-    """Download what a partial file lacks, in one connection."""
+    """Download the rest of a partial file, with one connection."""
     have = _size(part)
     if archive.size is not None and have >= archive.size:
         if have == archive.size:
@@ -193,7 +193,7 @@ def _append(archive: Archive, part: Path) -> None:
 def _require_size(
     archive: Archive, offered: int | None, response: http.client.HTTPResponse
 ) -> None:
-    """Refuse, before a byte is kept, what cannot be the published file."""
+    """Refuse a file that cannot be the published one, before anything is written."""
     if None in (archive.size, offered) or offered == archive.size:
         return
     kind = response.headers.get("Content-Type", "unknown type")

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from cfasl_jax.data import published, tfds
-from cfasl_jax.data.dataset import Contents, Dataset
+from cfasl_jax.data.dataset import Contents, Dataset, rendered
 from cfasl_jax.data.download import Archive
 from cfasl_jax.data.entry import Entry, Version
 from cfasl_jax.data.grid import FactorGrid
@@ -132,16 +132,7 @@ def _look_up(store: tuple[()], indices: jax.Array) -> jax.Array:
 
 def twin() -> Dataset:
     """dSprites with its images drawn on the device."""
-    return Dataset(
-        store=(),
-        name=CONTENTS.name,
-        source="rendered",
-        grid=GRID,
-        num_images=GRID.num_points,
-        channels=CONTENTS.channels,
-        likelihood="bernoulli",
-        lookup=_look_up,
-    )
+    return rendered(CONTENTS, _look_up)
 
 
 def entry(contents: Contents = CONTENTS, archive: Archive = ARCHIVE) -> Entry:

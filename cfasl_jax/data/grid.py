@@ -1,4 +1,4 @@
-"""The grid of ground-truth factors: which combination of factor values an index means.
+"""The grid of ground-truth factors, which maps indices to combinations of values.
 
 A grid of K factors with sizes n_1 ... n_K has n_1 * ... * n_K points. Index and factors
 are related as in C order: the last factor varies fastest, as in the published files of

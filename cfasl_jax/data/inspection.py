@@ -1,4 +1,4 @@
-"""A data set in words, and as a sheet of its images."""
+"""Descriptions of a data set: in words, and as a sheet of images."""
 
 from collections.abc import Sequence
 

@@ -23,13 +23,13 @@ _GREY_MODES = ("1", "L", "LA")
 
 
 def shrink(image: np.ndarray, resample: Image.Resampling) -> np.ndarray:
-    """Resize uint8 [H, W] or [H, W, 3] to [64, 64, C], as Pillow does."""
+    """Resize uint8 [H, W] or [H, W, 3] to [64, 64, C] with Pillow."""
     picture = Image.fromarray(image).resize((SIDE, SIDE), resample)
     return np.asarray(picture).reshape(SIDE, SIDE, -1)
 
 
 def crop(image: np.ndarray, side: int) -> np.ndarray:
-    """The central square of an image [H, W, ...]; half a pixel goes up and left."""
+    """The central square of an image [H, W, ...], rounded towards the top left."""
     top, left = ((length - side) // 2 for length in image.shape[:2])
     return image[top : top + side, left : left + side]
 
@@ -41,10 +41,10 @@ def decode(file: bytes | Path) -> np.ndarray:
 
 
 def is_grey(path: Path) -> bool:
-    """Whether a picture file has one channel; only its head is read.
+    """Whether a picture file has one channel; only its header is read.
 
     Raises:
-        ValueError: where its pixels have more than 8 bits.
+        ValueError: if its pixels have more than 8 bits.
     """
     with Image.open(path) as picture:
         if picture.mode[0] in "IF":
@@ -55,8 +55,7 @@ def is_grey(path: Path) -> bool:
 def square(path: Path, channels: int) -> np.ndarray:
     """A picture file -> uint8 [64, 64, C]: its largest central square, resized.
 
-    Photographs are turned upright as their camera noted; what is transparent becomes
-    white.
+    Photographs are rotated as their EXIF data say; transparent parts become white.
     """
     with Image.open(path) as opened:
         picture = ImageOps.exif_transpose(opened)

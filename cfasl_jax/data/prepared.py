@@ -1,13 +1,13 @@
-"""A prepared copy of a data set: one memory-mapped file of images, and a manifest.
+"""Prepared copies of data sets: one memory-mapped file of images, and a manifest.
 
     DIR/NAME/images.npy      uint8 [N, 64, 64, C]
-    DIR/NAME/factors.npy     int32 [N, K], only where the factors are no full grid
+    DIR/NAME/factors.npy     int32 [N, K], only if the factors do not form a full grid
     DIR/NAME/manifest.json   shape, factors, source files, checksums
 
-A copy is written beside its folder, under a name that no reader looks at. Once it is
-whole, its files are moved into the folder, the manifest last. A folder without a
-manifest holds no copy, whatever else is in it, so that an interrupted call never leaves
-something that passes for a whole copy. The files are moved one by one because
+A copy is first written to another folder, which no reader uses. Once it is complete,
+its files are moved into DIR/NAME, the manifest last. A folder without a manifest counts
+as having no copy, whatever else is in it, so that an interrupted call never leaves
+something that looks like a complete copy. The files are moved one by one because
 TensorFlow Datasets keeps its own versions in DIR/NAME too.
 """
 
@@ -37,13 +37,13 @@ MANIFEST, IMAGES, FACTORS = "manifest.json", "images.npy", "factors.npy"
 
 
 class Copy(NamedTuple):
-    """A prepared copy whose files have the shapes that its manifest says.
+    """A prepared copy whose files have the shapes that are given in its manifest.
 
     Attributes:
         folder: where it lies.
         contents: what the data set holds apart from its images.
         images: uint8 [N, 64, 64, C], mapped, read only.
-        manifest: all that is written about it.
+        manifest: the content of manifest.json.
     """
 
     folder: Path
@@ -69,7 +69,7 @@ def root(data_dir: str | None) -> Path:
 
 
 def exists(folder: Path) -> bool:
-    """Whether a folder holds a prepared copy, sound or not."""
+    """Whether a folder holds a prepared copy, which may be damaged."""
     return (folder / MANIFEST).is_file()
 
 
@@ -127,7 +127,7 @@ def verify(copy: Copy) -> None:
 
 
 def list_files(files: Sequence[Path]) -> list[dict[str, Any]]:
-    """Files as a manifest names them; many are summed up as one, with one checksum."""
+    """Files as a manifest lists them; many are summarised as one, with one checksum."""
     listed: list[dict[str, Any]] = [
         {"name": file.name, "bytes": file.stat().st_size, "sha256": digest(file)}
         for file in files
@@ -141,7 +141,7 @@ def list_files(files: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def digest_of(images: np.ndarray) -> str:
-    """SHA-256 of the file that a copy of these images, uint8 [N, 64, 64, C], has."""
+    """SHA-256 of images.npy in a copy of these images, uint8 [N, 64, 64, C]."""
     head = io.BytesIO()
     array = np.lib.format.header_data_from_array_1_0(images)
     np.lib.format.write_array_header_1_0(head, array)
@@ -158,10 +158,10 @@ def write(recipe: Recipe, folder: Path, source: str = "") -> Copy:
     Args:
         recipe: what to write.
         folder: where to.
-        source: what the copy is made of, as its manifest says.
+        source: the name of the files that the copy is made from, for its manifest.
 
     Raises:
-        DataFileError: where the recipe's files are of no use, or the disk is too small.
+        DataFileError: if the recipe's files cannot be used, or the disk is too small.
     """
     _require_space(recipe, folder.parent)
     return assemble(folder, lambda building: _build(recipe, building, source))
@@ -190,7 +190,7 @@ def assemble(folder: Path, build: Callable[[Path], None]) -> Copy:
 def locked(folder: Path) -> Iterator[None]:
     """Let one process at a time prepare a copy; the lock ends with the process.
 
-    What an interrupted call left behind is removed.
+    Remains of an interrupted call are removed.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f".{folder.name}.lock").open("w") as file:
@@ -200,7 +200,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _building(folder: Path) -> Path:
-    """Where a copy lies until it is whole."""
+    """The folder of a copy until it is complete."""
     return folder.parent / f".{folder.name}.preparing"
 
 
@@ -248,7 +248,7 @@ def _build(recipe: Recipe, building: Path, source: str) -> None:
 
 
 def _move_in(building: Path, folder: Path) -> None:
-    """Put the files of a whole copy in their place, the manifest first out, last in."""
+    """Move a copy into its folder: the manifest is removed first and added last."""
     for path in building.iterdir():
         _sync(path)
     folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""From a data set's entry to its prepared copy: files found, given or downloaded."""
+"""Making prepared copies from files that are found, given or downloaded."""
 
 import hashlib
 import sys
@@ -23,7 +23,8 @@ def find(entry: Entry, data_dir: str, convention: str) -> Path | None:
     """The authors' files in DIR/NAME or DIR, if all of them are there.
 
     Returns:
-        the only archive or what it unpacks to; the folder that holds several.
+        The only archive or the folder to which it unpacks; or the folder that holds
+        several archives.
     """
     root = prepared.root(data_dir)
     for folder in (root / entry.name, root):
@@ -67,7 +68,7 @@ def from_files(entry: Entry, path: Path, convention: str) -> Recipe:
         path = _find_in(path, version) or path
     for archive in version.archives:
         check(path / archive.name if path.is_dir() else path, archive)
-    return version.from_files(path)
+    return entry.read_files(path, convention)
 
 
 def prepare(
@@ -77,7 +78,7 @@ def prepare(
     source: Path | None = None,
     replace: bool = False,
 ) -> Copy:
-    """A prepared copy in data_dir, made unless a sound one is there.
+    """A prepared copy in data_dir, which is made unless there is an undamaged one.
 
     Args:
         entry: of the data set.
@@ -87,8 +88,8 @@ def prepare(
         replace: whether a copy of something else may be replaced.
 
     Raises:
-        DataFileError: where there are no such files, they are of no use, or a copy of
-            something else is in the way.
+        DataFileError: if there are no such files, if they cannot be used, or if the
+            folder holds a copy of something else.
     """
     folder = copy_folder(entry, data_dir, convention)
     with prepared.locked(folder):
@@ -116,7 +117,7 @@ def publish(
     source: Path | None = None,
     replace: bool = False,
 ) -> int:
-    """Put a prepared copy below a URL, unless one is there; the number of its images.
+    """Put a prepared copy below a URL, unless there is one; return its image count.
 
     A published data set is prepared in the default folder of this host first.
 
@@ -136,7 +137,7 @@ def publish(
         _require_same_set(target, manifest, entry, source)
         if source is None:
             return int(manifest["shape"][0])
-    # Another URL's images must not get in the way.
+    # Each URL has a folder of its own, so that images of several URLs are not mixed.
     own = hashlib.sha256(url.encode()).hexdigest()[:16]
     folder = "" if entry.published else str(remote.cache() / "own" / own)
     copy = prepare(entry, folder, convention, source, replace or not entry.published)
@@ -145,7 +146,7 @@ def publish(
 
 
 def _sound(folder: Path) -> Copy | None:
-    """The copy in a folder, if it is whole and undamaged."""
+    """The copy in a folder, if it is complete and undamaged."""
     if not prepared.exists(folder):
         return None
     try:
@@ -162,8 +163,8 @@ def _require_same_set(
 ) -> None:
     """Raise a DataFileError where preparing would replace a copy of something else.
 
-    All copies of one published data set are the same. Of a user's own images, those
-    from a file or folder of the same name count as an earlier state of the same set.
+    All copies of one published data set are the same. A user's own images may replace
+    a copy that was made from a file or folder of the same name.
     """
     made_of = manifest["name"]
     if made_of == entry.name:
@@ -181,7 +182,7 @@ def _require_same_set(
 def _from_tfds(
     entry: Entry, data_dir: str, convention: str, folder: Path
 ) -> Copy | None:
-    """A copy made from that of TensorFlow Datasets, where that can be read."""
+    """A copy made from that of TensorFlow Datasets; None if this is not possible."""
     read = entry.version(convention).from_tfds
     source = tfds.find(entry.tfds, data_dir) if entry.tfds else None
     if read is None or source is None:
@@ -194,8 +195,11 @@ def _from_tfds(
 
 
 def _download(entry: Entry, data_dir: str, convention: str) -> Recipe:
-    """A recipe of the authors' files, after fetching those that are not there."""
-    archives = entry.version(convention).archives
+    """A recipe of the authors' files, after missing ones have been downloaded."""
+    version = entry.version(convention)
+    if version.from_files is None:
+        raise DataFileError(entry.no_files)
+    archives = version.archives
     if not archives:
         raise DataFileError(
             "say what to prepare with --from=FILE_OR_FOLDER: an .npz or .h5 file with "

@@ -34,11 +34,11 @@ def recipe(
     Args:
         path: the file.
         contents: what it must hold.
-        arrays: the names of its arrays, by the end of the file's name.
+        arrays: the names of its arrays, by the suffix of the file's name.
         white: the stored value of a fully lit channel.
 
     Raises:
-        DataFileError: where it is another file, or holds something else.
+        DataFileError: if it is another file, or holds something else.
     """
     if path.suffix not in arrays:
         raise DataFileError(
@@ -48,7 +48,7 @@ def recipe(
     names, grid = arrays[path.suffix], contents.grid
     assert grid is not None
     if path.suffix == ".npz" and path.is_file() and not zipfile.is_zipfile(path):
-        raise DataFileError(f"{path} is damaged, or no .npz file")
+        raise DataFileError(f"{path} is damaged, or not an .npz file")
     with open_arrays(path) as file:
         for array in (names.images, names.factors):
             if array not in file:

@@ -1,7 +1,7 @@
-"""What every reader of a data set hands over: its contents, and blocks of its images.
+"""Recipes, which readers of data sets return: the contents, and the images in blocks.
 
-The images come in blocks of any order, so that a data set larger than memory can be
-written straight to a mapped file.
+The blocks may come in any order, so that a data set that is larger than memory can be
+written directly to a mapped file.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from tqdm import tqdm
 from cfasl_jax.data.dataset import Contents
 from cfasl_jax.types import Likelihood
 
-# A reader holds at most so many bytes of images at once, and one array made of them.
+# A reader holds at most this many bytes of images at once, and one array made of them.
 BLOCK_BYTES = 2**28
 
 # (indices int [n], images uint8 [n, 64, 64, C])
@@ -30,7 +30,7 @@ Block = tuple[np.ndarray, np.ndarray]
 
 
 class DataFileError(ValueError):
-    """A file of a data set is missing, damaged or another one; a clear sentence."""
+    """A file of a data set is missing, damaged or not the right one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Recipe:
 
     Attributes:
         contents: what the data set holds apart from its images.
-        files: what is read, to be named in the manifest of a copy.
-        blocks: starts a reading; together, the blocks hold every index once.
+        files: the files that are read, to be named in the manifest of a copy.
+        blocks: yields the blocks; together they hold every index exactly once.
     """
 
     contents: Contents
@@ -56,7 +56,7 @@ def read(recipe: Recipe, out: np.ndarray | None = None) -> np.ndarray:
         out: where to put them, such as a mapped file; a new array if None.
 
     Raises:
-        DataFileError: where an image is missing or comes twice.
+        DataFileError: if an image is missing.
     """
     contents = recipe.contents
     images = np.empty(contents.shape, np.uint8) if out is None else out
@@ -83,18 +83,18 @@ def read(recipe: Recipe, out: np.ndarray | None = None) -> np.ndarray:
 
 
 def _release(images: np.ndarray) -> None:
-    """Let go of a mapped file's pages; they stay with the system, which writes them."""
+    """Release the pages of a mapped file; the system writes them to the disk."""
     if isinstance(images.base, mmap.mmap):
         images.base.madvise(mmap.MADV_DONTNEED)
 
 
 def described(files: tuple[Path, ...]) -> str:
-    """Files in a sentence: the only one, or the folder of several."""
+    """Files as named in a sentence: the only file, or the folder of several."""
     return str(files[0] if len(files) == 1 else files[0].parent)
 
 
 def likelihood_of(contents: Contents, images: np.ndarray) -> Likelihood:
-    """The likelihood of a pixel, read off the images where `contents` does not say."""
+    """The likelihood of a pixel, from `contents` or else from the images."""
     if contents.likelihood is not None:
         return contents.likelihood
     step = 4096
@@ -106,10 +106,10 @@ def likelihood_of(contents: Contents, images: np.ndarray) -> Likelihood:
 
 
 def require_plain(path: Path) -> None:
-    """Refuse what is neither a file nor a folder: reading a pipe would wait for ever.
+    """Check that a path is a file or a folder: reading from a pipe might never end.
 
     Raises:
-        DataFileError: also where there is nothing.
+        DataFileError: if it is neither, or does not exist.
     """
     if not path.exists():
         raise DataFileError(f"{path} does not exist")
@@ -119,7 +119,7 @@ def require_plain(path: Path) -> None:
 
 @contextmanager
 def reading(path: Path | str) -> Iterator[None]:
-    """Turn whatever goes wrong while a file is read into a sentence that names it."""
+    """Turn any error while a file is read into a DataFileError that names the file."""
     try:
         yield
     except DataFileError:
@@ -133,10 +133,10 @@ def reading(path: Path | str) -> Iterator[None]:
 def row_slices(array: Any) -> Iterator[slice]:
     """Slices of an array's first axis, each of at most BLOCK_BYTES, that cover it.
 
-    HDF5 stores an array in chunks and decompresses a chunk as a whole, whatever is read
-    of it. Those of the published dSprites reach over 23,040 images and a few pixels of
-    each: read in slices of 1,024 images, every chunk would be decompressed 23 times. A
-    slice therefore holds whole chunks, unless one reaches over more than BLOCK_BYTES.
+    HDF5 stores an array in chunks and always decompresses whole chunks. A chunk of the
+    published dSprites covers 23,040 images and a few pixels of each: read in slices of
+    1,024 images, every chunk would be decompressed 23 times. A slice therefore consists
+    of whole chunks, unless one chunk covers more than BLOCK_BYTES.
     """
     row_bytes = array.dtype.itemsize * math.prod(array.shape[1:])
     most = max(1, BLOCK_BYTES // max(1, row_bytes))
@@ -223,7 +223,7 @@ def open_arrays(path: Path) -> Iterator[Any]:
     with reading(path):
         if path.suffix.lower() == ".npz":
             if not zipfile.is_zipfile(path):
-                raise ValueError("it is no .npz file, or not all of it")
+                raise ValueError("it is not an .npz file, or it is incomplete")
             with np.load(path, allow_pickle=False) as arrays:
                 yield _Npz(arrays)
         else:

@@ -1,9 +1,8 @@
-"""Prepared copies in a bucket, or wherever else fsspec reaches.
+"""Prepared copies in a bucket, or at any other address that fsspec knows.
 
 `publish` puts a copy there once; `fetch` brings it to the disk of a host that trains.
-The files have the names that they have in a folder, see `prepared`. The manifest is the
-first that is removed and the last that is written, so that a copy with a manifest is
-whole.
+The files have the same names as in a folder, see `prepared`. The manifest is removed
+first and written last, so that a copy with a manifest is complete.
 """
 
 import hashlib
@@ -25,12 +24,12 @@ from cfasl_jax.data.recipe import DataFileError
 
 Result = TypeVar("Result")
 
-# A transfer that fails is tried so often in all.
+# How often a transfer is tried in all.
 _TRIES = 3
 
 
 def is_url(place: str) -> bool:
-    """Whether a place is the URL of a directory, and no path."""
+    """Whether a place is the URL of a directory, not a path."""
     return re.match(r"[a-z][a-z0-9+.-]*://", place) is not None
 
 
@@ -47,10 +46,10 @@ def manifest(url: str) -> dict[str, Any] | None:
 
 
 def publish(copy: Copy, url: str) -> None:
-    """Put a prepared copy at a URL, in place of what is there, unless it is the same.
+    """Put a prepared copy at a URL, replacing another one, unless it is there already.
 
     Raises:
-        DataFileError: where the URL cannot be written.
+        DataFileError: if the URL cannot be written.
     """
     with _connected(url) as (files, root):
         manifest = (copy.folder / MANIFEST).read_bytes()
@@ -65,20 +64,20 @@ def publish(copy: Copy, url: str) -> None:
             put = partial(files.put_file, str(copy.folder / name), f"{root}/{name}")
             _tried(put)
             if files.size(f"{root}/{name}") != size:
-                raise OSError(f"{name} did not arrive whole")
+                raise OSError(f"{name} did not arrive completely")
         files.pipe_file(target, manifest)
 
 
 def fetch(url: str) -> Copy:
     """The prepared copy at a URL, on this host's disk.
 
-    It is brought there and checked once, and again when the copy at the URL changes;
-    the processes of one host share it. The folder is XDG_CACHE_HOME/cfasl_jax/data, or
+    It is fetched and checked once, and again when the copy at the URL changes; the
+    processes of one host share it. The folder is XDG_CACHE_HOME/cfasl_jax/data, or
     ~/.cache/cfasl_jax/data.
 
     Raises:
-        DataFileError: where there is no copy, the URL cannot be reached, or what
-            arrives is not what the manifest says.
+        DataFileError: if there is no copy, the URL cannot be reached, or the files that
+            arrive differ from what the manifest says.
     """
     with _connected(url) as (files, root):
         if not files.exists(f"{root}/{MANIFEST}"):
@@ -120,7 +119,7 @@ def _parsed(content: bytes) -> dict[str, Any]:
 
 
 def _tried(transfer: Callable[[], Result]) -> Result:
-    """The outcome of a transfer, which may fail all times but one."""
+    """The result of a transfer, which is tried again if it fails."""
     for _ in range(_TRIES - 1):
         try:
             return transfer()
@@ -131,7 +130,7 @@ def _tried(transfer: Callable[[], Result]) -> Result:
 
 @contextmanager
 def _connected(url: str) -> Iterator[tuple[Any, str]]:
-    """A URL's file system and the path in it; whatever goes wrong names the URL."""
+    """A URL's file system and the path in it; every error names the URL."""
     try:
         files, root = fsspec.url_to_fs(url.rstrip("/"))
         files.invalidate_cache()

@@ -1,16 +1,17 @@
 """3D Shapes (Burgess and Kim, 2018): an object in a room, seen from 15 angles.
 
-Its published file, and a renderer that draws its images from their factors.
+This module reads the published file, and renders the images from their factors.
 
-An image is linear in the colours of floor, wall and object, up to saturation. All that
-depends on the other three factors is ray-traced once, into a table of brightness planes
-for the 480 combinations of scale, shape and orientation; an image is then a row of the
-table mixed with three colours, cheap enough for every training step. The table is an
-explicit argument, so that it lives once in device memory and in no compiled program.
+An image is linear in the colours of floor, wall and object, up to saturation. The parts
+that depend on the other three factors are ray-traced once, into a table of brightness
+planes for the 480 combinations of scale, shape and orientation. An image is then a row
+of the table mixed with three colours, which is cheap enough for every training step.
+The table is an explicit argument, so that it exists once in device memory and is not
+part of a compiled program.
 
-The numbers were fitted to two thirds of the 53 frames of the authors' animation, which
-has at most 143 colours a frame. The mean absolute error of an image in [0, 1] is 0.0063
-on these frames, 0.0065 on the other third, and 0.0105 at most.
+The numbers were fitted to two thirds of the 53 frames of the authors' animation, in
+which a frame has at most 143 colours. The mean absolute error of an image in [0, 1] is
+0.0063 on these frames, 0.0065 on the other third, and 0.0105 at most.
 """
 
 from functools import partial
@@ -22,7 +23,7 @@ import numpy as np
 
 from cfasl_jax.data import published, tfds
 from cfasl_jax.data import shapes3d_shading as shading
-from cfasl_jax.data.dataset import Contents, Dataset
+from cfasl_jax.data.dataset import Contents, Dataset, rendered
 from cfasl_jax.data.download import Archive
 from cfasl_jax.data.entry import Entry, Version
 from cfasl_jax.data.grid import FactorGrid
@@ -59,7 +60,7 @@ def hue_colours() -> np.ndarray:
     """
     hue = np.arange(10)[:, None] * 0.6
     offset = np.abs((hue + np.asarray([0.0, 4.0, 2.0])) % 6.0 - 3.0) - 1.0
-    # Rounded, for a channel that is 1 must be exactly 1: it decides about saturation.
+    # Rounded, since a channel of 1 must be exactly 1: only such channels can saturate.
     return np.round(np.clip(offset, 0.0, 1.0), 6).astype(np.float32)
 
 
@@ -74,7 +75,8 @@ def light_table(room: Room = ROOM, light: Light = LIGHT) -> jax.Array:
     def of_angle(angle: jax.Array) -> jax.Array:
         view = shading.look(room, light, angle)
 
-        # Two loops, for in one XLA would trace every ray anew for each plane.
+        # Two loops, since in a single one XLA would trace every ray again for each
+        # plane.
         placed = [
             jax.lax.map(
                 lambda scale, shape=shape: shading.place(
@@ -132,16 +134,7 @@ def _look_up(table: jax.Array, indices: jax.Array) -> jax.Array:
 
 def twin() -> Dataset:
     """3D Shapes with its images drawn on the device."""
-    return Dataset(
-        store=jax.jit(light_table)(),
-        name=CONTENTS.name,
-        source="rendered",
-        grid=GRID,
-        num_images=GRID.num_points,
-        channels=CHANNELS,
-        likelihood="gaussian",
-        lookup=_look_up,
-    )
+    return rendered(CONTENTS, _look_up, store=jax.jit(light_table)())
 
 
 def entry(contents: Contents = CONTENTS, archive: Archive = ARCHIVE) -> Entry:

@@ -5,9 +5,9 @@ z = 0, and the object stands on the floor at the origin. The camera looks horizo
 at the axis and turns round it with the factor "orientation". Every number was fitted to
 frames of the published data set (Burgess and Kim, 3D Shapes, 2018).
 
-The published objects are meshes of triangles. Rays meet the smooth surfaces instead,
-which differ by little more than a tenth of a pixel at most, but light is interpolated
-over the meshes.
+The published objects are meshes of triangles. Here rays meet smooth surfaces, which
+differ from the meshes by little more than a tenth of a pixel at most, but light is
+interpolated over the meshes.
 
 Vectors are tuples (x, y, z) of arrays that broadcast against each other: the arrays
 stay flat, which XLA vectorises on a CPU far better than a last axis of length 3.

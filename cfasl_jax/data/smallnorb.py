@@ -1,11 +1,11 @@
 """smallNORB (LeCun, Huang, Bottou, 2004): 50 toys in grey, from two cameras.
 
-Two conventions. "paper" is that of the CFASL authors: the 24,300 left images of the
-training half, with the factors instance, elevation, azimuth and lighting; category is
-left out, so that each combination comes five times. "full" is every image of both
-halves and both cameras, with all six factors, a full grid. In both, images are resized
-from 96 to 64 pixels bicubically, and ordered by category, instance, elevation, azimuth,
-lighting (and camera).
+There are two conventions. "paper" is that of the CFASL authors: the 24,300 left images
+of the training half, with the factors instance, elevation, azimuth and lighting.
+Category is left out, so that each combination occurs five times. "full" has every image
+of both halves and both cameras, with all six factors, which form a full grid. In both,
+images are resized from 96 to 64 pixels bicubically, and ordered by category, instance,
+elevation, azimuth, lighting (and camera).
 """
 
 import dataclasses
@@ -102,7 +102,7 @@ _TESTING = Half(
 
 @dataclasses.dataclass(frozen=True)
 class Convention:
-    """Which images are taken, and which of their factors.
+    """A selection of images and of their factors.
 
     Attributes:
         halves: read in this order.
@@ -125,7 +125,7 @@ class Convention:
 
     @property
     def order(self) -> FactorGrid:
-        """What the index of an image means: all factors, a full grid."""
+        """The full grid of all factors, which gives the index of an image."""
         names = ("category", "instance", "elevation", "azimuth", "lighting", "camera")
         first = (self.categories, len(self.instances), *self.sizes)
         return FactorGrid(names, (*first, len(self.cameras)))
@@ -137,7 +137,7 @@ class Convention:
         return self.categories * instances * elevations * azimuths * lightings
 
     def indices(self, factors: np.ndarray) -> np.ndarray:
-        """Places of image pairs, one a camera.
+        """Indices of image pairs, one for each camera.
 
         Args:
             factors: int [n, 5], category, instance as published, elevation, azimuth,
@@ -245,12 +245,14 @@ def _find(folder: Path, half: Half, kind: str) -> Path:
 def _read_half(
     files: dict[str, Path], half: Half, convention: Convention
 ) -> Iterator[Block]:
-    """Blocks of one half, a camera after the other within each."""
+    """Blocks of one half; in each block, one camera follows the other."""
     rows, side = convention.rows(half), convention.side
     category = _read_matrix(files["cat"], (rows,))
     info = np.array(_read_matrix(files["info"], (rows, 4)))
     if np.any(info[:, 2] % 2):
-        raise DataFileError(f"{files['info']} has odd azimuths; they go 0, 2, ... 34")
+        raise DataFileError(
+            f"{files['info']} has odd azimuths; they should be 0, 2, ... 34"
+        )
     info[:, 2] //= 2
     try:
         indices = convention.indices(np.concatenate([category[:, None], info], axis=1))
@@ -276,7 +278,7 @@ _MOST_DIMENSIONS = 8
 
 
 class _Matrix(NamedTuple):
-    """An open file whose head has been read.
+    """An open matrix file whose header has been read.
 
     Attributes:
         path: of the file.
@@ -308,11 +310,11 @@ class _Matrix(NamedTuple):
 
 @contextmanager
 def _open_matrix(path: Path, shape: tuple[int, ...]) -> Iterator[_Matrix]:
-    """A matrix file, plain or .gz, whose head says that it has this shape.
+    """A matrix file, plain or .gz, whose header gives this shape.
 
     Raises:
-        DataFileError: where it is another file, is truncated, or has more values than
-            its head says (seen once all rows are read).
+        DataFileError: if it is another file, is truncated, or has more values than its
+            header says (noticed once all rows are read).
     """
     with (
         reading(path),
@@ -321,7 +323,7 @@ def _open_matrix(path: Path, shape: tuple[int, ...]) -> Iterator[_Matrix]:
         magic, dimensions = struct.unpack("<II", _head(path, file, 8))
         if magic not in _MAGIC:
             raise DataFileError(
-                f"{path} is no NORB matrix: it begins with {magic:#010x} instead of "
+                f"{path} is not a NORB matrix: it begins with {magic:#010x} instead of "
                 f"{' or '.join(f'{known:#010x}' for known in _MAGIC)}"
             )
         if not 0 < dimensions <= _MOST_DIMENSIONS:
@@ -333,7 +335,7 @@ def _open_matrix(path: Path, shape: tuple[int, ...]) -> Iterator[_Matrix]:
             raise DataFileError(f"{path} has shape {found} instead of {shape}")
         yield _Matrix(path, shape, _MAGIC[magic], file)
         if file.read(1):
-            raise DataFileError(f"{path} goes on after its {shape[0]} rows")
+            raise DataFileError(f"{path} continues after its {shape[0]} rows")
 
 
 def _read_matrix(path: Path, shape: tuple[int, ...]) -> np.ndarray:

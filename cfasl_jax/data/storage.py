@@ -1,4 +1,4 @@
-"""Where images are kept: in the memory of the device, or in a file on the host."""
+"""Storage of images: in the memory of the device, or in a file on the host."""
 
 import dataclasses
 import functools
@@ -19,15 +19,15 @@ Lookup = Callable[[Any, jax.Array], jax.Array]
 
 # Resident images may take this share of a device's memory; the networks need the rest.
 DEVICE_SHARE = 0.5
-# Some devices do not say how much memory they have; the CPU is one. They take it from
-# the host, and each of them keeps its own copy of the images: all copies together may
-# take this share of the host's memory.
+# Some devices, such as the CPU, do not report their memory. They use that of the host,
+# and each of them has a copy of the images: all copies together may take this share of
+# the host's memory.
 HOST_SHARE = 0.25
 
 
 @dataclasses.dataclass(frozen=True)
 class ResidentImages:
-    """A lookup in an array on the device: the store, uint8 [N, H W C].
+    """A lookup of images in an array on the device, which is the store: [N, H W C].
 
     Each image is a flat row, because a TPU pads the last two axes of an array to
     multiples of 8 and 128: as [N, 64, 64, 3] the images would take 42 times as much.
@@ -45,7 +45,7 @@ class ResidentImages:
 
 @dataclasses.dataclass(frozen=True)
 class MappedImages:
-    """A lookup in a memory-mapped .npy file on the host; the store is empty.
+    """A lookup of images in a memory-mapped .npy file on the host; the store is empty.
 
     Two lookups of the same file are equal, so that they share jitted programs. Each
     process maps the file once.
@@ -77,7 +77,7 @@ def _open(path: str) -> np.ndarray:
 
 
 def budget() -> int:
-    """Bytes that resident images may take on one device."""
+    """The number of bytes that resident images may take on one device."""
     stats = jax.local_devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
         return int(DEVICE_SHARE * stats["bytes_limit"])
@@ -88,12 +88,15 @@ def budget() -> int:
 def store_and_lookup(
     images: np.ndarray, path: Path | None, residency: str
 ) -> tuple[Any, Lookup]:
-    """Put images where `data.residency` says, for the fields of a `Dataset`.
+    """Put images where `data.residency` says.
 
     Args:
         images: uint8 [N, H, W, C]; may be mapped.
         path: the .npy file that holds them, or None if there is none.
         residency: one of RESIDENCIES; "auto" means resident if they fit.
+
+    Returns:
+        The fields `store` and `lookup` of a `Dataset`.
 
     Raises:
         ValueError: if they have to be streamed, and there is no file.

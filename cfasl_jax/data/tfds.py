@@ -25,7 +25,7 @@ from cfasl_jax.data.recipe import Block, DataFileError, Recipe
 _FORMATS = ("array_record", "tfrecord")
 _RECORDS_AT_A_TIME = 4096
 
-# Of one record: its fields by name, as tf.train.Feature.
+# The fields of one record by name, each a tf.train.Feature.
 Fields = Mapping[str, Any]
 
 
@@ -52,7 +52,7 @@ def find(builder: str, data_dir: str | None) -> Path | None:
 def recipe(
     contents: Contents, folder: Path, blocks: Callable[[], Iterator[Block]]
 ) -> Recipe:
-    """A data set from a copy; every error of its reading ends with what to do."""
+    """A data set from a copy; every error while it is read says what to do."""
 
     def advised() -> Iterator[Block]:
         try:
@@ -155,7 +155,7 @@ def _one(values: Any) -> Any:
 
 
 def _shards(folder: Path, builder: str, split: str, count: int) -> list[Path]:
-    """The files of a split, all there and of the right number of records."""
+    """The files of a split; all must exist and have the right number of records."""
     try:
         info = json.loads((folder / "dataset_info.json").read_text())
         splits = {split["name"]: split["shardLengths"] for split in info["splits"]}
@@ -200,7 +200,7 @@ def _read(path: Path) -> Iterator[bytes]:
 def _read_tfrecord(path: Path) -> Iterator[bytes]:
     """Each record is its length (uint64), a checksum, the content, a checksum.
 
-    The checksums are not looked at: pictures have their own, and a file that ends too
+    The checksums are not checked: pictures have their own, and a file that ends too
     early is noticed by its lengths.
     """
     with path.open("rb") as file:

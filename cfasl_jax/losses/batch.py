@@ -1,8 +1,8 @@
-"""A batch that is shared out over devices, put together and taken apart again.
+"""Conversion between the global batch and the parts of it that devices hold.
 
-A device holds the first samples of its pairs and then the second ones; in the global
-batch all first samples stand before all second ones. Losses that depend on the order of
-samples, or on each sample's place, see the same batch on any number of devices.
+A device holds the first samples of its pairs, followed by the second ones. In the
+global batch all first samples come before all second ones. With these functions, a loss
+that depends on the order of samples sees the same batch on any number of devices.
 """
 
 import jax
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 
 def whole(x: jax.Array, axis_name: str | None) -> jax.Array:
-    """The devices' parts [b, ...] as the global batch [B, ...], in its own order."""
+    """The devices' parts [b, ...] joined to the global batch [B, ...], in its order."""
     if axis_name is None:
         return x
     parts = jax.lax.all_gather(x, axis_name)
@@ -20,7 +20,7 @@ def whole(x: jax.Array, axis_name: str | None) -> jax.Array:
 
 
 def own(x: jax.Array, axis_name: str | None) -> jax.Array:
-    """This device's part [b, ...] of a global batch [B, ...]; undoes `whole`."""
+    """This device's part [b, ...] of a global batch [B, ...]; inverts `whole`."""
     if axis_name is None:
         return x
     devices = jax.lax.axis_size(axis_name)

@@ -13,11 +13,11 @@ _FIRST_SET_POINT = 0.5
 
 
 class Controller(NamedTuple):
-    """What the controller remembers from step to step, float32 [] each.
+    """The state of the controller between steps, float32 [] each.
 
     Attributes:
-        integral: I, minus the sum of errors times ki.
-        overshoot: how far the last beta lay outside its bounds before it was cut:
+        integral: I, which is -ki times the sum of the errors.
+        overshoot: how far the last beta was outside its bounds before it was clipped:
             positive above, negative below, 0 within.
     """
 
@@ -44,14 +44,14 @@ def advance(
     """One step of the PI controller.
 
     Args:
-        controller: after the last step.
+        controller: the state after the last step.
         error: e, set point minus KL of the global batch, [].
         gains: the controller's constants, scalars.
 
     Returns:
-        The controller after this step, and beta, []: kp sigmoid(-e) + I + beta_min, cut
-        to its bounds. The integral waits while beta is beyond a bound and the error
-        would push it further.
+        The controller after this step, and beta, []: kp sigmoid(-e) + I + beta_min,
+        clipped to its bounds. The integral stays as it is while beta is beyond a bound
+        and the error would push it further.
     """
     further = controller.overshoot * error < 0
     step = jnp.where(further, 0.0, gains.ki * error)

@@ -11,13 +11,13 @@ from cfasl_jax.losses import batch
 def shuffle(
     z: chex.Array, permutation: chex.Array, axis_name: str | None = None
 ) -> jax.Array:
-    """Samples of prod_d q(z_d): each dimension in an order of its own.
+    """Samples of prod_d q(z_d): each dimension is permuted by itself.
 
     Args:
         z: samples, [B, D].
-        permutation: of the places in the global batch, one a dimension, int [B, D].
-        axis_name: device axis over which B is shared out; `permutation` is then that of
-            the global batch, and the result this device's part.
+        permutation: one permutation of the global batch for each dimension, int [B, D].
+        axis_name: device axis over which B is divided; `permutation` is then that of
+            the global batch, and the result is this device's part.
 
     Returns:
         Shuffled samples, [B, D].
@@ -33,7 +33,7 @@ def total_correlation(logit: jax.Array) -> jax.Array:
 
 
 def discriminator_loss(logit: jax.Array, logit_shuffled: jax.Array) -> jax.Array:
-    """Cross-entropy of telling samples from shuffled ones, logits [B] each."""
+    """Cross-entropy of telling samples from shuffled samples, logits [B] each."""
     chex.assert_rank([logit, logit_shuffled], 1)
     joint = optax.sigmoid_binary_cross_entropy(logit, jnp.ones_like(logit))
     apart = optax.sigmoid_binary_cross_entropy(logit_shuffled, jnp.zeros_like(logit))

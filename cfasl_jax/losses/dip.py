@@ -10,7 +10,7 @@ from cfasl_jax.losses import batch
 
 
 class Penalties(NamedTuple):
-    """How far a covariance is from the identity.
+    """The distance of a covariance matrix from the identity.
 
     Attributes:
         off_diagonal: sum over i != j of Cov_ij^2.
@@ -22,11 +22,11 @@ class Penalties(NamedTuple):
 
 
 def of_means(mu: chex.Array, axis_name: str | None = None) -> Penalties:
-    """DIP-VAE I: the covariance of the posterior means (equation 6).
+    """DIP-VAE I: penalties on the covariance of the posterior means (equation 6).
 
     Args:
         mu: posterior means, [B, D].
-        axis_name: device axis over which B is shared out.
+        axis_name: device axis over which B is divided.
     """
     return _penalties(_covariance(mu, axis_name))
 
@@ -34,19 +34,19 @@ def of_means(mu: chex.Array, axis_name: str | None = None) -> Penalties:
 def of_samples(
     mu: chex.Array, logvar: chex.Array, axis_name: str | None = None
 ) -> Penalties:
-    """DIP-VAE II: the covariance of z itself, E[Sigma] + Cov(mu) (equation 7).
+    """DIP-VAE II: penalties on the covariance of z, E[Sigma] + Cov(mu) (equation 7).
 
     Args:
         mu: posterior means, [B, D].
         logvar: logarithms of the posterior variances, [B, D].
-        axis_name: device axis over which B is shared out.
+        axis_name: device axis over which B is divided.
     """
     variance = jnp.exp(batch.whole(logvar, axis_name)).mean(axis=0)
     return _penalties(_covariance(mu, axis_name) + jnp.diag(variance))
 
 
 def _covariance(mu: jax.Array, axis_name: str | None) -> jax.Array:
-    """Of the global batch, with 1 / B, [D, D]."""
+    """The covariance of the global batch, normalised by 1 / B, [D, D]."""
     chex.assert_rank(mu, 2)
     everyone = batch.whole(mu, axis_name)
     centred = everyone - everyone.mean(axis=0, keepdims=True)

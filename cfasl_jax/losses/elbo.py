@@ -13,7 +13,8 @@ from cfasl_jax.types import Likelihood
 def kl_per_dimension(mu: chex.Array, logvar: chex.Array) -> jax.Array:
     """KL(N(mu, sigma^2) || N(0, 1)) of each latent, [B, D] -> [B, D], in nats."""
     chex.assert_equal_shape([mu, logvar])
-    # expm1 keeps the term exact near the prior, where exp(logvar) - 1 would cancel.
+    # expm1 keeps the term exact near the prior, where exp(logvar) - 1 would lose
+    # digits.
     return 0.5 * (jnp.square(mu) + jnp.expm1(logvar) - logvar)
 
 

@@ -1,4 +1,4 @@
-"""What makes a Lie group's generators commute (Zhu et al., ICML 2021)."""
+"""Losses of the commutative Lie group VAE's generators (Zhu et al., ICML 2021)."""
 
 import chex
 import jax
@@ -8,9 +8,9 @@ _HIGHEST = jax.lax.Precision.HIGHEST
 
 
 def hessian(generators: chex.Array) -> jax.Array:
-    """Generators that annihilate each other: (1 / D^2) sum_{i != j} ||G_i G_j||_F^2.
+    """The size of the generators' products: (1 / D^2) sum_{i != j} ||G_i G_j||_F^2.
 
-    Where all products vanish, latents act without interaction (Zhu et al., section 4).
+    If all products vanish, latents act without interaction (Zhu et al., section 4).
 
     Args:
         generators: [D, m, m].
@@ -24,24 +24,30 @@ def hessian(generators: chex.Array) -> jax.Array:
 
 
 def commutator(generators: chex.Array) -> jax.Array:
-    """Generators that commute: (1 / D^2) sum_{i, j} ||G_i G_j - G_j G_i||_F^2."""
+    """How far generators are from commuting.
+
+    The value is (1 / D^2) sum_{i, j} ||G_i G_j - G_j G_i||_F^2.
+    """
     products = _products(generators)
     difference = products - jnp.swapaxes(products, 0, 1)
     return jnp.square(difference).sum() / len(generators) ** 2
 
 
 def commutator_official(generators: chex.Array) -> jax.Array:
-    """As published: (1 / D^2) sum_{i, j} ||G_i G_j - (G_i G_j)^T||_F^2."""
+    """`commutator` of the published code.
+
+    The value is (1 / D^2) sum_{i, j} ||G_i G_j - (G_i G_j)^T||_F^2.
+    """
     products = _products(generators)
     difference = products - jnp.swapaxes(products, -2, -1)
     return jnp.square(difference).sum() / len(generators) ** 2
 
 
 def feature_error(features: chex.Array, code: chex.Array) -> jax.Array:
-    """The encoder's features [B, m^2] are the matrix that z becomes [B, m^2].
+    """Squared error between the encoder's features and the matrix of z, [B, m^2] each.
 
     Returns:
-        The squared error, summed over entries, as a mean over the batch.
+        The squared error, summed over entries and averaged over the batch.
     """
     chex.assert_rank(features, 2)
     chex.assert_equal_shape([features, code])

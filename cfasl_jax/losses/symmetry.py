@@ -1,8 +1,9 @@
 """The losses that shape the symmetry codebook (Jung, Jeong, Kim, TMLR 2024).
 
-Symbols and axes as in `cfasl_jax.types`. Losses that couple samples take an optional
-`axis_name`: on several devices each compares its own samples with those of all, and the
-mean over devices of the results is the loss of the global batch, in value and gradient.
+Symbols and axes are those of `cfasl_jax.types`. Losses that compare samples with each
+other take an optional `axis_name`: each of several devices compares its own samples
+with those of all devices, and the mean of the devices' results is the loss of the
+global batch, in value and gradient.
 """
 
 import chex
@@ -22,8 +23,8 @@ def _direction(delta: jax.Array) -> jax.Array:
     """Unit vectors along the last axis; 0, with gradient 0, where delta is 0."""
     norm2 = jnp.square(delta).sum(axis=-1, keepdims=True)
     moves = norm2 > 0
-    # The square root needs a safe operand inside the where: its gradient at 0 is
-    # infinite, and infinity times the mask's 0 would be NaN.
+    # The inner `where` keeps 0 out of the square root, whose gradient there is
+    # infinite: multiplied by the outer mask's 0, it would be NaN.
     return jnp.where(moves, delta / jnp.sqrt(jnp.where(moves, norm2, 1.0)), 0.0)
 
 
@@ -37,8 +38,9 @@ def _gather(x: jax.Array, axis: int, axis_name: str | None) -> jax.Array:
 def _sum_of_logs(x: jax.Array) -> jax.Array:
     """Sum of log x over a matrix of values in [1e-9, 1 + 1e-9].
 
-    Halves are multiplied twice before the logarithm, so that four values share one:
-    their product is at least 1e-36, still a normal float32 number.
+    The matrix is halved twice by multiplying one half with the other, so that one
+    logarithm serves four values. Their product is at least 1e-36, which is still a
+    normal float32 number.
     """
     for _ in range(2):
         half, odd = divmod(x.shape[-1], 2)
@@ -51,7 +53,7 @@ def _sum_of_logs(x: jax.Array) -> jax.Array:
 def _section_alignment(
     rows: jax.Array, columns: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """One section's sum of -log(cos^2 + floor), and its gradient by the rows [N, D]."""
+    """One section's sum of -log(cos^2 + floor), and its gradient for rows [N, D]."""
     cos = jnp.matmul(rows, columns.T, precision=_HIGHEST)
     cos2 = cos * cos + _COS2_FLOOR
     slope = -2.0 * cos / cos2
@@ -61,10 +63,10 @@ def _section_alignment(
 def _one_after_another(
     rows: jax.Array, columns: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """`_section_alignment` of each section: a CPU's cache holds one of them, not all.
+    """`_section_alignment` for one section at a time: a CPU's cache holds only one.
 
-    Accelerators do all sections at once instead: one after another they would start
-    many kernels, each too small to keep them busy.
+    Accelerators compute all sections at once instead: one section at a time would start
+    many kernels, each too small to keep the accelerator busy.
     """
     return jax.lax.map(lambda section: _section_alignment(*section), (rows, columns))
 
@@ -74,9 +76,9 @@ def _mean_log_alignment(rows: jax.Array, columns: jax.Array) -> jax.Array:
     """Mean of -log(cos^2 + floor) over sections and pairs, [S, N, D] and [S, M, D].
 
     `rows` are this device's directions, `columns` those of all devices. Every pair of
-    directions occurs twice, once with each of them as the row, and contributes the same
-    both times. So the whole gradient by a direction is twice that by it as a row, and
-    the columns need no gradient of their own.
+    directions occurs twice, once with each of the two as the row, and contributes the
+    same both times. So the whole gradient with respect to a direction is twice its
+    gradient as a row, and the columns need no gradient of their own.
     """
     return _mean_log_alignment_fwd(rows, columns)[0]
 
@@ -84,9 +86,9 @@ def _mean_log_alignment(rows: jax.Array, columns: jax.Array) -> jax.Array:
 def _mean_log_alignment_fwd(
     rows: jax.Array, columns: jax.Array
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    # The gradient of a scalar is known up to one factor, so it is formed while the
-    # matrices of cosines are at hand: kept for a backward pass, the S matrices of
-    # (L B)^2 numbers would be most of a step's memory and time.
+    # The result is a scalar, so its gradient is known here up to one factor. It is
+    # computed now, while the matrices of cosines exist: kept for a backward pass, these
+    # S matrices of (L B)^2 numbers would take most of a step's memory and time.
     sums, slopes = jax.lax.platform_dependent(
         rows, columns, cpu=_one_after_another, default=jax.vmap(_section_alignment)
     )
@@ -107,12 +109,12 @@ _mean_log_alignment.defvjp(_mean_log_alignment_fwd, _mean_log_alignment_bwd)
 def parallel(delta: jax.Array, axis_name: str | None = None) -> jax.Array:
     """Elements of one section move every latent along one direction.
 
-    The mean over sections and over all (L B)^2 ordered pairs of a section's
-    displacements, elements and samples alike, of -log(cos^2 + 1e-9).
+    The mean of -log(cos^2 + 1e-9) over sections and over all (L B)^2 ordered pairs of a
+    section's displacements, those of all its elements and all samples.
 
     Args:
         delta: displacements, [S, L, B, D].
-        axis_name: device axis over which B is shared out.
+        axis_name: device axis over which B is divided.
 
     Returns:
         The loss; 0 where all directions of a section agree.
@@ -128,15 +130,15 @@ def perpendicular(
 ) -> jax.Array:
     """Different sections move latents along orthogonal directions.
 
-    With one element drawn a section, the mean of cos^2 over all (S B)^2 pairs of
-    displacements, where pairs of the same section count as 0. The sum over the pairs of
-    sections s and t is the inner product of their scatter matrices U_s^T U_s and
-    U_t^T U_t, so no pair is formed.
+    One element is drawn for each section. The loss is the mean of cos^2 over all
+    (S B)^2 pairs of these elements' displacements, where pairs of the same section
+    count as 0. The sum over the pairs of sections s and t is the inner product of their
+    scatter matrices U_s^T U_s and U_t^T U_t, so the pairs themselves are not computed.
 
     Args:
         delta: displacements, [S, L, B, D].
         element: index of the element drawn for each section, int [S].
-        axis_name: device axis over which B is shared out.
+        axis_name: device axis over which B is divided.
 
     Returns:
         The loss, in [0, 1]; 0 where all sections are orthogonal.
@@ -160,19 +162,19 @@ def sparsity(delta: jax.Array) -> jax.Array:
     The mean over s, l, b of (||delta||^2 - max_d delta_d^2)^2, for delta [S, L, B, D].
     """
     chex.assert_rank(delta, 4)
-    # The largest is left out by its place. Were it found by its value, as the gradient
-    # of a maximum does, two roundings of one number could leave no largest at all, and
-    # a gradient of 0 / 0: seen where XLA computes the square twice.
+    # The largest entry is left out by its index. The gradient of a maximum would
+    # compare values instead: where XLA computes a square twice with different rounding,
+    # no entry equals the maximum, and the gradient is 0 / 0. This has been observed.
     largest = jnp.argmax(jnp.abs(delta), axis=-1, keepdims=True)
     others = jax.lax.broadcasted_iota(largest.dtype, delta.shape, 3) != largest
     return jnp.square(jnp.square(delta).sum(axis=-1, where=others)).mean()
 
 
 def relative_sparsity(delta: jax.Array) -> jax.Array:
-    """`sparsity` whatever the lengths: each element moves one latent dimension alone.
+    """`sparsity` that does not depend on the lengths of the displacements.
 
     The mean over s, l, b of 1 - max_d delta_d^2 / ||delta||^2, for delta [S, L, B, D];
-    in [0, 1 - 1/D]. A displacement of 0 counts as 0. Not in the paper.
+    in [0, 1 - 1/D]. A displacement of 0 counts as 0. This loss is not in the paper.
     """
     chex.assert_rank(delta, 4)
     unit = _direction(delta)
@@ -184,11 +186,11 @@ def relative_sparsity(delta: jax.Array) -> jax.Array:
 def commutator(generators: jax.Array) -> jax.Array:
     """The symmetries commute.
 
-    The mean over all pairs a < b of the N = S L generators and over the D^2 entries of
-    (A_a A_b - A_b A_a)^2, for generators [S, L, D, D]. No pair is formed: the sum over
-    ordered pairs of ||A_a A_b||^2 - <A_a A_b, A_b A_a> is a function of the products of
-    two entries, each summed over the generators. It is a difference of two sums, and
-    rounded to a few 1e-7 of the first.
+    The mean of (A_a A_b - A_b A_a)^2 over all pairs a < b of the N = S L generators and
+    over the D^2 entries, for generators [S, L, D, D]. The pairs themselves are not
+    computed: the sum of ||A_a A_b||^2 - <A_a A_b, A_b A_a> over ordered pairs follows
+    from products of two entries that are summed over the generators. It is a difference
+    of two sums, with a rounding error of a few 1e-7 of the first one.
     """
     chex.assert_rank(generators, 4)
     D = generators.shape[-1]
@@ -209,10 +211,10 @@ def commutator(generators: jax.Array) -> jax.Array:
 def commutator_official(generators: jax.Array) -> jax.Array:
     """The commutator as the published code computes it, on [S, L, D, D].
 
-    The generators, stored [N, D, D], are re-read in memory order as one matrix
-    R [D, D N], whose D columns from j D on take the place of A_j. Only pairs i < j < L
-    are formed, and squared differences are accumulated while they are summed: the k-th
-    of P pairs, in row-major order, counts P - k times.
+    The generators, stored as [N, D, D], are reshaped in memory order to one matrix
+    R [D, D N], and its D columns from j D on are used in the place of A_j. Only pairs
+    i < j < L are used. The published code adds the running total after every pair, so
+    that the k-th of P pairs, in row-major order and counted from 0, counts P - k times.
     """
     chex.assert_rank(generators, 4)
     L, D = generators.shape[1], generators.shape[-1]
@@ -228,14 +230,14 @@ def commutator_official(generators: jax.Array) -> jax.Array:
 
 
 def factor_prediction(logits: jax.Array, changed: jax.Array) -> jax.Array:
-    """Cross-entropy of "does factor s change?".
+    """Cross-entropy of the prediction whether factor s changes.
 
     Args:
         logits: [P, S, 2].
         changed: targets T, 0 or 1, [P, S].
 
     Returns:
-        Summed over sections, averaged over pairs.
+        The loss, summed over sections and averaged over pairs.
     """
     chex.assert_shape(logits, (*changed.shape, 2))
     labels = changed.astype(jnp.int32)
@@ -244,9 +246,9 @@ def factor_prediction(logits: jax.Array, changed: jax.Array) -> jax.Array:
 
 
 def factor_prediction_official(logits: jax.Array, changed: jax.Array) -> jax.Array:
-    """`factor_prediction` as published: probabilities are taken for logits.
+    """`factor_prediction` of the published code, which takes probabilities for logits.
 
-    The second softmax keeps the loss above log(1 + 1/e) = 0.313 a section.
+    The second softmax keeps the loss above log(1 + 1/e) = 0.313 for each section.
     """
     return factor_prediction(jax.nn.softmax(logits, axis=-1), changed)
 
@@ -254,7 +256,7 @@ def factor_prediction_official(logits: jax.Array, changed: jax.Array) -> jax.Arr
 def encoder_equivariance(
     z1: jax.Array, z2: jax.Array, generator: jax.Array
 ) -> jax.Array:
-    """The composite symmetry carries z1 to z2, its inverse z2 to z1.
+    """The composite symmetry carries z1 to z2, and its inverse carries z2 to z1.
 
     Args:
         z1, z2: latents of P pairs, [P, D].

@@ -48,7 +48,7 @@ def decompose(
         mu: posterior means, [B, D].
         logvar: logarithms of the posterior variances, [B, D].
         dataset_size: N, at least B.
-        axis_name: device axis over which B is shared out; the mean over devices of each
+        axis_name: device axis over which B is divided; the mean over devices of each
             term is then that of the global batch.
 
     Raises:
@@ -70,8 +70,8 @@ def decompose_official(
 ) -> Decomposition:
     """The published code's decomposition; arguments as in `decompose`.
 
-    Its weights stand in columns 0 and 1 rather than on the diagonal and beside it, and
-    are added in every dimension, so that the joint density has them D times.
+    Its weights are in columns 0 and 1 rather than on the diagonal and beside it, and
+    log W is added in every dimension, so that the joint density contains it D times.
     """
     log_q, columns = _log_densities(z, Posterior(mu, logvar), axis_name)
     log_weights = batch.own(_log_weights_official(columns, dataset_size), axis_name)
@@ -84,7 +84,7 @@ def decompose_official(
 def _log_densities(
     z: jax.Array, posterior: Posterior, axis_name: str | None
 ) -> tuple[jax.Array, int]:
-    """log q(z_id | x_j) of own samples i under all posteriors j, [b, B, D]; and B."""
+    """log q(z_id | x_j) of own samples i and all posteriors j, [b, B, D]; and B."""
     chex.assert_rank(z, 2)
     chex.assert_equal_shape([z, *posterior])
     everyone = Posterior(*(batch.whole(x, axis_name) for x in posterior))
@@ -119,8 +119,8 @@ def _terms(
 def _log_weights(B: int, N: int) -> jax.Array:
     """log W[i, j], of sample i under posterior j, [B, B]; each row of W sums to 1.
 
-    A sample's own posterior stands for itself alone, all others for the rest of the
-    data; one of them takes what is left over.
+    A sample's own posterior represents only itself, with weight 1 / N. The others
+    represent the rest of the data; one of them has the weight that remains.
     """
     _require_batch_within(B, N)
     M = B - 1
@@ -132,7 +132,7 @@ def _log_weights(B: int, N: int) -> jax.Array:
 
 
 def _log_weights_official(B: int, N: int) -> jax.Array:
-    """log W as the published code fills it, [B, B]: by a stride of B, not of B + 1."""
+    """log W of the published code, [B, B], filled with a stride of B, not of B + 1."""
     _require_batch_within(B, N)
     M = B - 1
     rest = (N - M) / (N * M)

@@ -15,7 +15,7 @@ from scipy.special import expit, softmax
 
 LEARNING_RATE, DEPTH = 0.1, 3
 _EPSILON = np.finfo(np.float64).eps
-# Values nearer than this are one value, of which no threshold parts two.
+# Values closer than this count as equal, so that no threshold separates them.
 _TIE = np.float32(1e-7)
 
 
@@ -77,7 +77,7 @@ def boost(
 
 @dataclasses.dataclass(frozen=True)
 class _Forest:
-    """Codes prepared for many trees, and what they have added up so far.
+    """Codes prepared for many trees, and the results of the trees so far.
 
     Attributes:
         codes: float32 [D, n], as in scikit-learn's trees.
@@ -154,7 +154,7 @@ class _Forest:
     def _best_split(
         self, residual: np.ndarray, order: np.ndarray
     ) -> tuple[int, int, float, float] | None:
-        """Dimension, points below the threshold, threshold, fall of the squares.
+        """Dimension, points below the threshold, threshold, decrease of the squares.
 
         None if the residuals of the node's points `order` [D, m] are all the same, or
         if no dimension tells the points apart.

@@ -1,7 +1,7 @@
-"""Chance floors: what each metric gives to codes of noise, computed once and kept.
+"""Chance floors: the score that each metric gives to noise, computed once and stored.
 
-A floor depends on the protocol, the factors and the number of dimensions. It is kept in
-a file whose name is a hash of these, of the libraries' versions and of VERSION.
+A floor depends on the protocol, the factors and the number of dimensions. It is stored
+in a file whose name is a hash of these, of the libraries' versions and of VERSION.
 """
 
 import dataclasses
@@ -19,8 +19,8 @@ from cfasl_jax.metrics.protocols import Protocol
 from cfasl_jax.metrics.registry import METRICS, compute, draw_pool, generator
 from cfasl_jax.metrics.sampling import Grid, Source
 
-# Counted up with every change of a metric, or of this module, that moves a floor:
-# floors that are kept under another version are not read.
+# Incremented with every change of a metric, or of this module, that changes a floor:
+# floors that are stored under another version are not read.
 VERSION = 1
 
 _SEED = 0
@@ -36,19 +36,19 @@ def chance_floor(
 ) -> dict[str, float]:
     """Scores of one metric on independent standard normal codes of D dimensions.
 
-    Each image has one code of noise, the same in every vote, since a model's images are
-    encoded, and sampled, once each too.
+    Each image has one code of noise, which is the same in every vote, because images
+    are also encoded and sampled only once by a model.
 
     Args:
         name: the metric.
-        source: the images whose factors count; their codes do not.
-        dims: D; for a metric that elects among active dimensions, their number.
+        source: the images; only their factors are used, not their codes.
+        dims: D; for a metric that uses only active dimensions, their number.
         protocol: the protocol, which says how many draws of noise are averaged.
-        cache_dir: where floors are kept; None means `default_cache_dir()`.
-        jobs: factors in parallel.
+        cache_dir: where floors are stored; None means `default_cache_dir()`.
+        jobs: number of factors to treat in parallel.
 
     Returns:
-        score name -> floor; empty for a metric that has none.
+        Score name -> floor; empty for a metric that has none.
 
     Raises:
         ValueError: if the metric cannot be computed on these images.
@@ -91,7 +91,7 @@ class Noise:
 def _compute_floor(
     name: str, source: Source, dims: int, protocol: Protocol, jobs: int | None
 ) -> dict[str, float]:
-    # Intervals are not reported for noise, so that the fewest resamples will do.
+    # Intervals are not reported for noise, so that few resamples suffice.
     brief = dataclasses.replace(protocol, bootstrap=2, refits=1)
     draws, floors = METRICS[name].floor_draws, []
     for repeat in range(getattr(protocol, draws) if draws else 0):
@@ -107,7 +107,7 @@ def _compute_floor(
 
 
 def _key(source: Source, dims: int, protocol: Protocol) -> str:
-    """Hash of all that a floor depends on."""
+    """Hash of everything that a floor depends on."""
     digest = hashlib.sha256()
     parts: list[Any] = [dataclasses.asdict(protocol), source.sizes.tolist(), dims]
     versions = map(importlib.metadata.version, ("numpy", "scipy", "scikit-learn"))
@@ -130,7 +130,8 @@ def _read(path: pathlib.Path) -> dict[str, float] | None:
 def _write(path: pathlib.Path, floor: dict[str, float]) -> None:
     """Writes the whole file or none of it.
 
-    A folder that cannot be written is no error: the floor is computed again next time.
+    A folder that cannot be written is not an error: the floor is then computed again
+    next time.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,11 @@
-"""How often the 95% intervals of the scores hold the expected score.
+"""How often the 95% intervals of the scores contain the expected score.
 
     python -m cfasl_jax.metrics.coverage --protocol=fast --seeds=200 --metrics=mig,fvm
 
-An interval should hold the score that the protocol gives on average over its random
-draws, in 95% of all evaluations. Five sets of codes of 153,600 images are scored anew
-with many seeds; the mean score stands for the expected one. docs/scores.md has the
-table.
+In 95% of all evaluations, an interval should contain the score that the protocol gives
+on average over its random draws. Five sets of codes of 153,600 images are scored with
+many seeds, and the mean score is used as the expected one. docs/scores.md has the
+tables.
 """
 
 import argparse
@@ -70,8 +70,8 @@ def simulate(
 
 
 def coverage(scores: np.ndarray, ends: np.ndarray) -> float:
-    """Share of intervals [n, 2] that hold the mean of the scores [n]."""
-    # Where every score is the same, rounding must not push it out of its interval.
+    """Share of intervals [n, 2] that contain the mean of the scores [n]."""
+    # If all scores are equal, rounding must not move the mean out of its interval.
     low, high = ends[:, 0] - 1e-12, ends[:, 1] + 1e-12
     return float(np.mean((low <= scores.mean()) & (scores.mean() <= high)))
 

@@ -27,7 +27,7 @@ def dci(
     rng: np.random.Generator,
     jobs: int | None = None,
 ) -> dict[str, Any]:
-    """Whether dimensions serve one factor (D), factors one dimension (C); accuracy (I).
+    """Whether a dimension is used for one factor (D) and a factor needs one (C).
 
     R[d, k] is the importance of dimension d in the boosted trees (`boosting`) that
     predict factor k; P[d, k] = R[d, k] / sum_k R[d, k] and
@@ -36,12 +36,13 @@ def dci(
         D = sum_d w_d (1 - H_K(P[d, :])),  w_d = sum_k R[d, k] / sum R,
         C = sum_k v_k (1 - H_D(Q[:, k])),  v_k = sum_d R[d, k] / sum R,
 
-    H_n being the entropy to base n; I is the mean test accuracy over factors.
+    where H_n is the entropy to base n. The informativeness I is the mean accuracy on
+    test points over factors.
 
-    Range 0 to 1. Codes equal to the factors score 1 in all three; a constant scores 0
-    in D and C and the share of the most frequent value in I; each dimension twice keeps
-    D = 1 and lowers C where the trees use both copies; a rotation lowers D and C and
-    keeps most of I.
+    Range 0 to 1. Codes equal to the factors score 1 in all three. A constant scores 0
+    in D and C, and the share of the most frequent value in I. Codes with each dimension
+    twice keep D = 1 and have a lower C if the trees use both copies. A rotation lowers
+    D and C and keeps most of I.
 
     Args:
         codes: float [N, D].
@@ -49,7 +50,8 @@ def dci(
         protocol: a Protocol or its name; dci_train and dci_test disjoint points,
             dci_trees boosting stages.
         rng: source of randomness.
-        jobs: factors in parallel; None means one a core. The result is the same.
+        jobs: number of factors to treat in parallel; None means one for each core. The
+            result does not depend on it.
 
     Returns:
         "disentanglement", "completeness", "informativeness_train",
@@ -88,7 +90,7 @@ def dci(
 def _fit(
     train: Points, test: Points, k: int, protocol: Protocol, rng: np.random.Generator
 ) -> Fit:
-    """Importances [D] for factor k; which train and test points are predicted [n]."""
+    """Importances [D] for factor k; whether train and test points are predicted [n]."""
     labels, trees = train.factors[:, k], protocol.dci_trees
     fitted = boost(train.codes, labels, test.codes, trees, rng)
     test_hits = fitted.test == test.factors[:, k]
@@ -96,8 +98,8 @@ def _fit(
 
 
 def disentanglement(importance: np.ndarray) -> float:
-    """D of importances [D, K]; of their transpose, C. All zero scores 0."""
-    # Rounding leaves importances of -1e-17 where there is none.
+    """D of importances [D, K], or C of their transpose; 0 if all of them are 0."""
+    # Importances that should be 0 may be -1e-17 by rounding.
     importance = np.maximum(importance, 0.0)
     total = importance.sum()
     if total == 0 or importance.shape[1] < 2:

@@ -27,24 +27,26 @@ def explicitness(
 ) -> dict[str, Any]:
     """Whether a linear classifier reads each factor value from all dimensions together.
 
-    Explicitness = mean over factors, and over a factor's values, of the area under the
-    ROC curve of a logistic regression that tells this value from the rest (codes
-    standardised by the training points, C = 1), on test points. It is not rescaled.
-    Under `dlib` the points are ordered by the regression's probability divided by the
-    sum of those of all values, as in disentanglement_lib: the other values' regressions
-    then help, and codes equal to a factor of many values score higher.
+    Explicitness is the area under the ROC curve, on test points, of a logistic
+    regression that tells one value of a factor from the rest (codes standardised by the
+    training points, C = 1). The area is averaged over the values of a factor and over
+    factors, and is not rescaled. Under `dlib` the points are ordered by the
+    regression's probability divided by the sum of the probabilities of all values, as
+    in disentanglement_lib. The regressions of the other values then help, and codes
+    equal to a factor with many values score higher.
 
-    Range 0 to 1, chance 1/2. Codes equal to binary factors score 1; with more values,
-    those in the middle of an ordered factor are not linearly separable from the rest,
-    which costs codes equal to the factors too. A constant scores 1/2; each dimension
-    twice, and a rotation, score what the codes themselves score.
+    Range 0 to 1, chance 1/2. Codes equal to binary factors score 1. With more values,
+    those in the middle of an ordered factor cannot be linearly separated from the rest,
+    so that even codes equal to the factors score less. A constant scores 1/2. Codes
+    with each dimension twice, and rotated codes, score the same as the codes
+    themselves.
 
     Args:
         codes: float [N, D].
         factors: int [N, K].
         protocol: a Protocol or its name; explicitness_train, explicitness_test points.
         rng: source of randomness.
-        jobs: factors in parallel; None means one a core.
+        jobs: number of factors to treat in parallel; None means one for each core.
 
     Returns:
         "explicitness" and the record of `metric.record`.
@@ -69,10 +71,10 @@ def explicitness(
     estimate, drawn = float(score), np.array(replicates)
     if np.isnan(estimate):
         raise UnavailableError(
-            f"explicitness drew one value only of some factor in "
+            f"explicitness drew only one value of some factor in "
             f"{protocol.explicitness_test} test points: the factor is too unbalanced"
         )
-    # A replicate without both values of a factor has no area to tell.
+    # The area is undefined in a replicate without both values of a factor.
     ends = interval(estimate, drawn[~np.isnan(drawn)], protocol.confidence)
     return record(
         protocol,
@@ -95,7 +97,7 @@ def _areas(
     """Mean test area over the values of one factor, for each weighting [R, n]: [R]."""
     model = one_vs_rest(logistic_regression()).fit(x_train, y_train)
     scores = np.asarray(model.decision_function(x_test))
-    if scores.ndim == 1:  # Two values: one classifier serves both.
+    if scores.ndim == 1:  # One classifier serves both of two values.
         scores = np.stack([-scores, scores], axis=1)
     elif normalized:
         chance = expit(scores)
@@ -115,7 +117,7 @@ def roc_area(
 ) -> np.ndarray:
     """Area under the ROC curve for several weightings of the points.
 
-    The chance that a positive scores higher than a negative, ties counting half.
+    The probability that a positive scores higher than a negative; ties count half.
 
     Args:
         scores: [n].

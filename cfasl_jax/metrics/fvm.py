@@ -19,21 +19,22 @@ def fvm(
     protocol: Protocol | str,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Whether the dimension that varies least tells which factor was fixed.
+    """Whether the dimension that varies least identifies the factor that was fixed.
 
     A vote fixes a random factor k at a random value, takes a batch of images, and
     elects the active dimension d with the smallest variance relative to its variance
     over all images. Each dimension is assigned the factor that elected it most often in
     the training votes; FVM = share of votes (k, d) in which that factor is k.
 
-    Range 0 to 1, chance near 1/K. Codes equal to the factors score 1, as does each
-    dimension twice; a constant has no active dimension and scores 0; of a rotation,
-    often no dimension is still while a factor is fixed, and the score falls.
+    Range 0 to 1, chance near 1/K. Codes equal to the factors score 1, also with each
+    dimension twice. A constant has no active dimension and scores 0. Rotated codes
+    score less, since often none of their dimensions is constant while a factor is
+    fixed.
 
-    The intervals are for other votes and other images of the global variances
-    (`votes`). Under `official`, which takes these from 100 images, FVM is lower than
-    with exact variances, by 0.004 to 0.021 on the codes of docs/scores.md that do not
-    score 1.
+    The intervals account for the choice of votes and of the images for the global
+    variances (`votes`). Under `official`, which takes these variances from 100 images,
+    FVM is lower than with exact variances, by 0.004 to 0.021 on the codes of
+    docs/scores.md that do not score 1.
 
     Args:
         encode: int factors [n, K] -> codes [n, D] on the complete grid, or a source of
@@ -43,9 +44,9 @@ def fvm(
         rng: source of randomness.
 
     Returns:
-        "fvm", which is one of the next two by the protocol's fvm_scored_on;
-        "fvm_own_votes", of the votes that made the assignment; "fvm_held_out", of
-        as yet unseen votes; and the record of `metric.record`.
+        "fvm_own_votes", the share among the votes that made the assignment;
+        "fvm_held_out", the share among new votes; "fvm", which is one of these two, as
+        the protocol's fvm_scored_on says; and the record of `metric.record`.
 
     Raises:
         ValueError: if the source holds too few images that share a value.
@@ -77,8 +78,8 @@ def fvm(
 
 
 def _elect(labels: np.ndarray, ranked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Given the stillest dimension of each vote, the answer is the fixed factor."""
-    if not ranked.shape[1]:  # In a replicate no dimension may be active.
+    """Given the dimension that varies least, the answer is the fixed factor."""
+    if not ranked.shape[1]:  # A replicate may have no active dimension.
         return np.zeros_like(labels), np.arange(len(labels))
     return ranked[:, 0], labels
 

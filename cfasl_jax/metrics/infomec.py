@@ -29,30 +29,30 @@ def infomec(
 ) -> dict[str, Any]:
     """Information-theoretic modularity (InfoM), explicitness (E) and compactness (C).
 
-    With N[d, k] = I(c_d; v_k) / H(v_k) by nearest neighbours, over active dimensions
-    (range above a share of the largest range), A of them,
+    With N[d, k] = I(c_d; v_k) / H(v_k), estimated by nearest neighbours, over the A
+    active dimensions (whose range exceeds a share of the largest range),
 
         InfoM = (mean_d max_k N[d, k] / sum_k N[d, k] - 1/K) / (1 - 1/K),
         InfoC = (mean_k max_d N[d, k] / sum_d N[d, k] - 1/A) / (1 - 1/A),
         InfoE = mean_k (1 - h(v_k | c) / h(v_k)),
 
-    h(v | c) being the cross-entropy of an unregularised multinomial logistic regression
-    and h(v) that of the training frequencies, both on held-out points (Hsu et al. use
-    the training points).
+    where h(v | c) is the cross-entropy of an unregularised multinomial logistic
+    regression and h(v) that of the training frequencies, both on held-out points (Hsu
+    et al. use the training points).
 
     InfoM and InfoC range from 0 to 1; a dimension or factor without information counts
     as 0, and InfoC is 0 with fewer than 2 active dimensions. InfoE is at most 1 and can
-    fall below 0. Codes equal to the factors score near 1 in M and C, and in E as far as
-    the regression can tell ordered values apart; a constant scores 0 in all; each
-    dimension twice keeps M and E and lowers C to (1/2 - 1/A) / (1 - 1/A); a rotation
-    lowers M and C and keeps E.
+    be negative. Codes equal to the factors score near 1 in InfoM and InfoC, and in
+    InfoE as far as the regression can separate ordered values. A constant scores 0 in
+    all. Codes with each dimension twice keep InfoM and InfoE and have an InfoC of (1/2
+    - 1/A) / (1 - 1/A). A rotation lowers InfoM and InfoC and keeps InfoE.
 
     Args:
         codes: float [N, D].
         factors: int [N, K].
         protocol: a Protocol or its name; infomec_train and infomec_test points.
         rng: source of randomness.
-        jobs: factors in parallel; None means one a core.
+        jobs: number of factors to treat in parallel; None means one for each core.
 
     Returns:
         "infom", "infoe", "infoc" and the record of `metric.record`. The intervals
@@ -110,7 +110,7 @@ def _information(codes: np.ndarray, factors: np.ndarray, neighbors: int) -> np.n
 def _predictive_gains(
     train: Points, test: Points, protocol: Protocol, jobs: int | None
 ) -> np.ndarray:
-    """What each test point adds to InfoE, [m]: its mean is the score."""
+    """The contribution of each test point to InfoE, [m]; the mean is the score."""
     scaled_train, scaled_test = (
         Points(standardized(part.codes, train.codes), part.factors, part.sizes)
         for part in (train, test)
@@ -154,14 +154,14 @@ def _predictive_gain(train: Points, test: Points, k: int, max_iter: int) -> np.n
     model = logistic_regression(C=np.inf, max_iter=max_iter)
     model.fit(train.codes, train.factors[:, k])
     frequency = np.bincount(train.factors[:, k], minlength=train.sizes[k])
-    # A value that no training point has cannot be predicted, by neither model.
+    # Neither model can predict a value that no training point has.
     seen = frequency[test.factors[:, k]] > 0
     target = np.searchsorted(model.classes_, test.factors[seen, k])
     chosen = model.predict_proba(test.codes[seen])[np.arange(len(target)), target]
     conditional = -np.log(np.maximum(chosen, np.finfo(np.float64).tiny))
     marginal = -np.log(frequency[test.factors[seen, k]] / frequency.sum())
     gain = np.zeros(len(seen))
-    # As the ratio of means, so that a rare value weighs by its own surprise.
+    # A ratio of means, so that each value is weighted by its own cross-entropy.
     gain[seen] = (marginal - conditional) / marginal.mean()
     return gain
 

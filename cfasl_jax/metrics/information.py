@@ -11,9 +11,9 @@ from scipy.special import digamma, xlogy
 def bin_codes(codes: np.ndarray, bins: int) -> np.ndarray:
     """Equal-width bin of each code: [n, D] -> int64 [n, D] in 0 ... bins - 1.
 
-    A dimension's bins span its smallest to its largest value; a bin holds its left
-    edge, the last both (as in numpy.histogram). What is constant, up to a rounding
-    that leaves no room for so many bins, falls into one.
+    The bins of a dimension span its range. A bin includes its left edge, and the last
+    bin both edges (as in numpy.histogram). A dimension that is constant, or whose range
+    is too small for this many bins in floating point, has all codes in one bin.
     """
     binned = np.zeros(codes.shape, np.int64)
     room = bins * np.spacing(np.abs(codes).max(axis=0))
@@ -106,8 +106,8 @@ def neighbor_terms(code: np.ndarray, factor: np.ndarray, neighbors: int) -> np.n
         neighbors: k.
 
     Returns:
-        what each point adds, float64 [n]: the mean is the estimate, which can fall
-        below 0 where there is no information.
+        The contribution of each point, float64 [n]; the mean is the estimate, which can
+        be negative if there is no information.
     """
     counts = np.bincount(factor)
     kept = counts[factor] > 1

@@ -1,4 +1,4 @@
-"""Confidence intervals of one run by the bootstrap, and the summary of several runs."""
+"""Confidence intervals of the scores of one run, and the summary of several runs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,9 +21,10 @@ def interval(
 ) -> list[float]:
     """Confidence interval [low, high] of an estimate from its bootstrap replicates [R].
 
-    The quantiles of the replicates' deviations from their own mean are put around the
-    estimate: plug-in information is biased upwards in a resample, once more than in the
-    sample itself, and that shift must not move the interval.
+    The interval is the estimate plus quantiles of the replicates' deviations from their
+    own mean. Deviations from the estimate would not do: plug-in information is biased
+    upwards in a resample in addition to its bias in the sample itself, and this shift
+    must not move the interval.
     """
     tail = (1 - confidence) / 2
     deviation = np.quantile(replicates - replicates.mean(), [tail, 1 - tail])
@@ -35,14 +36,15 @@ def share_interval(
 ) -> list[float]:
     """Confidence interval [low, high] of a share of votes.
 
-    Wilson's interval (1927) for the number of independent votes that would vary as much
-    (Korn & Graubard 1998 do so for complex samples). Unlike an interval of a normal
-    distribution it has a width where every vote is a hit, and stays inside 0 to 1.
+    This is Wilson's interval (1927) for the number of independent votes that would have
+    the same variance (as Korn & Graubard 1998 do for complex samples). Unlike a normal
+    interval, it has a positive width even if every vote is a hit, and stays within 0
+    and 1.
 
     Args:
         share: the estimate, from 0 to 1.
-        variance: of the estimate. It is taken to be at least that of half a vote, which
-            is all that is known where every vote is a hit.
+        variance: of the estimate. The variance of half a vote is used if it is larger,
+            since nothing else is known if every vote is a hit.
         count: the number of votes.
         confidence: coverage.
     """
@@ -58,10 +60,10 @@ def share_interval(
 
 
 def common_variance(drawn: np.ndarray, groups: np.ndarray) -> float:
-    """Variance of the mean share by which votes change together.
+    """The part of a mean share's variance in which all votes change together.
 
-    Of the variance over replicates, this is what the single votes, each for itself, do
-    not explain: the mean over more votes would have it too.
+    This is the part of the variance over replicates that independent changes of single
+    votes do not explain. It does not decrease with the number of votes.
 
     Args:
         drawn: hits of the same votes in each replicate, bool [R, n].
@@ -73,8 +75,8 @@ def common_variance(drawn: np.ndarray, groups: np.ndarray) -> float:
     return max(float(np.var(drawn @ size, ddof=1) - alone), 0.0)
 
 
-# A variance from halves and quarters of the same points, which share their extremes, is
-# off by a fifth or so in its root: as one of ten degrees of freedom is.
+# A standard deviation from halves and quarters of the same points, which share their
+# extremes, has an error of about a fifth, like one with ten degrees of freedom.
 SUBSAMPLES = 10
 
 
@@ -87,19 +89,20 @@ def subsample_variance(
 ) -> np.ndarray:
     """Variance of statistics of points, from disjoint halves and quarters of them.
 
-    Half the squared difference between two disjoint halves has the variance of one half
-    as its mean, whatever the statistic; likewise for quarters. How much less a half
-    varies than a quarter tells how much less the whole varies than a half: half as much
-    for a mean, a quarter where only noise is measured, hardly less for the range of the
-    codes, on which histograms and IRS depend. The bootstrap would hold the range, and
-    its copies of a point would be each other's nearest neighbours.
+    For any statistic, half the squared difference between two disjoint halves has the
+    variance of one half as its mean; the same holds for quarters. The factor between
+    the variances of a half and of a quarter determines the factor between those of the
+    whole and of a half: 1/2 for a mean, 1/4 if only noise is measured, and nearly 1 for
+    the range of the codes, on which histograms and IRS depend. The bootstrap would not
+    do: its resamples have nearly the same range, and copies of a point are each other's
+    nearest neighbours.
 
     Args:
-        statistic: rows -> [m].
+        statistic: maps rows to [m] values.
         count: the number of points.
         repeats: the number of random divisions.
         rng: source of randomness.
-        fastest: the least factor that is believed.
+        fastest: the smallest factor from a half to the whole that is accepted.
 
     Returns:
         [m].
@@ -114,7 +117,8 @@ def subsample_variance(
         of_quarter.append(np.var(quarters, axis=0, ddof=1))
     half, fourth = np.mean(of_half, axis=0), np.mean(of_quarter, axis=0)
     factor = half / np.where(fourth > 0, fourth, np.inf)
-    # A variance a/n + b falls from 4a + b and 2a + b to a + b.
+    # A variance a/n + b is 4a + b for a quarter, 2a + b for a half, a + b for the
+    # whole.
     slow = 1.5 - 0.5 / np.maximum(factor, 0.5)
     return half * np.clip(np.where(factor > 0.5, slow, factor), fastest, 1.0)
 
@@ -197,10 +201,10 @@ def aggregate(
 
 
 def _require_comparable(result: Mapping[str, Any], first: Mapping[str, Any]) -> None:
-    """Raises a ValueError unless two results are of one protocol and one grid.
+    """Raises a ValueError unless two results have the same protocol and grid.
 
-    Only fields that both records have are compared: one that was stored by an earlier
-    version may have fields that are gone by now, and lack others.
+    Only fields that both records have are compared, because a record that an earlier
+    version stored may have other fields.
     """
     here, there = (r.get("protocol_fields", {}) for r in (result, first))
     differing = [name for name in here if there.get(name, here[name]) != here[name]]

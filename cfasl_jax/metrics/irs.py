@@ -17,7 +17,7 @@ def irs(
     protocol: Protocol | str,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Whether a dimension stands still while all factors but one of its own vary.
+    """Whether a dimension stays constant while all factors but one vary.
 
     For dimension d and factor k, q[d, k] is the mean over the values of v_k of a high
     quantile of |c_d - E[c_d | v_k]| among the points of that value, and

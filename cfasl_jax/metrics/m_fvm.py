@@ -19,23 +19,24 @@ def m_fvm(
     protocol: Protocol | str,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Whether fixing k factors together always stills the same k dimensions.
+    """Whether fixing k factors always makes the same k dimensions vary least.
 
     A vote fixes a random set of k factors at random values and elects the set of the k
-    active dimensions with the smallest variance relative to that over all images.
-    m-FVM_k = mean, over the factor sets seen, of the share of the set's votes that went
-    to the dimension set with the most of them. Held out, the majority is that of the
-    training votes and the share is of as many fresh votes (a factor set without
+    active dimensions with the smallest variance relative to that over all images. For
+    each set of factors, the majority is the set of dimensions that received most of its
+    votes. m-FVM_k is the share of votes for the majority, averaged over the sets of
+    factors that were drawn. For the held-out score, the majority is that of the
+    training votes and the share is that of as many new votes (a set of factors without
     training votes counts as 0).
 
-    Range 0 to 1. Codes equal to the factors score 1. As published, whatever has exactly
-    k active dimensions scores 1, and noise scores far above 0: read the score beside
-    its chance floor and the number of active dimensions. With fewer than k active
-    dimensions, a constant included, the score is 0. Each dimension twice makes ties
-    between copies and scores as their order decides; a rotation scores less.
+    Range 0 to 1. Codes equal to the factors score 1. As published, codes with exactly k
+    active dimensions always score 1, and noise scores far above 0: compare the score
+    with its chance floor and the number of active dimensions. With fewer than k active
+    dimensions, as for a constant, the score is 0. If each dimension occurs twice, the
+    order of the copies decides between them. A rotation scores less.
 
-    The intervals are for other votes and other images of the global variances
-    (`votes`).
+    The intervals account for the choice of votes and of the images for the global
+    variances (`votes`).
 
     Args:
         encode: int factors [n, K] -> codes [n, D] on the complete grid, or a source of
@@ -45,8 +46,8 @@ def m_fvm(
         rng: source of randomness.
 
     Returns:
-        "m_fvm_k" and "m_fvm_k_held_out" for each k (in place of the letter k), and the
-        record of `metric.record`.
+        "m_fvm_2", "m_fvm_2_held_out" and so on for each k, and the record of
+        `metric.record`.
 
     Raises:
         ValueError: if K < 3, k is out of range, or the source holds too few images that
@@ -102,8 +103,8 @@ def _shares(
 def _elect(
     rows: np.ndarray, k: int, ranked: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Given the fixed factors, the answer is the set of the k stillest dimensions."""
-    if ranked.shape[1] < k:  # In a replicate too few dimensions may be active.
+    """Given the fixed factors, the answer is the k dimensions that vary least."""
+    if ranked.shape[1] < k:  # A replicate may have too few active dimensions.
         return rows, np.arange(len(rows))
     elected = np.sort(ranked[:, :k], axis=1)
     # A set of dimensions as one string of k characters: sorted as fast as numbers are.
@@ -119,8 +120,8 @@ def random_subsets(
     return order < k
 
 
-# Scores are declared for k below this number; no data set of the field has so many
-# factors. A score of a larger k is computed all the same, but has no label.
+# Scores are declared for k below this number; no common data set has so many factors.
+# The score of a larger k is computed too, but has no label.
 _MOST_FACTORS = 16
 
 M_FVM = Metric(

@@ -1,4 +1,4 @@
-"""What a metric says of itself to the registry, and the form of its result."""
+"""The declaration of a metric for the registry, and the form of its result."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -20,10 +20,10 @@ class Score:
         label: its name in tables and figures.
         definition: one sentence that says what it measures.
         lower_is_better: whether a smaller value is the better one.
-        variant_of: the score of which this is another reading, if it is one: for
-            example, the accuracy on training points beside that on test points.
-        reference: where it was published. The registry copies it from the metric.
-        metric: the name of the metric that computes it, copied likewise.
+        variant_of: the name of the main score, if this is a variant of it: for example,
+            the accuracy on training points is a variant of that on test points.
+        reference: where it was published; filled in by the registry.
+        metric: the name of the metric that computes it; filled in by the registry.
     """
 
     name: str
@@ -47,16 +47,16 @@ class Metric:
         scores: the numbers that it reports, the main one first.
         votes: whether it draws images with chosen factors from a source ("votes"),
             rather than taking arrays of random images ("points").
-        elects: whether it looks at active dimensions only. Its chance floor is then
-            that of as many dimensions of noise as are active.
+        elects: whether it uses active dimensions only. Its chance floor is then that of
+            noise with as many dimensions as are active.
         takes_jobs: whether `compute` takes `jobs`, the number of factors to treat in
             parallel.
         counts: the fields of Protocol that add up to the number of distinct images
             that a metric on points needs.
-        limit: the field of Protocol that may confine its votes to so many images.
-        needs_factors: whether the factors of the images enter.
-        floor_draws: the field of Protocol that says over how many draws of noise its
-            chance floor is averaged; None if it has no floor.
+        limit: the field of Protocol that may limit the number of images for its votes.
+        needs_factors: whether it uses the factors of the images.
+        floor_draws: the field of Protocol with the number of draws of noise over which
+            its chance floor is averaged; None if it has no floor.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Metric:
     floor_draws: str | None = "chance_repeats"
 
     def num_points(self, protocol: Protocol) -> int:
-        """The distinct images that it needs; 0 if it draws its own."""
+        """The number of distinct images that it needs; 0 if it draws its own images."""
         return sum(getattr(protocol, count) for count in self.counts)
 
 
@@ -87,7 +87,7 @@ def record(
 ) -> Result:
     """The result of a metric: its scores by name, and what they depend on.
 
-    Notes hold for every result under the protocol; warnings hold for these codes.
+    Notes apply to every result under the protocol, warnings to these codes.
     """
     sequence: Any = rng.bit_generator.seed_seq
     return {

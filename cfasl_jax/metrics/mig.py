@@ -17,16 +17,16 @@ def mig(
     protocol: Protocol | str,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """How much more one dimension knows of a factor than any other dimension does.
+    """How much more information one dimension has about a factor than any other.
 
-    MIG = mean over factors v of (I(c_1; v) - I(c_2; v)) / H(v), with c_1 and c_2 the
-    two dimensions of the largest mutual information with v, on histograms of
-    equal-width bins a code.
+    MIG is the mean over factors v of (I(c_1; v) - I(c_2; v)) / H(v), where c_1 and c_2
+    are the two dimensions with the most mutual information about v, estimated with
+    histograms of equal-width bins.
 
-    Range 0 to 1. Codes equal to the factors score 1, less what the histogram loses
-    where a factor has more values than bins, and less the small plug-in information of
-    independent dimensions; a constant scores 0, each dimension twice scores 0; a
-    rotation spreads each factor over dimensions and scores near 0.
+    Range 0 to 1. Codes equal to the factors score nearly 1: the histogram loses
+    information if a factor has more values than bins, and independent dimensions have
+    some plug-in information. A constant scores 0, and so do codes with each dimension
+    twice. A rotation spreads each factor over dimensions and scores near 0.
 
     Args:
         codes: float [N, D], D >= 2.
@@ -65,9 +65,9 @@ def mig(
 
 
 def gap(information: np.ndarray, entropies: np.ndarray) -> float:
-    """Mean gap between the two largest of each column [D, K], over entropies [K].
+    """Mean gap between the two largest of each column [D, K], divided by entropies [K].
 
-    A factor of which a subsample has one value only has no entropy, and a gap of 0.
+    If a subsample has only one value of a factor, the gap of this factor is 0.
     """
     second, first = np.sort(information, axis=0)[-2:]
     return float(np.mean((first - second) / np.where(entropies > 0, entropies, 1.0)))

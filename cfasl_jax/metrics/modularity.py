@@ -23,12 +23,12 @@ def modularity(
 
         modularity = mean_d 1 - sum_{k != argmax} m[d, k]^2 / (theta_d^2 (K - 1)),
 
-    a dimension without information (theta_d = 0) counting as 0.
+    where a dimension without information (theta_d = 0) counts as 0.
 
-    Range 0 to 1. Codes equal to the factors score 1 up to plug-in bias, and so does
-    each dimension twice; a constant scores 0; a rotation scores less. Noise scores far
-    above 0, as its plug-in information is uneven by chance: read it beside its chance
-    floor.
+    Range 0 to 1. Codes equal to the factors score 1 up to plug-in bias, also with each
+    dimension twice. A constant scores 0, and a rotation scores less. Noise scores far
+    above 0, as its plug-in information is uneven by chance: compare the score with its
+    chance floor.
 
     Args:
         codes: float [N, D].
@@ -67,7 +67,7 @@ def modularity(
 
 def modularity_of(information: np.ndarray) -> float:
     """Modularity of mutual information [D, K] >= 0, K >= 2."""
-    # Rounding leaves 1e-16 where a constant has no information at all.
+    # By rounding, a constant may have an information of 1e-16 instead of 0.
     squared = np.where(information > 1e-12, information, 0.0) ** 2
     largest = squared.max(axis=1)
     rest = squared.sum(axis=1) - largest

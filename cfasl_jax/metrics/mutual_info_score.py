@@ -1,4 +1,4 @@
-"""Mutual information between dimensions, of disentanglement_lib: needs no factors."""
+"""Mutual information between dimensions, as in disentanglement_lib, without factors."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ def mutual_info_score(
     protocol: Protocol | str,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """How much two dimensions know of each other, in nats: the mean over all pairs.
+    """Mutual information of two dimensions in nats, averaged over all pairs.
 
-    On histograms of equal-width bins a dimension, by the plug-in estimate, which is
-    above 0 for independent dimensions too: by about (bins - 1)^2 / (2 n). A constant
-    dimension has no information and counts as it is; two copies have that of their
-    entropy.
+    It is estimated by the plug-in estimate on histograms of equal-width bins, which for
+    independent dimensions is above 0 by about (bins - 1)^2 / (2 n). A constant
+    dimension has no information and is not left out; two copies have an information
+    equal to their entropy.
 
     Args:
         codes: float [N, D], D >= 2.
@@ -52,7 +52,7 @@ def mutual_info_score(
 
     estimate = float(score(np.arange(len(binned)))[0])
     repeats = protocol.bootstrap // 4
-    # Its bias, of pairs that hardly know each other, makes few points vary much more.
+    # Its bias for nearly independent pairs makes it vary much more on few points.
     (variance,) = subsample_variance(score, len(binned), repeats, rng, fastest=0.5)
     bounds = (0.0, float(np.log(bins)))
     ends = normal_interval(estimate, variance, protocol.confidence, bounds, SUBSAMPLES)

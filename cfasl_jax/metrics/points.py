@@ -1,4 +1,4 @@
-"""Arrays of points, that is codes and factors: validation and splits."""
+"""Validation and splits of arrays of points, that is, of codes and factors."""
 
 import dataclasses
 import os
@@ -54,7 +54,8 @@ def check_points(codes: np.ndarray, factors: np.ndarray) -> Points:
         raise ValueError(f"factors must have the shape [N, K], got {factors.shape}")
     if len(codes) != len(factors):
         raise ValueError(
-            f"codes and factors must have as many rows: {len(codes)} and {len(factors)}"
+            "codes and factors must have the same number of rows: "
+            f"{len(codes)} and {len(factors)}"
         )
     if factors.dtype.kind not in "iu":
         raise ValueError(
@@ -69,7 +70,7 @@ def check_points(codes: np.ndarray, factors: np.ndarray) -> Points:
         values, labels[:, k] = np.unique(factors[:, k], return_inverse=True)
         if len(values) == 1:
             raise ValueError(
-                f"factor {k} has one value only ({values[0]}): leave its column out"
+                f"factor {k} has only one value ({values[0]}): leave its column out"
             )
         sizes.append(len(values))
     return Points(codes, labels, tuple(sizes))
@@ -86,8 +87,8 @@ def draw_points(
 
     Raises:
         ValueError: on bad arrays, see `check_points`.
-        UnavailableError: if there are too few points, or if the first subset holds one
-            value only of some factor.
+        UnavailableError: if there are too few points, or if the first subset holds only
+            one value of some factor.
     """
     points, total = check_points(codes, factors), sum(counts)
     if len(points.codes) < total:
@@ -99,7 +100,7 @@ def draw_points(
     constant = np.flatnonzero(np.ptp(parts[0].factors, axis=0) == 0)
     if constant.size:
         raise UnavailableError(
-            f"{metric} drew one value only of factor {constant[0]} "
+            f"{metric} drew only one value of factor {constant[0]} "
             f"in {len(parts[0].codes)} points: the factor is too unbalanced"
         )
     return parts
@@ -126,7 +127,7 @@ def check_codes(codes: np.ndarray) -> np.ndarray:
             "codes must fit into float32, whose largest number is 3.4e38: "
             f"the largest is {largest:.2g}"
         )
-    # What is smaller than any of its numbers is 0 there; variances of it would be 0.
+    # Numbers that are too small for float32 would be 0 there, and so would variances.
     codes[np.abs(codes) < np.finfo(np.float32).smallest_subnormal] = 0.0
     return codes
 
@@ -134,7 +135,7 @@ def check_codes(codes: np.ndarray) -> np.ndarray:
 def draw_codes(
     codes: np.ndarray, count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Codes of `count` random rows, or of all if there are fewer, with a sentence.
+    """Codes of `count` random rows, or of all with a note if there are fewer.
 
     Raises:
         ValueError: on bad codes, see `check_codes`.
@@ -165,8 +166,9 @@ def over_factors(
 ) -> list[T]:
     """task(k) for each factor k, in parallel; factors with many values start first.
 
-    Threads, since scikit-learn's trees and SVMs release the lock, and one BLAS thread
-    each, since on problems this small several only wait for one another.
+    It uses threads, since scikit-learn's trees and SVMs release Python's lock. Each has
+    one BLAS thread, since with problems this small several would only wait for each
+    other.
     """
     jobs = min(jobs or os.cpu_count() or 1, len(sizes))
     order = sorted(range(len(sizes)), key=lambda k: -sizes[k])

@@ -28,7 +28,7 @@ class Protocol:
         fvm_batch: images a vote.
         fvm_variance_samples: images that the global variances come from (FVM and
             m-FVM).
-        fvm_scored_on: whether the score "fvm" is of the votes that set the table
+        fvm_scored_on: whether the score "fvm" is that of the votes that set the table
             ("own") or of the fresh ones ("held_out"). Both are always in the result.
         prune_std: a dimension is active if its standard deviation is at least this.
         m_fvm_train: votes of m-FVM, for each k.
@@ -63,11 +63,11 @@ class Protocol:
             width.
         irs_quantile: quantile of the deviations that stands for their maximum.
         bootstrap: resamples behind a confidence interval.
-        refits: how often what is fitted, or estimated from neighbours, is done again
-            for an interval.
+        refits: for intervals of metrics that fit a model or use nearest neighbours, how
+            often this is repeated.
         confidence: coverage of the intervals.
         chance_repeats: draws of noise that a chance floor is averaged over.
-        chance_repeats_dci: the same for DCI, the slow one.
+        chance_repeats_dci: the same for DCI, which is slow.
         chance_repeats_votes: the same for z-diff, FVM and m-FVM, which vary most from
             draw to draw: m-FVM of noise by 0.08 under `official`, whose 100 variance
             images decide by chance which dimensions are elected.

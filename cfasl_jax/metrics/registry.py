@@ -86,7 +86,7 @@ class Pool:
 
 
 def draw_pool(source: Source, protocol: Protocol, rng: np.random.Generator) -> Pool:
-    """As many distinct images as the metrics need, or all if there are fewer.
+    """Random images, as many as the metrics need, or all if there are fewer.
 
     The pool is sized for all metrics, not only for the chosen ones, so that a score
     does not depend on which others are computed.

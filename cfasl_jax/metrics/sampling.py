@@ -1,8 +1,8 @@
-"""Where the votes and pairs of z-diff, FVM and m-FVM come from.
+"""Sources of images for the votes and pairs of z-diff, FVM and m-FVM.
 
-A source holds images and gives their codes. An image is named by an int64 id: its index
-in the factor grid, or its row in a table. `draw` picks images that share the values of
-some factors with a given image, its anchor.
+A source holds images and returns their codes. An image has an int64 id, which is its
+index in the factor grid or its row in a table. `draw` picks images that share the
+values of some factors with a given image, the anchor.
 """
 
 import math
@@ -99,11 +99,11 @@ class Grid:
 
 
 class Table:
-    """Stored codes and factors of N images, such as codes of a model from elsewhere.
+    """Stored codes and factors of N images, such as codes of any other model.
 
-    Draws are among the rows that share the fixed values. The fixed values are those of
-    a random row, so that a value is fixed in proportion to the rows that have it. On a
-    table of the complete grid, all this amounts to what Grid does.
+    Images are drawn from the rows that share the fixed values. The fixed values are
+    those of a random row, so that a value is fixed in proportion to the number of rows
+    that have it. On a table of the complete grid, this is equivalent to Grid.
 
     Attributes:
         sizes: number of values of each factor that occur, int64 [K].
@@ -191,7 +191,7 @@ def as_source(encode: Encode | Source, sizes: Sequence[int] | np.ndarray) -> Sou
 def limits(source: Source, count: int | None) -> bool:
     """Whether votes are confined to `count` images.
 
-    Only a grid is confined, which saves encoding; a table's codes are there already.
+    Only a grid is confined, which saves encoding; a table already has its codes.
     """
     return isinstance(source, Grid) and count is not None and count < source.num_images
 

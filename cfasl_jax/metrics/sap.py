@@ -26,22 +26,23 @@ def sap(
 ) -> dict[str, Any]:
     """How much better one dimension predicts a factor than any other dimension does.
 
-    SAP = mean over factors of the difference of the two largest test accuracies among
-    linear SVMs that see one dimension each (squared hinge, one against the rest,
-    balanced classes, C = sap_c, solved in the primal, which has no randomness).
+    SAP is the mean over factors of the difference between the two largest test
+    accuracies among linear SVMs that read one dimension each (squared hinge loss, one
+    against the rest, balanced classes, C = sap_c, solved in the primal, which has no
+    randomness).
 
-    Range 0 to 1, of which little can be reached: for a factor with n values a useless
-    dimension is right 1/n of the time, so that binary factors score at most 1/2; and a
-    linear SVM on one dimension tells few of many ordered values apart. Codes equal to
-    binary factors score 1/2; a constant scores 0, each dimension twice scores 0, and a
-    rotation, which makes dimensions equally good, near 0.
+    Range 0 to 1, but only low values can be reached. For a factor with n values, a
+    useless dimension is right 1/n of the time, so that binary factors score at most
+    1/2; and a linear SVM on one dimension separates few of many ordered values. Codes
+    equal to binary factors score 1/2. A constant scores 0, and so do codes with each
+    dimension twice. A rotation, which makes dimensions equally good, scores near 0.
 
     Args:
         codes: float [N, D], D >= 2.
         factors: int [N, K].
         protocol: a Protocol or its name; sap_train and sap_test disjoint points.
         rng: source of randomness.
-        jobs: factors in parallel; None means one a core.
+        jobs: number of factors to treat in parallel; None means one for each core.
 
     Returns:
         "sap" and the record of `metric.record`.
@@ -73,7 +74,7 @@ def sap(
 
 
 def _hits(train: Points, test: Points, k: int, c: float) -> np.ndarray:
-    """Whether each dimension predicts factor k of each test point: bool [n, D]."""
+    """Whether each dimension predicts factor k of a test point rightly, bool [n, D]."""
     correct = np.empty(test.codes.shape, bool)
     for d in range(test.codes.shape[1]):
         model = linear_svm(C=c, class_weight="balanced", dual=False)

@@ -39,8 +39,8 @@ def score(
 ) -> dict[str, Any]:
     """Scores codes with several metrics, each independent of which others are chosen.
 
-    `encode` is called a few times, each time with many images, and some images come in
-    several calls: let it remember its codes, and each image is encoded only once.
+    `encode` is called a few times with many images each, and some images occur in
+    several calls. To encode each image only once, it should cache its codes.
 
     Args:
         encode: int factors [n, K] -> codes [n, D] on the grid, or a Table.
@@ -50,10 +50,10 @@ def score(
         metrics: names in METRICS; None means all.
         chance: whether to report chance floors.
         cache_dir: where chance floors are kept; None means the user's cache folder.
-        jobs: factors in parallel; None means one a core.
-        mean_codes: what active dimensions are counted on, where codes are samples:
-            posterior means [n, D], or a source of the means of the same images, which
-            is asked for images that are encoded anyway.
+        jobs: number of factors to treat in parallel; None means one for each core.
+        mean_codes: if codes are samples, the posterior means on which active dimensions
+            are counted: an array [n, D], or a source of the means of the same images,
+            which is only asked for images that are encoded anyway.
         report: called with the name of each metric before it starts.
 
     Returns:
@@ -84,8 +84,8 @@ def score(
         seconds = time.perf_counter() - begun
         floor: dict[str, float] = {}
         if chance:
-            # A metric that looks at active dimensions only is compared with noise of
-            # that many dimensions; any other, with noise of all D dimensions.
+            # A metric that uses only active dimensions is compared with noise of that
+            # many dimensions, any other metric with noise of all D dimensions.
             elects = METRICS[name].elects
             dims = result["active_dims"] if elects else results["dims"]
             floor = _floor(name, source, dims, protocol, cache_dir, jobs)
@@ -98,10 +98,10 @@ def score(
 def _floor(name: str, source: Source, dims: int, *where: Any) -> dict[str, float]:
     """The chance floor; empty if it cannot be computed.
 
-    A metric that some draws of images allow and others do not, for example where a
-    value of a factor is rare, may have a score and no floor.
+    If a value of a factor is rare, some draws of images allow a metric and others do
+    not, so that it may have a score but no floor.
     """
-    if not dims:  # No dimension is active, so that there is nothing to compare with.
+    if not dims:  # Without an active dimension there is nothing to compare with.
         return {}
     try:
         return chance_floor(name, source, dims, *where)
@@ -171,12 +171,12 @@ def score_arrays(
 ) -> dict[str, Any]:
     """Scores codes from anywhere, given with the factors of their images.
 
-    Metrics that draw images by their factors draw among the rows. A metric that the
-    rows do not allow is listed under "unavailable" with the reason.
+    Metrics that draw images by their factors draw from the rows. A metric that cannot
+    be computed on these rows is listed under "unavailable" with the reason.
 
     Args:
         codes: numbers [N, D].
-        factors: integers [N, K]; any values, of which at least 2 a factor.
+        factors: integers [N, K], with at least 2 values for each factor.
         protocol: a Protocol or its name. Whether the codes are means or samples cannot
             be checked here: "codes" in the result is "as given".
         seed: of all randomness.
@@ -222,8 +222,8 @@ def score_unsupervised(
     """Scores codes of images without factors, with the metrics that need none.
 
     Args:
-        codes: numbers [N, D] of N random images; fewer than the protocol asks for will
-            do, and are noted.
+        codes: numbers [N, D] of N random images. If there are fewer than the protocol
+            asks for, all are used and a note says so.
         protocol: a Protocol or its name.
         seed: of all randomness.
         metrics: names in METRICS; None means all that need no factors.
@@ -264,7 +264,7 @@ def score_unsupervised(
 
 def _num_repeats(codes: np.ndarray, factors: np.ndarray) -> int:
     """How many rows of codes [N, D] and factors [N, K] are a copy of an earlier row."""
-    # In C order, whatever that of the arrays: a row is read as one key.
+    # The arrays are copied in C order, so that each row can be read as one key.
     rows = np.ascontiguousarray(
         np.concatenate([codes.astype(np.float64), factors.astype(np.float64)], axis=1)
     )

@@ -1,4 +1,4 @@
-"""Gaussian total correlation, of disentanglement_lib: needs no factors."""
+"""Gaussian total correlation, as in disentanglement_lib; it needs no factors."""
 
 from typing import Any
 
@@ -21,15 +21,15 @@ def gaussian_total_correlation(
     protocol: Protocol | str,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """How far the dimensions are from independent, if they were Gaussian; in nats.
+    """Total correlation of a Gaussian with the covariance of the codes, in nats.
 
-    The divergence of a Gaussian with the codes' covariance S from the product of its
-    marginals,
+    It is the divergence of a Gaussian with the codes' covariance S from the product of
+    its marginals,
 
         TC = (sum_d log S_dd - log det S) / 2.
 
-    At least 0, which independent dimensions have; not bounded above. Scaling a
-    dimension changes nothing. Dimensions that do not vary at all are left out.
+    It is at least 0, which is the value for uncorrelated dimensions, and has no upper
+    bound. Scaling a dimension does not change it. Constant dimensions are left out.
 
     Args:
         codes: float [N, D].
@@ -71,7 +71,7 @@ def _total_correlation(moments: np.ndarray) -> float:
     varies = std > 0
     std, moments = std[varies], moments[varies][:, varies]
     eigenvalues = np.linalg.eigvalsh(moments / np.outer(std, std))
-    # Rounding leaves about 1e-16 times the size where an eigenvalue is 0.
+    # By rounding, an eigenvalue of 0 may be about 1e-16 times the size of the others.
     if (eigenvalues < 1e-12 * varies.sum()).any():
         return np.inf
     return max(0.0, -float(np.log(eigenvalues).sum()) / 2)

@@ -14,17 +14,19 @@ def udr(
 ) -> dict[str, Any]:
     """How well each of several runs agrees with the others, to choose without labels.
 
-    Disentangled models tend to agree up to the order and the sign of dimensions, and
-    entangled ones to differ. With R[a, b] the absolute Spearman correlation of
-    dimension a of run i with dimension b of run j, informative dimensions only,
+    Disentangled models tend to agree up to the order and the sign of dimensions,
+    whereas entangled models tend to differ. With R[a, b] the absolute Spearman
+    correlation of dimension a of run i with dimension b of run j, for informative
+    dimensions only,
 
         UDR_ij = (mean_b max_a R[a, b]^2 / sum_a R[a, b]
                   + mean_a max_b R[a, b]^2 / sum_b R[a, b]) / 2,
 
-    0 where a run has no informative dimension; UDR_i is the median over the other runs.
-    (The authors' code also offers Lasso coefficients in place of the correlations.)
+    and 0 if a run has no informative dimension. UDR_i is the median over the other
+    runs. (The authors' code also offers Lasso coefficients in place of the
+    correlations.)
 
-    Range 0 to 1; runs that agree up to order and sign have 1.
+    Range 0 to 1; runs that agree up to order and sign score 1.
 
     Args:
         codes: of the same images by each of at least two runs, float [n, D] each. The
@@ -33,11 +35,11 @@ def udr(
             from the prior exceeds 0.01 nats. None means those that vary.
 
     Returns:
-        "udr": one score a run, in their order; "pairs": UDR_ij [runs, runs] as nested
-        lists, 0 on the diagonal.
+        "udr": one score for each run, in their order; "pairs": UDR_ij [runs, runs] as
+        nested lists, with 0 on the diagonal.
 
     Raises:
-        ValueError: for one run, or codes of unlike numbers of images.
+        ValueError: for a single run, or for codes of different numbers of images.
     """
     if len(codes) < 2:
         raise ValueError(f"UDR compares runs: at least 2 are needed, got {len(codes)}")

@@ -11,20 +11,21 @@ from cfasl_jax.metrics.sampling import Source, hold_out
 
 NOTE = "no held-out vote repeats a training vote"
 
-# What is given in each vote, and what answer it gives: int [n] each.
+# A vote gives an answer for something that is given: (given, answer), int [n] each.
 Elected = tuple[np.ndarray, np.ndarray]
-# Of the dimensions of each vote, the stillest first, int [n, A].
+# The dimensions of each vote in the order of their variance, the smallest first: [n,
+# A].
 Elect = Callable[[np.ndarray], Elected]
 
 
 @dataclasses.dataclass(frozen=True)
 class Votes:
-    """What has been drawn for an election.
+    """The votes that were drawn, before the majorities are computed.
 
     Attributes:
         variances: variance (ddof 1) of each dimension within each vote, float64 [n, D].
-        groups: a group of each vote, int [n], from 0: shares are means over groups.
-        train: how many of the n votes, the first ones, are for training.
+        groups: group of each vote, int [n], from 0: shares are means over groups.
+        train: number of the n votes, the first ones, that are for training.
         images: codes of the random images that the global variances come from, [m, D].
         prune_std: a dimension is active if its standard deviation is at least this.
     """
@@ -40,17 +41,17 @@ class Votes:
     ) -> list[tuple[float, list[float]]]:
         """Share of the majority among own and among held-out votes, with intervals.
 
-        The majority is the answer that is given most often in the training votes. The
-        variance of a share is the sum of what the votes add, for the global variances
-        as drawn, and of what these add; where they come from few images, they move a
-        share more than the votes do.
+        The majority is the most frequent answer in the training votes. The variance of
+        a share is the sum of two parts: that of the votes, with the global variances as
+        drawn, and that of the global variances. If these come from few images, their
+        part is the larger one.
 
         Args:
-            elect: which votes have the same thing given, and what each answers.
+            elect: says what is given in each vote and what the vote answers.
             protocol: for bootstrap and confidence.
             rng: source of randomness.
         """
-        # With a generator of its own, so that scores do not depend on the bootstrap.
+        # The bootstrap has a generator of its own, so that scores do not depend on it.
         (rng,) = rng.spawn(1)
         own, held_out = np.split(np.arange(len(self.variances)), [self.train])
         votes = elect(self._ranked(self.images.var(axis=0, ddof=1, dtype=np.float64)))
@@ -71,10 +72,10 @@ class Votes:
         return results
 
     def _ranked(self, whole: np.ndarray) -> np.ndarray:
-        """Active dimensions of each vote, the stillest first: int [n, A].
+        """Active dimensions of each vote, by increasing relative variance: int [n, A].
 
-        How still a dimension is, is its variance within the vote over its variance
-        `whole` [D] over all images. Of equal ones the lower dimension comes first.
+        The relative variance of a dimension is its variance within the vote divided by
+        its variance `whole` [D] over all images. Ties are in the order of dimensions.
         """
         varies = np.ptp(self.images, axis=0) > 0
         active = np.flatnonzero(varies & (np.sqrt(whole) >= self.prune_std))
@@ -82,28 +83,28 @@ class Votes:
         return active[order.argsort(axis=1, kind="stable")]
 
     def _hits(self, votes: Elected, train: np.ndarray) -> np.ndarray:
-        """Whether each vote is for the majority of the training votes: bool [n]."""
+        """Whether each vote agrees with the training votes' majority: bool [n]."""
         given, answer = votes
         table = np.zeros((given.max() + 1, answer.max() + 1), np.int64)
         np.add.at(table, (given[train], answer[train]), 1)
-        # What was never given in training has no majority.
+        # There is no majority for anything that was never given in training.
         known = table.max(axis=1) > 0
         return known[given] & (table.argmax(axis=1)[given] == answer)
 
     def _variances(
         self, votes: Elected, drawn: Sequence[Elected], rng: np.random.Generator
     ) -> tuple[float, float]:
-        """Variance of the own share; what the votes add to that of the held-out share.
+        """Variance of the own share, and the part of the held-out one's due to votes.
 
-        Half the squared difference between two disjoint random halves of all votes has
-        the variance of one half as its mean, whatever the statistic. Bootstrap
-        resamples of the votes would not do: their copies make majorities that are not
-        there. If the halves differ in their global variances too, the difference has
-        what these add.
+        For any statistic, half the squared difference between two disjoint random
+        halves of all votes has the variance of one half as its mean. Bootstrap
+        resamples of the votes would not do, since their copies would create majorities.
+        If the halves also differ in their global variances, the difference includes the
+        effect of these.
 
         Args:
-            votes: of the estimate.
-            drawn: of replicates with other global variances.
+            votes: the votes of the estimate.
+            drawn: the votes of replicates with other global variances.
             rng: source of randomness.
         """
         total = len(self.variances)
@@ -164,10 +165,10 @@ def within_variances(
         source: where images are drawn.
         fixed: bool [n, K], which factors are fixed in each of n votes.
         batch: images a vote.
-        train: how many votes, the first ones, are for training.
+        train: number of votes, the first ones, that are for training.
         protocol: for min_distinct.
         rng: source of randomness.
-        metric: named in errors.
+        metric: name of the metric for error messages.
 
     Returns:
         float64 [n, D].

@@ -1,4 +1,4 @@
-"""Gaussian Wasserstein correlation, of disentanglement_lib: needs no factors."""
+"""Gaussian Wasserstein correlation, as in disentanglement_lib; it needs no factors."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def gaussian_wasserstein_correlation(
     protocol: Protocol | str,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """How far the dimensions are from uncorrelated, as a distance of Gaussians.
+    """How far the dimensions are from uncorrelated, as a distance of two Gaussians.
 
     The squared L2 Wasserstein distance of a Gaussian with the codes' covariance S from
     the product of its marginals, with V the diagonal of S,

@@ -28,16 +28,16 @@ def z_diff(
     protocol: Protocol | str,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Whether a linear classifier sees which factor two images share.
+    """Whether a linear classifier recognises the factor that two images share.
 
-    A point is the mean over a batch of pairs of |c(x1) - c(x2)|, all pairs of the point
-    sharing the value of one factor k (each pair its own value) and being random
-    otherwise. Z-diff = accuracy on fresh points of the logistic regression that
-    predicts k.
+    A point is the mean of |c(x1) - c(x2)| over a batch of pairs. The two images of
+    every pair of a point share the value of the same factor k (each pair another value)
+    and are random otherwise. Z-diff is the accuracy, on new points, of the logistic
+    regression that predicts k.
 
-    Range 0 to 1, chance 1/K. Codes equal to the factors score 1, as does each dimension
-    twice; a constant scores the share of one factor, near 1/K. A rotation keeps much of
-    it, as the classifier sees all dimensions at once.
+    Range 0 to 1, chance 1/K. Codes equal to the factors score 1, also with each
+    dimension twice. A constant scores the share of one factor, near 1/K. A rotation
+    lowers the score little, as the classifier reads all dimensions at once.
 
     Args:
         encode: int factors [n, K] -> codes [n, D] on the complete grid, or a source of
@@ -89,7 +89,7 @@ def z_diff(
 def _correct(
     points: np.ndarray, labels: np.ndarray, rows: np.ndarray, protocol: Protocol
 ) -> np.ndarray:
-    """Fits on the given rows of points [n, D]; which of all are predicted: bool [n]."""
+    """Fits on some rows of points [n, D]; returns which are predicted: bool [n]."""
     model = logistic_regression(max_iter=protocol.z_diff_max_iter)
     if np.unique(labels[rows]).size < 2:
         raise UnavailableError(
@@ -116,7 +116,7 @@ def _interval(
     hits = [
         _correct(points, labels, rows, protocol)[train:]
         for rows in rng.integers(0, train, (protocol.refits, train))
-        # A resample of one factor only cannot be fitted.
+        # A resample with only one factor cannot be fitted.
         if np.unique(labels[rows]).size > 1
     ]
     share = float(correct.mean())

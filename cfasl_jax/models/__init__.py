@@ -1,1 +1,1 @@
-"""Networks: Flax modules and the convolutions they are made of; no losses."""
+"""Networks: Flax modules and their convolutions, without losses."""

@@ -1,26 +1,27 @@
 """Strided and transposed 4x4 convolutions as matrix products.
 
-Both have stride 2, which makes them one and the same small operation. Cut images into
-blocks of 2x2 pixels and let the four pixels of a block be channels; then
+Both have stride 2, so that both reduce to the same small operation. Divide images into
+blocks of 2x2 pixels and treat the four pixels of a block as channels. Then
 
 - the convolution is a 2x2 correlation with stride 1 from blocks to pixels, and
-- the transposed convolution is one from pixels to blocks.
+- the transposed convolution is such a correlation from pixels to blocks.
 
-A 2x2 correlation is a matrix product, in one of two ways: put the four neighbours side
-by side and multiply once (`_gather`, then a product), or multiply every position by all
-four taps and add the overlapping results (a product, then `_overlap`). The two are each
-other's adjoints: the gradients of one way are made of the parts of the other. Whichever
-side has fewer channels is copied four times, and the value and both gradients become
-plain matrix products, by ordinary differentiation. XLA runs those well everywhere:
+A 2x2 correlation can be computed as a matrix product in two ways: put the four
+neighbours side by side and multiply once (`_gather`, then a product), or multiply every
+position by all four taps and add the overlapping results (a product, then `_overlap`).
+Each way is the adjoint of the other, so that the gradients of one consist of the
+operations of the other. The side with fewer channels is the one that is copied four
+times. The value and both gradients are then plain matrix products, by ordinary
+differentiation, and XLA computes those efficiently on every device:
 
-- On a CPU its gradients of dilated convolutions are slow: with matrix products a
+- On a CPU, XLA's gradients of dilated convolutions are slow: with matrix products a
   training step of the VAE takes about a third of the time (batch 64, two cores).
-- On a GPU or TPU several runs trained together are one batched product, where the
-  library's convolution becomes one with a feature group for each run. For the gradients
-  of a grouped convolution XLA has no good form.
+- On a GPU or TPU, several runs that are trained together become one batched product,
+  whereas JAX's own convolution becomes one with a feature group for each run. XLA has
+  no efficient gradients of grouped convolutions.
 
-So "matmul" is the form that is used, unless a measurement on the kind of device at hand
-has found "lax", the library's convolution, to be faster: see `default_form`.
+So the form "matmul" is used, unless a measurement on this kind of device has found
+"lax", JAX's own convolution, to be faster: see `default_form`.
 
 Axes: n samples, H x W or h x w pixels, C, P, Q channels.
 """
@@ -55,7 +56,7 @@ def conv(x: chex.Array, kernel: chex.Array, form: Form) -> chex.Array:
     Args:
         x: images [n, H, W, C], H and W at least 4.
         kernel: weights [4, 4, C, O].
-        form: "lax", the library's convolution, or "matmul"; the same up to rounding.
+        form: "lax", JAX's own convolution, or "matmul"; they agree up to rounding.
 
     Returns:
         [n, (H - 2) // 2, (W - 2) // 2, O].
@@ -143,8 +144,8 @@ def _correlate(x: chex.Array, taps: chex.Array, padding: int) -> chex.Array:
     _, P, Q = taps.shape
     if P <= Q:
         return _product(_gather(x, padding), taps.reshape(4 * P, Q))
-    # The product spreads each position of x over its neighbours in y. The tap that
-    # reads a neighbour ahead spreads to one behind, so the taps come in reverse.
+    # The product spreads each position of x over its neighbours in y. A tap that reads
+    # the next position spreads to the previous one, so the taps are reversed.
     products = _product(x, taps[::-1].transpose(1, 0, 2).reshape(P, 4 * Q))
     return _overlap(products, 1 - padding)
 
@@ -175,7 +176,7 @@ def _pad(x: chex.Array, rows: tuple[int, int], columns: tuple[int, int]) -> chex
 
 def _product(x: chex.Array, matrix: chex.Array) -> chex.Array:
     """Multiplies the last axis: [n, h, w, K], [K, N] -> [n, h, w, N]."""
-    # With all positions in one axis, the gradient by `matrix` is a product of matrices
-    # as they lie in memory; with three axes XLA would first copy x transposed.
+    # With all positions in one axis, the gradient with respect to `matrix` is a product
+    # of matrices as they are in memory; with three axes XLA would first transpose x.
     product = x.reshape(-1, x.shape[-1]) @ matrix
     return product.reshape(*x.shape[:-1], -1)

@@ -14,7 +14,7 @@ class Discriminator(nn.Module):
 
     Attributes:
         layers: dense layers with leaky ReLU.
-        hidden: their width.
+        hidden: width of these layers.
     """
 
     layers: int = 6

@@ -1,9 +1,9 @@
 """The commutative Lie group VAE's networks (Zhu et al., ICML 2021) for 64x64 images.
 
-A latent z acts through a matrix of the group, expm(sum_i z_i G_i), and the decoder
-reads that matrix, flattened. The encoder's features live in the same space, so that the
-decoder can be given either. Shapes: n images, C channels, D latent dimensions, m = 10
-rows of a matrix.
+A latent z becomes a matrix of the group, expm(sum_i z_i G_i), and the decoder reads
+this matrix, flattened. The encoder's features have the same shape, so that the decoder
+can read either of them. Shapes: n images, C channels, D latent dimensions, m = 10 rows
+of a matrix.
 """
 
 from typing import Literal
@@ -26,7 +26,7 @@ GeneratorInit = Literal["small", "xavier"]
 
 
 class LieEncoder(nn.Module):
-    """q(z | x) by way of features that stand for a matrix of the group."""
+    """q(z | x), computed from features that represent a matrix of the group."""
 
     latent_dim: int
     bias_init: BiasInit = zero_bias
@@ -58,7 +58,7 @@ class LieEncoder(nn.Module):
 
 
 class LieDecoder(nn.Module):
-    """p(x | z) by way of a matrix of the group."""
+    """p(x | z), computed from a matrix of the group."""
 
     latent_dim: int
     channels: int
@@ -92,6 +92,7 @@ class LieDecoder(nn.Module):
     def _initial(self, key: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
         if self.generator_init == "small":
             return _SMALL_SCALE * jax.random.normal(key, shape)
-        # The published code stores one row a generator, by which Xavier's bound goes.
+        # The published code stores each generator as one row, which sets Xavier's
+        # bound.
         rows = (shape[0], shape[1] * shape[2])
         return nn.initializers.xavier_uniform()(key, rows).reshape(shape)

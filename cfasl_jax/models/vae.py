@@ -73,9 +73,9 @@ class Conv(nn.Module):
     """A 4x4 convolution with stride 2, or its transpose, and a bias.
 
     The Xavier bound sqrt(6 / (16 I + 16 O)) of I input and O output channels is the
-    same in both directions. The fan-in that the bias goes by is not: PyTorch reads it
-    off the second axis of its weight, which gives 16 I for a convolution, [O, I, 4, 4],
-    and 16 O for a transposed one, [I, O, 4, 4].
+    same for both. The fan-in that sets the bias is not: PyTorch takes it from the
+    second axis of its weight, which gives 16 I for a convolution, [O, I, 4, 4], and
+    16 O for a transposed one, [I, O, 4, 4].
     """
 
     features: int

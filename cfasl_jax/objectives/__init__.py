@@ -1,12 +1,12 @@
-"""What is minimised: a base objective, alone or with CFASL, behind one signature.
+"""What is minimised: a base objective, alone or with CFASL, with one interface.
 
-An `Objective` bundles Flax modules and choices that are fixed for a run; all arrays
-are arguments. Hyperparameters that a sweep varies are traced, so that one compiled
-program serves every setting; noise is an argument too, so that a loss is a pure
-function that an independent implementation can be held against.
+An `Objective` bundles Flax modules and choices that are fixed for a run; all arrays are
+arguments. Hyperparameters that a sweep varies are traced, so that one compiled program
+serves every setting. Noise is an argument too, so that a loss is a pure function, which
+can be compared with an independent implementation.
 
-`OBJECTIVES` lists the base objectives: a new one is a file beside this one and a line
-here.
+`OBJECTIVES` lists the base objectives. A new one needs a file in this folder and a line
+in this list.
 """
 
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ def build(config: Config, spec: Spec) -> Objective:
     """The objective that a configuration asks for, on a data set.
 
     Raises:
-        ConfigError: where a stored configuration names one that exists no longer.
+        ConfigError: if a stored configuration names an objective that no longer exists.
     """
     require_choice("objective", config.objective, OBJECTIVES)
     entry = OBJECTIVES[config.objective]

@@ -1,7 +1,8 @@
-"""What a base objective is: the terms that it adds to the reconstruction loss.
+"""The interface of base objectives: the terms that one adds to the reconstruction loss.
 
-CFASL's terms come on top of any of them, in `objective`. One file a family of base
-objectives holds its class and its `Entry`; the list of entries is in the package.
+`objective` adds CFASL's terms to those of any base objective. Each family of base
+objectives has a file with its class and its `Entry`; `cfasl_jax.objectives` lists the
+entries.
 """
 
 import dataclasses
@@ -20,7 +21,7 @@ from cfasl_jax.models.vae import BiasInit, Decoder, Encoder
 from cfasl_jax.settings import Config, Hyper
 from cfasl_jax.types import Params, Posterior
 
-# A network's parameters by the names on the way to them, such as ("codebook", "heads").
+# The path to a network in the tree of parameters, such as ("codebook", "heads").
 Path = tuple[str, ...]
 
 
@@ -29,7 +30,7 @@ class Term(NamedTuple):
 
     Attributes:
         value: the mean over the batch, [].
-        weight: by which it enters the total; None: it is only logged.
+        weight: its weight in the total; None for a term that is only logged.
     """
 
     value: jax.Array
@@ -40,15 +41,16 @@ Losses = dict[str, Term]
 
 
 class Noise(NamedTuple):
-    """All that is random in one step.
+    """All random numbers of one step.
 
     Attributes:
-        eps: standard normal, of the posterior's sample, [B, D].
-        gumbel: standard Gumbel, of the switch, [P, S, 2].
-        element: the element that perpendicular looks at in each section, int [S].
-        coin: uniform on [0, 1), of CLG-VAE's choice what to decode, [].
-        permutation: one a dimension of the places in the global batch, of FactorVAE's
-            shuffled latents, int [B, D]; whole on every device.
+        eps: standard normal noise for the posterior's sample, [B, D].
+        gumbel: standard Gumbel noise for the switch, [P, S, 2].
+        element: index of the element that `perpendicular` uses in each section,
+            int [S].
+        coin: uniform on [0, 1), for CLG-VAE's choice of what to decode, [].
+        permutation: one permutation of the global batch for each dimension, for
+            FactorVAE's shuffled latents, int [B, D]. Every device has all of it.
     """
 
     eps: jax.Array
@@ -59,19 +61,19 @@ class Noise(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A batch under the model, from which every term is computed.
+    """An encoded batch, from which every term is computed.
 
     Attributes:
-        posterior: of the images, [B, D].
-        z: its sample, [B, D].
+        posterior: posteriors of the images, [B, D].
+        z: samples of the posteriors, [B, D].
         extra: whatever else the base objective's `encode` returned.
-        code: what the decoder reads for z, [B, ...]; z itself for most.
-        params: of all networks.
+        code: the decoder's input for z, [B, ...]; z itself for most objectives.
+        params: parameters of all networks.
         noise: see `Noise`.
-        hyper: of this run, leaves [].
-        step: steps taken before this one, int32 [].
-        controller: Control-VAE's, before this step.
-        axis_name: device axis over which the batch is shared out, or None.
+        hyper: hyperparameters of this run, leaves [].
+        step: number of steps before this one, int32 [].
+        controller: state of Control-VAE's controller before this step.
+        axis_name: device axis over which the batch is divided, or None.
     """
 
     posterior: Posterior
@@ -97,58 +99,58 @@ class Batch(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Base:
-    """A base objective; hashable. Most override `losses` alone."""
+    """A base objective; hashable. Most objectives only override `losses`."""
 
     def losses(self, batch: Batch) -> Losses:
-        """All terms but the reconstruction's; "kl" is always among them."""
+        """All terms except the reconstruction; "kl" must be among them."""
         raise NotImplementedError
 
-    # The way through encoder and decoder.
+    # How encoder and decoder are called.
 
     def encode(
         self, encoder: nn.Module, params: Params, images: jax.Array
     ) -> tuple[Posterior, Any]:
-        """Images [B, H, W, C] -> posterior [B, D], and what `losses` needs besides."""
+        """Images [B, H, W, C] -> posterior [B, D], and the `extra` of `Batch`."""
         return Posterior(*apply(encoder, params["encoder"], images)), None
 
     def code(self, decoder: nn.Module, params: Params, z: jax.Array) -> jax.Array:
-        """What the decoder reads for z [B, D]."""
+        """The decoder's input for z [B, D]."""
         del decoder, params
         return z
 
     def decode(self, decoder: nn.Module, params: Params, code: jax.Array) -> jax.Array:
-        """What `code` gives -> logits [B, H, W, C]."""
+        """The decoder's input, as `code` returns it -> logits [B, H, W, C]."""
         return apply(decoder, params["decoder"], code)
 
     def reconstructed_code(self, batch: Batch) -> jax.Array:
-        """What the decoder reads to reconstruct the images: the code of z."""
+        """The decoder's input that reconstructs the images: the code of z."""
         return batch.code
 
     @property
     def decodes_moved_latents(self) -> bool:
-        """Whether the decoder's equivariance is a loss of its own with CFASL."""
+        """Whether CFASL's decoder equivariance decodes latents that were moved."""
         return True
 
-    # Networks and memory beyond encoder and decoder.
+    # Further networks and state, besides encoder and decoder.
 
     def init(self, key: jax.Array, latent_dim: int) -> Params:
-        """Parameters of further networks, an entry a network."""
+        """Parameters of further networks, by the name of the network."""
         del key, latent_dim
         return {}
 
     def optimizers(self) -> Mapping[str, optax.GradientTransformation]:
-        """Of networks that are not trained with the others, by their entry."""
+        """Optimisers of networks that are not trained with the others, by name."""
         return {}
 
     def learning_rates(self, hyper: Hyper) -> Mapping[Path, chex.Numeric]:
-        """Of networks that do not take hyper.learning_rate."""
+        """Learning rates of networks that do not use hyper.learning_rate."""
         del hyper
         return {}
 
     def advance(
         self, controller: Controller, step: jax.Array, kl: jax.Array, hyper: Hyper
     ) -> Controller:
-        """The controller after a step with this KL of the global batch, []."""
+        """The controller after a step whose KL of the global batch is `kl`, []."""
         del step, kl, hyper
         return controller
 
@@ -177,18 +179,20 @@ def plain_networks(
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A base objective by its name.
+    """The description of a base objective in the list of all objectives.
 
     Attributes:
-        name: as in config.objective.
-        label: as in tables and figures.
+        name: its name in config.objective.
+        label: its name in tables and figures.
         reference: authors and year.
-        fields: of the configuration that the objective reads, dotted or whole groups.
-        make: the objective for a configuration and a data set.
-        networks: encoder and decoder, given the initialiser of their biases.
-        published_codebook_scale: at which the published code starts the codebook.
+        fields: names of the configuration's fields that the objective reads: dotted
+            names of fields, or names of whole groups.
+        make: makes the objective for a configuration and a data set.
+        networks: makes encoder and decoder, given the initialiser of their biases.
+        published_codebook_scale: standard deviation of the codebook's first generators
+            in the published code.
         spans_the_run: whether a schedule spans all of num_steps, so that a run cannot
-            be prolonged.
+            be continued beyond them.
     """
 
     name: str

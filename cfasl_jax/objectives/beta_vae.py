@@ -1,4 +1,4 @@
-"""beta-VAE, and the annealed VAE that grew out of it."""
+"""beta-VAE, and the annealed VAE that was derived from it."""
 
 import dataclasses
 

@@ -1,9 +1,9 @@
 """CFASL: what the symmetry codebook adds to any base objective (Jung et al., 2024).
 
-In the order of the paper: the composite symmetry of each pair, the inductive bias of
-the codebook, the prediction of changed factors, and the encoder's equivariance. The
-decoder's equivariance is a reconstruction loss of the latents that are moved here;
-`objective` adds it.
+The terms follow the order of the paper: the composite symmetry of each pair, the
+inductive bias of the codebook, the prediction of changed factors, and the encoder's
+equivariance. The decoder's equivariance is the reconstruction loss of the latents that
+`CFASL.losses` moves; `objective` adds it.
 """
 
 import dataclasses
@@ -31,9 +31,9 @@ class CFASL:
 
     Attributes:
         codebook: generators and heads.
-        fidelity: which departures of the published code are reproduced.
+        fidelity: which departures of the published code from the paper are reproduced.
         expm: how matrix exponentials are computed, see `lie_group`.
-        ours: which changes beyond the paper are made.
+        ours: which of this project's changes beyond the paper are made.
     """
 
     codebook: Codebook
@@ -64,13 +64,13 @@ class CFASL:
         """The composite symmetry that carries each pair's first sample to its second.
 
         Args:
-            params: of all networks.
+            params: parameters of all networks.
             first: posterior of the pairs' first samples, [P, D].
             second: posterior of the pairs' second samples, [P, D].
-            temperature: of the switch's Gumbel-softmax.
-            gumbel: noise of the switch in training, [P, S, 2]. Without it the larger
-                logit is chosen, but for the published code, which is noisy in
-                evaluation too: there the noise of a fixed key stands in.
+            temperature: temperature of the switch's Gumbel-softmax.
+            gumbel: noise of the switch in training, [P, S, 2]. Without it, as in
+                evaluation, the larger logit is chosen. The published code adds noise in
+                evaluation too; it is then drawn with a fixed key.
 
         Returns:
             The symmetry, and the factor prediction's logits p, [P, S, 2].
@@ -94,11 +94,12 @@ class CFASL:
         return Symmetry(M, switch, attention), logits
 
     def losses(self, batch: Batch) -> tuple[Losses, jax.Array]:
-        """CFASL's terms but for the decoder's equivariance.
+        """CFASL's terms, except the decoder's equivariance.
 
         Returns:
-            The terms, and the batch's latents moved by each pair's symmetry, [B, D]: z2
-            back to x1 for the first samples, z1 forth to x2 for the second ones.
+            The terms, and the latents that each pair's symmetry has moved, [B, D]. The
+            first half is z2 moved back, which should decode to x1; the second half is
+            z1 moved forth, which should decode to x2.
         """
         hyper, fidelity, noise = batch.hyper, self.fidelity, batch.noise
         first, second = _halves(batch.posterior)
@@ -141,7 +142,7 @@ class CFASL:
         return losses, jnp.concatenate([back, forth])
 
     def _chosen_losses(self) -> tuple[Callable[..., jax.Array], ...]:
-        """Commutator, sparsity and factor prediction, each in the form asked for."""
+        """Commutator, sparsity and factor prediction, in the configured variants."""
         return (
             symmetry_lib.commutator_official
             if self.fidelity.commutator_memory_order

@@ -19,7 +19,7 @@ from cfasl_jax.types import Params, Posterior
 
 @dataclasses.dataclass(frozen=True)
 class CLGVAE(Base):
-    """KL, and generators of the decoder's group that commute (Zhu et al., ICML 2021).
+    """KL, and losses that make the generators commute (Zhu et al., ICML 2021).
 
     Attributes:
         official_commutator: whether the commutator is that of the published code.
@@ -64,13 +64,13 @@ class CLGVAE(Base):
         return apply(decoder, params["decoder"], code, method="read")
 
     def reconstructed_code(self, batch: Batch) -> jax.Array:
-        """The matrix, or, as the coin decides for the whole batch, the features."""
+        """The matrix or the features, as the coin decides for the whole batch."""
         instead = batch.noise.coin < batch.hyper.lie.feature_probability
         return jnp.where(instead, batch.extra, batch.code)
 
     @property
     def decodes_moved_latents(self) -> bool:
-        """True, but for the published code, which never decodes moved latents."""
+        """False for the published code, which never decodes moved latents."""
         return not self.official_equivariance
 
 

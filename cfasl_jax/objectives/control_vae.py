@@ -16,14 +16,14 @@ class ControlVAE(Base):
 
     Attributes:
         official: whether the controller is that of the published code, which never
-            integrates and is differentiated through. That the published code advances
-            the set point in evaluation too is not reproduced.
+            integrates, and through which gradients flow. The published code also
+            advances the set point in evaluation; this is not reproduced.
     """
 
     official: bool = False
 
     def losses(self, batch: Batch) -> Losses:
-        """KL, weighted by the controller's beta, which is logged beside it."""
+        """KL, weighted by the controller's beta, which is logged as well."""
         hyper = batch.hyper
         error = _error(batch.step, batch.global_kl(), hyper)
         if self.official:

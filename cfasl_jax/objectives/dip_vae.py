@@ -8,17 +8,18 @@ from cfasl_jax.objectives.base import Base, Batch, Entry, Losses, Term
 
 @dataclasses.dataclass(frozen=True)
 class DIPVAE(Base):
-    """KL, and a covariance of latents near the identity (Kumar et al., ICLR 2018).
+    """KL, and penalties on the latents' covariance (Kumar et al., ICLR 2018).
 
     Attributes:
-        of_samples: DIP-VAE II, the covariance of z; otherwise I, that of its mean.
+        of_samples: True for DIP-VAE II, which uses the covariance of z; False for
+            DIP-VAE I, which uses that of the posterior mean.
     """
 
     of_samples: bool
 
     @property
     def diagonal_ratio(self) -> float:
-        """lambda_d in units of lambda_od, where it is not given (Kumar et al. 2018)."""
+        """lambda_d / lambda_od if lambda_d is not given (Kumar et al. 2018)."""
         return 1.0 if self.of_samples else 10.0
 
     def losses(self, batch: Batch) -> Losses:

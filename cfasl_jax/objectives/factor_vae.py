@@ -17,19 +17,19 @@ from cfasl_jax.types import Params
 
 @dataclasses.dataclass(frozen=True)
 class FactorVAE(Base):
-    """KL + gamma TC, by a discriminator trained beside (Kim & Mnih, ICML 2018).
+    """KL + gamma TC, where a discriminator estimates TC (Kim & Mnih, ICML 2018).
 
-    Both are updated from the same batch, whose latents are shuffled where Kim & Mnih
-    draw a second batch.
+    VAE and discriminator are updated from the same batch: its latents are shuffled,
+    whereas Kim & Mnih draw a second batch for that.
 
     Attributes:
-        discriminator: z [B, D] -> logit [B].
+        discriminator: maps z [B, D] to logits [B].
     """
 
     discriminator: Discriminator
 
     def losses(self, batch: Batch) -> Losses:
-        """KL, TC by the discriminator, and the discriminator's own loss."""
+        """KL, TC as estimated by the discriminator, and the discriminator's loss."""
         params = batch.params["discriminator"]
         # The VAE's loss sends no gradient to the discriminator, nor the discriminator's
         # to the VAE, so that one backward pass of their sum trains both.
@@ -51,20 +51,20 @@ class FactorVAE(Base):
         }
 
     def init(self, key: jax.Array, latent_dim: int) -> Params:
-        """The discriminator's."""
+        """Parameters of the discriminator."""
         params = self.discriminator.init(key, jnp.zeros((1, latent_dim)))["params"]
         return {"discriminator": params}
 
     def optimizers(self) -> Mapping[str, optax.GradientTransformation]:
-        """The discriminator is a player of its own.
+        """The discriminator has an optimiser of its own.
 
-        Its gradient is neither clipped nor counted in the others' norm, and its Adam
-        forgets faster (Kim & Mnih 2018).
+        Its gradient is neither clipped nor counted in the norm of the others, and its
+        Adam has shorter averages (Kim & Mnih 2018).
         """
         return {"discriminator": optax.scale_by_adam(b1=0.5, b2=0.9, eps=1e-8)}
 
     def learning_rates(self, hyper: Hyper) -> Mapping[Path, chex.Numeric]:
-        """The discriminator's."""
+        """Learning rate of the discriminator."""
         return {("discriminator",): hyper.factor.learning_rate}
 
     def _logit(self, params: Params, z: jax.Array) -> jax.Array:

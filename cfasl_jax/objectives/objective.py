@@ -25,9 +25,9 @@ class Objective:
     Attributes:
         encoder: images [B, H, W, C] -> (mu, logvar), each [B, D].
         decoder: z [B, D] -> logits [B, H, W, C].
-        base: the base objective, which knows the way through both networks.
+        base: the base objective, which knows how both networks are called.
         cfasl: the symmetry codebook and its losses, or None for a baseline.
-        likelihood: of the pixels, see `elbo.reconstruction`.
+        likelihood: likelihood of a pixel, see `elbo.reconstruction`.
         latent_dim: D.
     """
 
@@ -39,7 +39,7 @@ class Objective:
     latent_dim: int
 
     def init(self, key: jax.Array, image_shape: tuple[int, int, int]) -> Params:
-        """Initial parameters, a dict with one entry a network."""
+        """Initial parameters, a dict with one entry for each network."""
         D = self.latent_dim
         keys = jax.random.split(key, 4)
         image, z = jnp.zeros((1, *image_shape)), jnp.zeros((1, D))
@@ -74,17 +74,18 @@ class Objective:
 
         Args:
             params: see `init`.
-            images: in [0, 1], [B, H, W, C]; halves are the pairs' samples.
+            images: in [0, 1], [B, H, W, C]; the first half holds the pairs' first
+                samples, the second half their second samples.
             noise: see `Noise`.
-            hyper: of this run, leaves [].
-            step: steps taken before this one.
-            controller: Control-VAE's; by default that before the first step.
-            axis_name: device axis over which the batch is shared out; the mean over
+            hyper: hyperparameters of this run, leaves [].
+            step: number of steps before this one.
+            controller: state of Control-VAE's controller; by default its initial state.
+            axis_name: device axis over which the batch is divided; the mean over
                 devices of the result is then the loss of the global batch.
 
         Returns:
             The weighted total, and each term without its weight. Some terms are only
-            logged, such as a KL divergence that the objective takes apart.
+            logged, such as the KL divergence of an objective that decomposes it.
         """
         chex.assert_rank(images, 4)
         posterior, extra = self.base.encode(self.encoder, params, images)
@@ -114,10 +115,10 @@ class Objective:
     def _reconstructions(
         self, batch: Batch, images: jax.Array, moved: jax.Array | None
     ) -> Losses:
-        """The images from their own latents and, with CFASL, from their partners'."""
+        """Reconstruction losses of the latents and, with CFASL, of moved latents."""
         B, code = len(images), self.base.reconstructed_code(batch)
         if moved is not None and self.base.decodes_moved_latents:
-            # One call of the decoder for both: larger products.
+            # One call of the decoder for both is faster, since its products are larger.
             moved_code = self.base.code(self.decoder, batch.params, moved)
             code = jnp.concatenate([code, moved_code])
         logits = self.base.decode(self.decoder, batch.params, code)
@@ -138,14 +139,14 @@ class Objective:
 
     @property
     def drawn_elements(self) -> int:
-        """The perpendicular loss draws its element indices below this."""
+        """The perpendicular loss draws element indices below this number."""
         return 1 if self.cfasl is None else self.cfasl.drawn_elements
 
     def optimizers(self) -> Mapping[str, optax.GradientTransformation]:
-        """Of networks that are not trained with the others, by their entry."""
+        """Optimisers of networks that are not trained with the others, by name."""
         return self.base.optimizers()
 
     def learning_rates(self, hyper: Hyper) -> Mapping[Path, chex.Numeric]:
-        """Of networks that do not take hyper.learning_rate."""
+        """Learning rates of networks that do not use hyper.learning_rate."""
         heads = {("codebook", "heads"): hyper.codebook.learning_rate}
         return heads | dict(self.base.learning_rates(hyper))

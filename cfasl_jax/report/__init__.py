@@ -1,1 +1,1 @@
-"""Figures, animations and the HTML page, from saved arrays and results; without JAX."""
+"""Figures, animations and the HTML page, made from saved arrays and without JAX."""

@@ -1,13 +1,13 @@
-"""The file analysis.npz: everything that the figures and the page are drawn from.
+"""The file analysis.npz, from which the figures and the page are drawn.
 
-A trained model is probed once; what it was asked for is saved as named arrays, and the
-report is drawn from them alone. Redrawing needs no model, no data and no device. A part
-that makes no sense for a run (no codebook, no ground-truth factors) is absent, and
-`Run.lacking` says why.
+A trained model is probed once, and the results are saved as named arrays. The report is
+drawn from these arrays alone: redrawing needs no model, no data and no device. A part
+that a run cannot have (without a codebook or without ground-truth factors) is absent,
+and `Run.lacking` says why.
 
-Axes, as in `cfasl_jax.types`: D latent dimensions, S sections of L elements, K factors,
-images [H, W, C]; besides, n examples or pairs, T steps along a path, N samples. Images
-are uint8; matrices act on row vectors, z -> z expm(A).
+Axes are those of `cfasl_jax.types`: D latent dimensions, S sections of L elements, K
+factors, images [H, W, C]. Further axes are n examples or pairs, T steps along a path,
+and N samples. Images are uint8; matrices act on row vectors, z -> z expm(A).
 """
 
 import dataclasses
@@ -103,14 +103,15 @@ ARRAYS = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Run:
-    """What one trained run was asked for.
+    """The arrays of one trained run.
 
     Attributes:
-        run: its place among the runs that results.json describes.
-        label: what the page calls it, such as "seed 3".
-        arrays: by the names of `ARRAYS`, with a number in the place of "*".
-        lacking: what figures may need and this run has not ("codebook", "factors",
-            "grid", "pairs", "plane", "explorer") -> a sentence that says why.
+        run: its index among the runs that results.json describes.
+        label: its name on the page, such as "seed 3".
+        arrays: arrays by the names of `ARRAYS`, with a number in the place of "*".
+        lacking: maps things that figures may need but this run does not have
+            ("codebook", "factors", "grid", "pairs", "plane", "explorer") to a sentence
+            that says why.
     """
 
     run: int
@@ -119,7 +120,7 @@ class Run:
     lacking: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check names and shapes, so that no figure is drawn from a wrong array."""
+        """Check names and shapes of the arrays."""
         sizes: dict[tuple[str, str], int] = {}
         for name, array in self.arrays.items():
             part, pattern = _part_and_pattern(name)
@@ -138,7 +139,7 @@ class Run:
                     )
 
     def part(self, name: str) -> dict[str, np.ndarray]:
-        """The arrays of a part by the rest of their names; empty where it is absent."""
+        """The arrays of a part by the rest of their names; empty if it is absent."""
         start = f"{name}/"
         return {
             key.removeprefix(start): array
@@ -178,13 +179,13 @@ def kl_order(kl: np.ndarray, active: np.ndarray) -> np.ndarray:
 
 
 def save(path: Path, runs: Sequence[Run], belongs_to: Mapping[str, object]) -> None:
-    """Write an analysis whole or not at all.
+    """Write an analysis completely or not at all.
 
     Args:
-        path: of the file.
-        runs: what each run was asked for.
-        belongs_to: what tells the checkpoint and the configuration that were probed
-            from others, fit for JSON.
+        path: path of the file.
+        runs: the arrays of each run.
+        belongs_to: a value for JSON that identifies the checkpoint and the
+            configuration that were probed.
     """
     header = {
         "format": FORMAT,
@@ -210,8 +211,8 @@ def load(path: Path, belongs_to: Mapping[str, object]) -> list[Run] | None:
     """The runs of an analysis that belongs to this checkpoint and configuration.
 
     Returns:
-        None where there is no such file, where it belongs to something else or is of
-        another format, or where it is damaged: it can always be made again.
+        The runs; or None if there is no such file, if it belongs to something else, has
+        another format or is damaged. It can always be made again.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -229,9 +230,9 @@ def load(path: Path, belongs_to: Mapping[str, object]) -> list[Run] | None:
 
 
 def _agree(stored: object, wanted: object) -> bool:
-    """Whether two records say the same, as far as both of them say anything.
+    """Whether two records agree in all fields that both of them have.
 
-    A later version's configuration has fields that a stored one lacks.
+    The configuration of a later version has fields that a stored one lacks.
     """
     if isinstance(stored, dict) and isinstance(wanted, dict):
         return all(_agree(stored[key], wanted[key]) for key in stored.keys() & wanted)

@@ -1,4 +1,4 @@
-"""Animations (GIF): traversals, sections acting, and a composition, to and fro."""
+"""Animations (GIF) of traversals, sections and compositions, running back and forth."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -25,9 +25,9 @@ class Clip:
     """An animation before it is drawn.
 
     Attributes:
-        frames: [T, rows, columns, H, W, C] uint8; cells past the labels are blank.
+        frames: [T, rows, columns, H, W, C] uint8; cells after the last label are blank.
         labels: one for each cell, row by row.
-        counter: what is written below the images in each frame.
+        counter: the text below the images in each frame.
     """
 
     frames: np.ndarray

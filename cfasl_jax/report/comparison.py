@@ -1,4 +1,4 @@
-"""Several trainings side by side in one page, made from what their reports left."""
+"""Several trainings side by side on one page, made from the files of their reports."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from cfasl_jax.settings import flatten
 _FIGURES = "comparison"
 _SCORES = (
     "Times 100. A dot is the mean over seeds, a thin tick one seed, the line the 95% "
-    "interval, the black bar what codes score that know nothing of the factors."
+    "interval, the black bar the score of codes that know nothing about the factors."
 )
 _LOSSES = (
     "Every logged term against the training step; with several seeds the strong line "
@@ -33,10 +33,10 @@ _BESIDE = (
 
 
 class Training(NamedTuple):
-    """What a training left in its working directory.
+    """The files of a training in its working directory.
 
     Attributes:
-        name: what the page calls it.
+        name: its name on the page.
         results: results.json.
         config: its configuration, nested.
         figures: its figures.
@@ -54,8 +54,8 @@ def read_training(folder: Path, name: str, curves: LossCurves) -> Training:
     """Read what `write_comparison` shows of a working directory.
 
     Raises:
-        ConfigError: it holds no run, or one without results or figures; the sentence
-        names the command to run first.
+        ConfigError: if it holds no run, or a run without results or figures; the
+            message names the command to run first.
     """
     if not (folder / "config.json").exists():
         raise ConfigError(
@@ -88,10 +88,10 @@ def read_training(folder: Path, name: str, curves: LossCurves) -> Training:
 
 
 def short_names(folders: Sequence[Path]) -> list[str]:
-    """The last parts of each path, as many as tell all of them apart.
+    """The last parts of each path, as many as are needed to make them different.
 
     Raises:
-        ConfigError: there are fewer than two, or one of them twice.
+        ConfigError: if there are fewer than two paths, or one of them twice.
     """
     paths = [folder.resolve() for folder in folders]
     if len(paths) < 2:
@@ -164,7 +164,7 @@ def _metrics(trainings: Sequence[Training]) -> list[str]:
 
 
 def _head(trainings: Sequence[Training]) -> str:
-    """What each training is, and why their numbers may not be comparable."""
+    """A description of each training, and why their numbers may not be comparable."""
     rows = [
         (
             training.name,
@@ -204,7 +204,7 @@ def _rendered(trainings: Sequence[Training]) -> str:
 
 
 def _score_tables(trainings: Sequence[Training]) -> str:
-    """The tables of scores: those that count, and further readings, folded."""
+    """The tables of scores: the main scores and, folded, their variants."""
     metrics = _metrics(trainings)
     variants = [name for name in metrics if names.is_variant(name)]
     main = [name for name in metrics if name not in variants]
@@ -252,7 +252,7 @@ def _differences(trainings: Sequence[Training]) -> str:
 
 
 def _rows(trainings: Sequence[Training]) -> str:
-    """Each key figure of all trainings that have it, in one row."""
+    """One row for each key figure, with the figures of all trainings that have it."""
     rows = []
     for kind in FIGURES:
         shown = [(t.name, _figure(t, kind.name)) for t in trainings]
@@ -266,7 +266,7 @@ def _rows(trainings: Sequence[Training]) -> str:
 
 
 def _symmetry_and_walk(trainings: Sequence[Training]) -> str:
-    """CFASL's symmetries section by section beside the baselines' walks."""
+    """CFASL's symmetries, section by section, next to the baselines' walks."""
     shown = [(t.name, _figure(t, "sections")) for t in trainings]
     baselines = [t for t in trainings if _figure(t, "sections") is None]
     shown += [(t.name, _figure(t, "walk")) for t in baselines]

@@ -1,4 +1,4 @@
-"""What a run was configured as: its title, what was changed, the command for it."""
+"""The configuration of a run: its title, the changed fields, the command for it."""
 
 import shlex
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from cfasl_jax.report.html import details, table, text
 from cfasl_jax.report.names import spaced
 from cfasl_jax.settings import flatten
 
-# Read with CFASL alone, besides the switches of `fidelity`.
+# Fields that are only read with CFASL, besides the switches of `fidelity`.
 _OF_CFASL = ("codebook", "weights", "threshold")
 
 
 def title(config: Mapping[str, Any]) -> str:
-    """What was trained on what, in the field's names."""
+    """The method and the data set, by their usual names."""
     objective = str(config.get("objective", "model"))
     dataset = str(config.get("dataset", "unnamed data"))
     model = OBJECTIVES[objective].label if objective in OBJECTIVES else objective
@@ -25,7 +25,7 @@ def title(config: Mapping[str, Any]) -> str:
 
 
 def fidelity(switches: Mapping[str, bool] | str | None) -> str | None:
-    """The preset that the switches make up, or the names of those that are on."""
+    """The preset that equals the switches, or the names of those that are on."""
     if not isinstance(switches, Mapping):
         return switches
     on = [name for name, is_on in switches.items() if is_on]
@@ -91,23 +91,23 @@ def changed_fields(
 
 
 def _plain(value: Any) -> Any:
-    """A value that compares as JSON does, where a tuple is a list."""
+    """A value as JSON would return it, where a tuple is a list."""
     return list(value) if isinstance(value, tuple) else value
 
 
 def command(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
-    """The command line that trains such a run again."""
+    """The command line that trains a run with this configuration."""
     words = ["./launch/local.sh", *arguments(config, defaults), "--workdir=DIR"]
     return shlex.join(words)
 
 
 def arguments(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
-    """The arguments of that command: the data set's file, and what was changed."""
+    """The arguments of that command: the data set's file, and the changed fields."""
     words = [f"--config=configs/{config.get('dataset')}.py"]
     changed = changed_fields(config, defaults)
     elements = read_fields(config).get("codebook.elements")
     if elements and changed.get("fidelity", ("",))[0] == "official":
-        # The official preset brings 16 with it, unless another number is given.
+        # The official preset implies 16, unless another number is given.
         changed["codebook.elements"] = (elements, None)
     for name, (value, _) in changed.items():
         if name == "fidelity" and value not in ("corrected", "official"):
@@ -121,7 +121,7 @@ def arguments(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[st
 
 
 def _fidelity_note(config: Mapping[str, Any]) -> str:
-    """What the run's fidelity means."""
+    """A note that explains the run's fidelity."""
     name = fidelity(config.get("fidelity"))
     if name is None:
         return ""
@@ -135,11 +135,11 @@ def _fidelity_note(config: Mapping[str, Any]) -> str:
 
 
 def section(config: Mapping[str, Any], defaults: Mapping[str, Any] | None) -> str:
-    """The configuration as HTML: what was changed first, then all that was read.
+    """The configuration as HTML: first the changed fields, then all that were read.
 
     Args:
         config: nested, as in config.json.
-        defaults: those of the data set's file in configs/; None where it is not known.
+        defaults: those of the data set's file in configs/; None if it is not known.
     """
     everything = table("Configuration", ("field", "value"), read_fields(config).items())
     folded = _fidelity_note(config) + details(

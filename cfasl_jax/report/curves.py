@@ -1,4 +1,4 @@
-"""Curves and scores: what training did, and how runs compare."""
+"""Figures of loss curves and of the scores of several runs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -104,7 +104,7 @@ def _write_legend(figure: Figure, labels: Sequence[str]) -> None:
 
 
 def shortened(label: str, most: int = _MOST_LETTERS) -> str:
-    """A label with its middle left out where it is long."""
+    """A label, whose middle is left out if it is long."""
     if len(label) <= most:
         return label
     half = (most - 1) // 2
@@ -120,12 +120,12 @@ def _curve(axes: Axes, steps: np.ndarray, values: np.ndarray, hue: str) -> None:
 
 
 def _dress(axes: Axes, drawn: Sequence[np.ndarray]) -> None:
-    """Scale a panel and draw its grid; positive values over decades get a log axis."""
+    """Scale a panel and draw its grid; values over several decades get a log axis."""
     values = np.concatenate([part.ravel() for part in drawn])
     finite = values[np.isfinite(values)]
     if finite.size and finite.min() > 0 and finite.max() > _LOG_RANGE * finite.min():
         axes.set_yscale("log")
-        # Between one and two decades, the decades alone would be a tick or two.
+        # Between one and two decades, ticks at decades only would be one or two ticks.
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=6))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())

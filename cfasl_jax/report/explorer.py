@@ -176,7 +176,7 @@ def _single_panel(part: Part, kl: np.ndarray, active: np.ndarray) -> str:
 def _section_reach(latents: np.ndarray, generators: np.ndarray) -> float:
     """The amount by which a typical section moves the examples' codes by 2.
 
-    That is as far as a traversal goes; generators of different models differ in size.
+    A traversal also goes as far as 2. Generators of different models differ in size.
     """
     speed = np.linalg.norm(latents @ generators, axis=-1)
     return float(f"{2.0 / max(float(np.median(speed)), 1e-6):.1g}")

@@ -1,4 +1,4 @@
-"""Every figure of a run: what it is drawn from, its words, and its files."""
+"""The list of all figures of a run, with their arrays, captions and files."""
 
 import dataclasses
 import json
@@ -30,13 +30,13 @@ class FigureType:
 
     Attributes:
         group: the heading it stands under.
-        part: of the analysis, which it is drawn from; "NAME/*" stands for a figure for
-            each of the parts NAME/0, NAME/1, ...
-        name: of its files; {factor} stands for the factor of the part.
+        part: the part of the analysis from which it is drawn; "NAME/*" stands for one
+            figure for each of the parts NAME/0, NAME/1, ...
+        name: name of its files; {factor} stands for the factor of the part.
         title: a few words; {factor} as above.
-        caption: what it shows and how to read it; z_1 stands for a subscript.
-        draw: from the part's arrays to the figure.
-        needs: what a run must have for it, a key of `Run.lacking` each.
+        caption: what it shows and how to read it; z_1 is shown with a subscript.
+        draw: makes the figure from the part's arrays.
+        needs: the things that a run must have for it, as keys of `Run.lacking`.
         key: whether a page about several trainings shows it.
     """
 
@@ -204,12 +204,12 @@ FIGURES = (
 
 @dataclasses.dataclass(frozen=True)
 class SavedFigure:
-    """A figure or animation on disk, with its words.
+    """A figure or animation on disk, with its title and caption.
 
     Attributes:
         name: the file's stem.
         title: a few words.
-        caption: what it shows and how to read it; z_1 stands for a subscript.
+        caption: what it shows and how to read it; z_1 is shown with a subscript.
         image: the PNG or GIF for the page.
         inches: its width in print.
         group: the heading it stands under.
@@ -256,7 +256,8 @@ def write_figures(run: Run, folder: Path) -> tuple[list[SavedFigure], list[str]]
                 try:
                     figure = kind.draw(part)
                     image, width = save(figure, folder, name), figure.get_figwidth()
-                # A figure that cannot be drawn must not cost the others and the page.
+                # If one figure cannot be drawn, the others and the page must still be
+                # made.
                 except Exception as error:
                     failed.append(failure(title, error))
                     continue
@@ -277,17 +278,17 @@ def _parts(run: Run, name: str) -> Iterator[Mapping[str, np.ndarray]]:
 
 
 def failure(title: str, error: Exception) -> str:
-    """A sentence on what could not be drawn, also printed for whoever watches."""
+    """A sentence on what could not be drawn, which is also printed."""
     sentence = f"{title}: drawing failed ({type(error).__name__}: {error})"
     print(sentence, file=sys.stderr)
     return sentence
 
 
 def file_name(name: str, taken: Sequence[str]) -> str:
-    """A name that is safe as a file's, and that no other file has.
+    """A name that is safe for a file, and that no other file has.
 
-    Factors are called whatever their data set calls them: a name may hold "/", differ
-    from another in its case alone, or be the same.
+    Names of factors come from the data set: a name may contain "/", differ from another
+    only in its case, or be equal to it.
     """
     safe = re.sub(r"[^\w.-]+", "_", name).strip("._")[:_MOST_LETTERS] or "figure"
     others = {other.casefold() for other in taken}
@@ -319,7 +320,7 @@ def write_losses(part: curves.LossCurves, folder: Path) -> SavedFigure:
 
 
 def left_out(run: Run) -> dict[str, list[str]]:
-    """The titles of the figures that a run lacks something for, by the reason."""
+    """The titles of the figures that a run cannot have, by the reason."""
     reasons: dict[str, list[str]] = {}
     for kind in FIGURES:
         for need in kind.needs:
@@ -331,7 +332,7 @@ def left_out(run: Run) -> dict[str, list[str]]:
 
 
 def write_index(figures: Sequence[SavedFigure], folder: Path) -> None:
-    """Write the words of all figures beside them, for pages that compare runs."""
+    """Write titles and captions of all figures, for pages that compare runs."""
     entries = [dataclasses.asdict(f) | {"image": f.image.name} for f in figures]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _INDEX).write_text(json.dumps(entries, indent=1), encoding="utf-8")

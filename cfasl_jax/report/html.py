@@ -1,4 +1,4 @@
-"""Small pieces of HTML: escaped text, tables, images inlined as data."""
+"""Functions that make HTML: escaped text, tables, images inlined as data."""
 
 import base64
 import html
@@ -31,8 +31,8 @@ def asset(name: str) -> str:
 def data_uri(path: Path) -> str:
     """An image file as a data URI, so that the page needs no other file.
 
-    Large images are compressed again, to keep the page small; the file on disk stays
-    what it is.
+    Large images are compressed again to keep the page small; the file on disk is not
+    changed.
     """
     kind, content = path.suffix.removeprefix("."), path.read_bytes()
     if len(content) > _LARGE:
@@ -77,8 +77,8 @@ def figure(saved: SavedFigure, run: str = "") -> str:
 
     Args:
         saved: the figure.
-        run: where figures of several runs stand side by side, the name of the run,
-            which takes the place of the caption.
+        run: the name of the run, which replaces the caption if figures of several runs
+            are shown side by side.
     """
     title, caption = text(saved.title), saved.caption
     moving = ' data-moving="true"' if saved.moving else ""

@@ -29,7 +29,7 @@ _MOST_PAIRS = 6
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Labels:
-    """What stands around and on a grid of images.
+    """The labels and marks of a grid of images.
 
     Attributes:
         rows: one label for each; a second line is set smaller and lighter.

@@ -1,4 +1,4 @@
-"""The figures of the latent space and of the codebook: what they hold, in numbers.
+"""The figures with numbers: those of the latent space and of the codebook.
 
 Each function draws one part of an analysis, given by the names of its arrays; shapes
 are in `cfasl_jax.report.analysis.ARRAYS`.
@@ -92,7 +92,7 @@ def _scatter_panel(
 ) -> PathCollection | None:
     """Draw points [N, P] coloured by a factor; return what needs a colour bar.
 
-    Few values get a hue each and a legend, many a place on an ordered scale.
+    Few values get a hue each and a legend; many values get an ordered colour scale.
     """
     levels = np.unique(values)
     style: dict[str, Any] = {"s": 3, "alpha": 0.7, "lw": 0}

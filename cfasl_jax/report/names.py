@@ -1,4 +1,4 @@
-"""Names for readers of what the files of a run call briefly."""
+"""Readable names for the short names that are used in the files of a run."""
 
 from collections.abc import Iterable
 
@@ -10,18 +10,18 @@ _FIRST_TERMS = ("loss", "reconstruction", "kl")
 
 
 def score(name: str) -> str:
-    """What the field calls a score; a name that is not known, with spaces."""
+    """The usual name of a score; for an unknown score, its own name with spaces."""
     return SCORES[name].label if name in SCORES else spaced(name)
 
 
 def metric(name: str) -> str:
-    """What the field calls a metric: by its one main score, else by its own name."""
+    """The usual name of a metric: that of its only main score, else its own."""
     main = [one for one in METRICS[name].scores if one.variant_of is None]
     return main[0].label if len(main) == 1 else _METRICS.get(name, spaced(name))
 
 
 def term(name: str) -> str:
-    """What the field calls a loss term or a measure of a model."""
+    """The usual name of a loss term or of a measure of a model."""
     return _TERMS.get(name, spaced(name))
 
 
@@ -36,7 +36,7 @@ def ordered_scores(names: Iterable[str]) -> list[str]:
 
 
 def is_variant(name: str) -> bool:
-    """Whether a score is another reading of one that is listed anyway."""
+    """Whether a score is a variant of another one, see `Score.variant_of`."""
     return name in SCORES and SCORES[name].variant_of is not None
 
 

@@ -1,4 +1,4 @@
-"""The self-contained page of a run: report.html, with no other file and no network."""
+"""report.html, the page of a run, which needs no other file and no network."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,8 @@ from cfasl_jax.report.figures import (
 )
 from cfasl_jax.report.html import document, figure, figures, text
 
-# A page is to be mailed; the figures of further runs fill it up to this many bytes.
+# So that a page can be mailed, the figures of further runs take at most this many
+# bytes.
 MOST_BYTES = 9_500_000
 
 
@@ -32,8 +33,8 @@ class Drawn:
     """A run with its figures on disk.
 
     Attributes:
-        run: what they were drawn from.
-        folder: where they are, below the working directory.
+        run: the run from which they were drawn.
+        folder: their folder, below the working directory.
         figures: in reading order.
         failed: a sentence on each that could not be drawn.
     """
@@ -55,9 +56,9 @@ def write_report(
     """Draw every figure into WORKDIR/figures and write WORKDIR/report.html.
 
     Args:
-        shown: the runs to choose from in the page, the main one first: the page has all
-            its figures and its explorer. figures/ holds its files, figures/LABEL/ (such
-            as figures/seed_3/) those of another.
+        shown: the runs to choose from on the page. The page has all figures and the
+            explorer of the first one, whose files are in figures/; those of another run
+            are in figures/LABEL/, such as figures/seed_3/.
         losses: the loss curves of all runs.
         results: the content of results.json (its parts: `cfasl_jax.report.tables`).
         config: the run's configuration, nested as in config.json.
@@ -111,7 +112,7 @@ def write_report(
 
 
 def with_importance(run: Run, results: Mapping[str, Any]) -> Run:
-    """A run with DCI's importance from its scores, where those are of its factors."""
+    """A run with DCI's importance from its scores, if these are of the same factors."""
     if "information/normalised" not in run.arrays:
         return run
     try:
@@ -130,7 +131,7 @@ def _losses(
         return [], []
     try:
         return [write_losses(losses, folder)], []
-    # As in `write_figures`: one figure must not cost the page.
+    # As in `write_figures`, the page must be made even without this figure.
     except Exception as error:
         return [], [failure("Loss curves", error)]
 
@@ -154,7 +155,7 @@ def _draw(
 
 
 def _explorer(drawn: Sequence[Drawn], results: Mapping[str, Any]) -> str:
-    """The interactive part, under the name of the run that it shows."""
+    """The interactive part, with the name of the run that it shows."""
     run = drawn[0].run
     interactive = explorer(run)
     if not interactive:

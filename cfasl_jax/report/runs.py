@@ -1,4 +1,4 @@
-"""Several seeds of one training: which is best, and the page's choice among them."""
+"""Several seeds of one training: their ranks, and the page's controls to choose one."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -81,5 +81,5 @@ def chooser(shown: Sequence[Run], results: Mapping[str, Any]) -> str:
 
 
 def script() -> str:
-    """The script of the choice, to stand below all runs' figures."""
+    """The script of these controls, which must come after all runs' figures."""
     return f"<script>\n{asset('runs.js')}</script>"

@@ -1,4 +1,4 @@
-"""The one look of all figures: sizes, colours, and how a figure is saved."""
+"""The common style of all figures: sizes, colours, and how a figure is saved."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -122,11 +122,11 @@ def _characters() -> frozenset[int]:
 
 
 def drawable(words: str, otherwise: str) -> str:
-    """Words from outside as a figure can show them; a "$" begins no formula.
+    """A text from a user as a figure can show it; a "$" does not begin a formula.
 
     Args:
         words: any characters.
-        otherwise: taken where no font on this system has all of the characters.
+        otherwise: the text to use if no font on this system has all the characters.
     """
     known = all(ord(c) in _characters() and c.isprintable() for c in words)
     return words.replace("$", r"\$") if words.strip() and known else otherwise

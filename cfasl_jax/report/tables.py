@@ -1,4 +1,4 @@
-"""The report's numbers: scores, losses, and where they come from.
+"""The report's tables: scores, losses, and their provenance.
 
 `results` is the content of results.json; each part is optional:
 
@@ -6,14 +6,14 @@
                   "packages": {name: version}}
     step         the step of the checkpoint
     durations    {what: seconds}
-    losses       {term: number, or one number a run}
-    seeds        one a run
+    losses       {term: number, or one number for each run}
+    seeds        one for each run
     model        one mapping for each run: measures on random images
     protocol     the metrics' protocol
     left_out     sentences on scores that are missing
     scores       {metric: {"mean", "std", "interval": [low, high], "chance", "runs",
-                  "values": one number a run}}, all scores between 0 and 1; whatever is
-                 unknown is absent or None
+                  "values": one number for each run}}, all scores between 0 and 1; an
+                 unknown value is absent or None
 """
 
 import json
@@ -58,7 +58,8 @@ _CFASL = (
     "Symmetry Learning for Disentanglement in Variational AutoEncoder. TMLR 2024, "
     "arXiv:2401.08897"
 )
-# What the parts of results.json are; one that is absent or null was not measured.
+# The types of the parts of results.json. A part that is absent or null was not
+# measured.
 _KINDS: dict[str, type] = {
     "provenance": dict,
     "protocol": str,
@@ -75,13 +76,13 @@ def read_results(path: Path) -> dict[str, Any] | None:
     """The content of results.json; None where there is none.
 
     Raises:
-        ConfigError: where it is damaged, saying what to do.
+        ConfigError: if it is damaged; the message says what to do.
     """
     if not path.exists():
         return None
     try:
         if not path.is_file():  # reading a pipe would wait for a writer
-            raise ValueError("it is no file")
+            raise ValueError("it is not a file")
         results = json.loads(path.read_text(encoding="utf-8"))
         _require_results(results)
     except (OSError, ValueError, RecursionError) as error:
@@ -92,35 +93,35 @@ def read_results(path: Path) -> dict[str, Any] | None:
 
 
 def _require_results(results: Any) -> None:
-    """Check what every reader of results.json relies on.
+    """Check the parts of results.json that its readers rely on.
 
     Raises:
-        ValueError: it is something else, in a few words.
+        ValueError: if it has another form.
     """
     if not isinstance(results, dict):
-        raise ValueError("it holds no JSON object")
+        raise ValueError("it does not hold a JSON object")
     seeds = results.get("seeds")
     if not isinstance(results.get("step"), int) or not isinstance(seeds, list):
         raise ValueError("it names no step or no seeds")
     for name, kind in _KINDS.items():
         if not isinstance(results.get(name), kind | None):
-            raise ValueError(f"{name!r} is not of the kind that was written")
+            raise ValueError(f"{name!r} has an unexpected form")
     for name, entry in (results.get("scores") or {}).items():
         if not isinstance(entry, dict) or not _are_numbers(entry):
-            raise ValueError(f"the score {name!r} is not of the kind that was written")
+            raise ValueError(f"the score {name!r} has an unexpected form")
     for name, values in (results.get("losses") or {}).items():
         numbers = values if isinstance(values, list) else [values]
         if not numbers or not all(map(_is_number, numbers)):
-            raise ValueError(f"the loss {name!r} is no number")
+            raise ValueError(f"the loss {name!r} is not a number")
     if not all(isinstance(sentence, str) for sentence in results.get("left_out") or []):
-        raise ValueError("'left_out' is not of the kind that was written")
+        raise ValueError("'left_out' has an unexpected form")
     for name in ("model", "runs"):
         if not all(isinstance(run, dict) for run in results.get(name) or []):
-            raise ValueError(f"{name!r} is not of the kind that was written")
+            raise ValueError(f"{name!r} has an unexpected form")
     parts = [(results.get("provenance") or {}).get("packages")]
     parts += [run.get("protocol_fields") for run in results.get("runs") or []]
     if not all(isinstance(part, dict | None) for part in parts):
-        raise ValueError("versions or counts are not of the kind that was written")
+        raise ValueError("versions or counts have an unexpected form")
 
 
 def _are_numbers(entry: Mapping[str, Any]) -> bool:
@@ -151,7 +152,7 @@ def warning(results: Mapping[str, Any]) -> str:
 
 
 def summary(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """The facts that a reader needs before the first number."""
+    """The facts at the top of the page, before the first number."""
     origin = results.get("provenance") or {}
     durations = results.get("durations") or {}
     seeds = ", ".join(str(seed) for seed in results.get("seeds") or ())
@@ -224,7 +225,7 @@ def _defined(score: Score) -> str:
 
 
 def _protocol(results: Mapping[str, Any]) -> str:
-    """What the protocol of the scores stands for, with all its counts; folded."""
+    """An explanation of the scores' protocol with all its counts, folded."""
     name = str(results.get("protocol") or "")
     if not name:
         return ""
@@ -242,8 +243,8 @@ def _protocol(results: Mapping[str, Any]) -> str:
 def _score_table(caption: str, entries: Mapping[str, Mapping[str, Any]]) -> str:
     """A table of scores; one run has neither a mean nor a spread.
 
-    Chance stands beside the score, which means little without it: on a narrow screen
-    the columns to the right are scrolled to.
+    Chance is the column next to the score, which means little without it: on a narrow
+    screen, the columns further to the right are not visible at first.
     """
     several = any((entry.get("runs") or 0) > 1 for entry in entries.values())
     mean = "mean" if several else "score"

@@ -1,1 +1,1 @@
-"""What works on a trained run: the model, its codes, scores, figures and export."""
+"""Functions that use a trained run: the model, its codes, scores, figures, export."""

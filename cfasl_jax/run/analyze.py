@@ -1,9 +1,9 @@
-"""From a checkpoint and results.json to analysis.npz, figures/ and report.html.
+"""Making analysis.npz, figures/ and report.html from a checkpoint and results.json.
 
-Probing a model needs the model, its data and a minute; drawing what was found needs
-neither. The arrays therefore stay in the working directory, as analysis.npz, and are
-drawn again as long as they belong to the newest checkpoint and to the configuration.
-Otherwise, and after the file was deleted, the model is probed anew.
+Probing a model needs the model, its data and a minute; drawing the results needs none
+of these. The arrays therefore stay in the working directory, as analysis.npz. They are
+used again as long as they belong to the newest checkpoint and to the configuration.
+Otherwise, or if the file was deleted, the model is probed again.
 """
 
 import datetime
@@ -36,13 +36,13 @@ _NOT_DRAWN = ("num_steps", "checkpoint", "eval", "data", "log_every", "seeds")
 def analyze(config: Config, dataset: Dataset, workdir: Path) -> Path:
     """Draw every figure of a run and write its page; return the page's path.
 
-    With several seeds the page lets the reader choose a run, or the best, the median
-    or the worst by a score. Evaluates first where results.json is missing or older than
-    the checkpoint, and probes the models first where analysis.npz is.
+    With several seeds the page lets the reader choose a run, or the best, the median or
+    the worst by a score. If results.json is missing or older than the checkpoint, the
+    run is evaluated first; if analysis.npz is, the models are probed first.
 
     Raises:
-        ConfigError: where the working directory holds no checkpoint or cannot be
-            written, or results.json is damaged.
+        ConfigError: if the working directory holds no checkpoint or cannot be
+            written, or if results.json is damaged.
     """
     redrawn = redraw(config, workdir)
     if redrawn is not None:
@@ -66,11 +66,11 @@ def redraw(config: Config, workdir: Path) -> Path | None:
     """Draw the report of a run that was probed before, without its model and its data.
 
     Returns:
-        The page's path; None where analysis.npz or results.json is missing, or belongs
-        to another checkpoint, other seeds or another configuration.
+        The page's path; None if analysis.npz or results.json is missing, or belongs to
+        another checkpoint, other seeds or another configuration.
 
     Raises:
-        ConfigError: where results.json is damaged, or nothing can be written.
+        ConfigError: if results.json is damaged, or nothing can be written.
     """
     results = tables.read_results(workdir / RESULTS_FILE)
     if results is None or not _are_of(results, config, provenance.latest_step(workdir)):
@@ -85,13 +85,13 @@ def redraw(config: Config, workdir: Path) -> Path | None:
 
 
 def _are_of(results: Mapping[str, Any], config: Config, step: int | None) -> bool:
-    """Whether scores are of these seeds and of the checkpoint at a step, if any."""
+    """Whether scores belong to these seeds and to the checkpoint at a step, if any."""
     same = results["seeds"] == list(config.seeds)
     return same and step in (None, results["step"])
 
 
 def _belongs_to(config: Config, results: Mapping[str, Any]) -> dict[str, Any]:
-    """What tells the trained models of an analysis, and how they were probed."""
+    """A value that identifies the models of an analysis, and how they were probed."""
     fields = config_lib.to_dict(config)
     return {
         "step": results["step"],
@@ -102,7 +102,7 @@ def _belongs_to(config: Config, results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _bins(results: Mapping[str, Any]) -> int:
-    """Bins of the codes' histograms; an old run may name a protocol that is no more."""
+    """Bins of the codes' histograms; an old run may name a protocol that is gone."""
     protocols = metrics.PROTOCOLS
     return protocols.get(results.get("protocol", ""), protocols["fast"]).mig_bins
 
@@ -113,7 +113,7 @@ def _draw(
     results: Mapping[str, Any],
     workdir: Path,
 ) -> Path:
-    """Draw the runs in the order of their scores, which may have been made anew."""
+    """Draw the runs in the order of their scores, which may be newer than arrays."""
     by_place = {run.run: run for run in probed}
     shown = [by_place[run] for run in drawn_runs(results) if run in by_place]
     losses = LossCurves(*record.read(workdir))
@@ -124,9 +124,9 @@ def _draw(
 
 
 def _defaults(dataset: str) -> dict[str, Any] | None:
-    """What configs/DATASET.py sets; None where that is not at hand.
+    """The fields that configs/DATASET.py sets; None if this file cannot be found.
 
-    It is at hand in a checkout, or where the command line has named a file of configs/.
+    It is found in a checkout, or if the command line has named a file of configs/.
     """
     try:
         module = importlib.import_module(f"configs.{dataset}")
@@ -136,7 +136,7 @@ def _defaults(dataset: str) -> dict[str, Any] | None:
 
 
 def _training_times(workdir: Path, results: Mapping[str, Any]) -> dict[str, Any]:
-    """When training ended, and how long it took, by what TensorBoard's files say.
+    """When training ended, and how long it took, according to TensorBoard's files.
 
     metrics.jsonl holds no times, so that a resumed run writes the same file. Each call
     of the training writes a file of events; the time between calls is not counted.
@@ -184,7 +184,7 @@ def compare(folders: Sequence[Path], workdir: Path) -> Path:
         workdir: where the page and its figures go.
 
     Raises:
-        ConfigError: where a folder holds no report, naming the command to run first.
+        ConfigError: if a folder holds no report; it names the command to run first.
     """
     trainings = [
         comparison.read_training(folder, name, LossCurves(*record.read(folder)))
@@ -194,10 +194,10 @@ def compare(folders: Sequence[Path], workdir: Path) -> Path:
 
 
 def drawn_runs(results: Mapping[str, Any]) -> list[int]:
-    """The runs that the page shows, the best first by the first score that it ranks.
+    """The runs that the page shows, ordered by the first score that has ranks.
 
-    All of them; of more than a dozen, those that are best, median or worst by a score,
-    as far as there is room.
+    These are all runs. If there are more than a dozen, they are the runs that are best,
+    median or worst by a score, as far as there is room.
     """
     ranked = [run for ranks in runs.ranking(results).values() for run in ranks]
     every = range(len(results["seeds"]))

@@ -12,7 +12,7 @@ from cfasl_jax.types import Params, Posterior
 
 
 def _tiling() -> tuple[int, int]:
-    """Calls of the encoder in one compiled call, and images in each of them.
+    """The number of encoder calls in a compiled call, and of images in each of them.
 
     The activations of 64 images fit into a CPU's cache; a GPU wants large batches.
     """
@@ -20,7 +20,7 @@ def _tiling() -> tuple[int, int]:
 
 
 class Codes:
-    """Posteriors of images by index, filled in as they are asked for.
+    """Posteriors of images by index, computed when they are first needed.
 
     A sample of an image is drawn once: noise is a function of the seed and the index.
     """
@@ -66,7 +66,7 @@ class Codes:
         tiles, size = _tiling()
         for start in range(0, len(missing), tiles * size):
             rows = missing[start : start + tiles * size]
-            # The last call is filled up, so that one program serves all.
+            # The last call is padded, so that one program serves all calls.
             tiled = np.resize(rows, (tiles, size)).astype(np.int32)
             posterior = _encode_tiles(
                 self._model.objective, self._model.params, self._dataset, tiled
@@ -85,7 +85,7 @@ def _encode_tiles(
     def encode(images: jax.Array) -> Posterior:
         return objective.encode(params, as_pixels(images))
 
-    # In a loop of their own, since XLA would otherwise merge the making of the images
-    # into the encoder, which reads each pixel four times, and so make each four times.
+    # The images are made in a loop of their own. Otherwise XLA would merge this into
+    # the encoder, which reads each pixel four times, and compute each pixel four times.
     images = jax.lax.map(dataset.images, indices)
     return jax.lax.map(encode, images)

@@ -1,4 +1,4 @@
-"""Scores of a run: its images are encoded once each, and all metrics read the codes."""
+"""Scores of a run: each image is encoded once, and all metrics use these codes."""
 
 import dataclasses
 import sys
@@ -27,12 +27,12 @@ from cfasl_jax.types import Params, Posterior
 
 RESULTS_FILE = "results.json"
 
-# Images on which KL and active dimensions are measured.
+# The number of images on which KL and active dimensions are measured.
 _SAMPLE = 2_048
-# How many of them are reconstructed, which costs as much as a step of training.
+# How many of them are reconstructed; each costs about as much as in a training step.
 _RECONSTRUCTED = 256
 
-# Scores along the way have no intervals, which cost more than the scores.
+# Scores during training have no intervals, which cost more than the scores.
 _QUICK = dataclasses.replace(metrics.PROTOCOLS["fast"], bootstrap=2, refits=1)
 
 # A latent is active where its mean KL from the prior exceeds this, in nats.
@@ -43,20 +43,21 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
     """Score all runs of a working directory and write its results.json.
 
     Args:
-        config: of the run; config.eval.protocol names the protocol.
-        dataset: that the run was trained on.
-        workdir: holds a checkpoint.
+        config: configuration of the run; config.eval.protocol names the protocol.
+        dataset: the data set that the run was trained on.
+        workdir: working directory, which holds a checkpoint.
 
     Returns:
-        What is written: provenance, step, losses, reconstruction and KL of each run,
-        "left_out", sentences on what the data do not allow, and, where they allow any
-        score, "scores" by name with their mean, standard deviation, interval, chance
-        floor and values by run, and "runs" with each run's full record.
+        The content of results.json: provenance, step, losses, reconstruction and KL of
+        each run, and "left_out", sentences on scores that the data do not allow. If
+        they allow any score, also "scores" by name, with their mean, standard
+        deviation, interval, chance floor and values by run, and "runs", each run's full
+        record.
 
     Raises:
-        ConfigError: where there is no checkpoint, or the file cannot be written.
-        OSError: where it could be written before the scores were computed, and cannot
-            afterwards. They were printed.
+        ConfigError: if there is no checkpoint, or the file cannot be written.
+        OSError: if the file could be written before the scores were computed, but not
+            afterwards. The scores were printed.
     """
     start = time.perf_counter()
     provenance.require_writable(workdir / RESULTS_FILE)
@@ -96,11 +97,11 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
 
 
 def scorer(config: Config, dataset: Dataset) -> loop.Score:
-    """Scores of a state while training goes on: protocol fast, without chance floors.
+    """Scores of a state during training: protocol fast, without chance floors.
 
-    They are a function of the state and the seeds, so that a resumed run logs what an
-    uninterrupted one logs. Beside the metrics of config.eval.metrics there are
-    "reconstruction", "active_dimensions" and "kl_0", "kl_1", ... of each dimension.
+    They are a function of the state and the seeds, so that a resumed run logs the same
+    as an uninterrupted one. Besides the metrics of config.eval.metrics there are
+    "reconstruction", "active_dimensions" and, for each dimension, "kl_0", "kl_1", ...
     """
     objective = objectives.build(config, dataset.spec)
 
@@ -132,8 +133,8 @@ def _quick_scores(model: Model, config: Config, dataset: Dataset) -> dict[str, f
 def _losses_at(workdir: Path, step: int) -> dict[str, list[float]]:
     """Each term's logged value of every run at the checkpoint's step.
 
-    A run that was killed has logged steps past its newest checkpoint. Where the log
-    does not reach it, or was lost, there are none.
+    A run that was killed has logged steps past its newest checkpoint. If the log does
+    not reach the checkpoint, or was lost, there are no values.
     """
     steps, terms = record.read(workdir)
     if step not in steps:
@@ -145,7 +146,7 @@ def _losses_at(workdir: Path, step: int) -> dict[str, list[float]]:
 
 
 def sample_indices(dataset: Dataset, count: int, seed: int = 0) -> np.ndarray:
-    """Distinct random images, int64 [n]; fewer where the data set is smaller."""
+    """Indices of distinct random images, int64 [n]; fewer in a smaller data set."""
     rng = np.random.default_rng(seed)
     count = min(count, dataset.num_images)
     return rng.choice(dataset.num_images, count, replace=False)
@@ -165,7 +166,7 @@ def describe_codes(model: Model, dataset: Dataset, codes: Codes) -> dict[str, An
     }
 
 
-# One program: dispatched one by one, these operations take seconds to compile.
+# One program, since these operations take seconds to compile one by one.
 @partial(jax.jit, static_argnums=0)
 def _losses(
     objective: Objective,
@@ -195,17 +196,17 @@ def score_codes(
     names: Sequence[str],
     chance: bool = True,
 ) -> tuple[dict[str, Any], list[str]]:
-    """One run's scores, and sentences on what is left out of them.
+    """One run's scores, and sentences on scores that are left out.
 
     Args:
-        codes: of the run.
+        codes: codes of the run.
         dataset: if it has no factors, the scores are those that need none.
-        protocol: of the scores.
-        names: of metrics; none means all.
+        protocol: protocol of the scores.
+        names: names of metrics; an empty sequence means all.
         chance: whether to report chance floors.
 
     Raises:
-        NoScoresError: where no metric can be computed.
+        NoScoresError: if no metric can be computed.
     """
     sampled = protocol.codes == "sample"
     read = codes.sample if sampled else codes.mean
@@ -220,7 +221,7 @@ def score_codes(
             scores = metrics.score_unsupervised(read(drawn), protocol, **options)
             scores["codes"] = protocol.codes
         else:
-            # In samples every dimension varies, also one whose mean does not.
+            # In samples every dimension varies, even if its mean does not.
             means = factor_source(codes.mean, dataset)[0] if sampled else None
             options |= {"chance": chance, "mean_codes": means}
             scores = metrics.score(source, source.sizes, protocol, **options)
@@ -232,12 +233,12 @@ def score_codes(
 
 
 def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Scores of several runs as one: mean, spread, interval, floor and each value."""
+    """The summary of several runs' scores: mean, spread, interval, floor, values."""
     summary = metrics.aggregate(runs)
     for name, entry in summary.items():
         entries = [run["scores"].get(name) for run in runs]
         entry["values"] = [e and e["value"] for e in entries]
-        # Of a single run, the bootstrap says how far its score can be trusted.
+        # A single run has the interval of its own score.
         if len(runs) == 1:
             entry["interval"] = entries[0]["interval"]
     if len(runs) > 1:

@@ -1,4 +1,4 @@
-"""A trained model as the arrays with which the report's page runs it by itself.
+"""A trained model as arrays with which the report's page computes its images.
 
 The page decodes in JavaScript, from a list of layers:
 
@@ -24,8 +24,8 @@ from cfasl_jax.run.model import Model, section_generators
 
 Layer = dict[str, Any]
 
-# Largest difference between a pixel of the exported decoder, in float64, and the
-# model's, in float32. Below half a grey level of 255.
+# Largest difference between a pixel of the exported decoder, in float64, and of the
+# model, in float32. It is below half of one of 255 grey levels.
 _TOLERANCE = 1e-3
 
 
@@ -125,7 +125,7 @@ def _transposed_conv(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """x [n, h, h, I], or flat, with a kernel [4, 4, I, O] -> [n, 2 h, 2 h, O]."""
     n, side = len(x), int(np.sqrt(x[0].size / kernel.shape[2]))
     x = x.reshape(n, side, side, -1)
-    # One pixel more at each edge, to be cut off.
+    # With an additional pixel at each edge, which is cut off at the end.
     y = np.zeros((n, 2 * side + 2, 2 * side + 2, kernel.shape[3]))
     for a in range(4):
         for b in range(4):

@@ -1,4 +1,4 @@
-"""Where metrics draw the images of a data set, by whatever factors it has."""
+"""The source from which metrics draw images, depending on the data set's factors."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,8 +8,8 @@ from cfasl_jax import metrics
 from cfasl_jax.data.dataset import Dataset, Labels
 from cfasl_jax.data.grid import FactorGrid
 
-# Images that are encoded where the factors are no full grid: draws are then among all
-# rows of a table, so that each of its rows needs a code.
+# The most images that are encoded if the factors do not form a full grid: images are
+# then drawn from the rows of a table, so that each row needs a code.
 MOST_ROWS = 100_000
 
 # int [n] -> codes [n, D]
@@ -18,18 +18,18 @@ Sources = metrics.Grid | metrics.Table
 
 
 class NoScoresError(ValueError):
-    """A data set's factors allow no disentanglement score; says why."""
+    """A data set's factors allow no disentanglement score; the message says why."""
 
 
 def factor_source(read: Read, dataset: Dataset) -> tuple[Sources, list[str]]:
-    """Where metrics draw images, and sentences on what is left out.
+    """The source of images for metrics, and sentences on what is left out.
 
     Args:
-        read: codes of images by index.
-        dataset: with a full grid of factors, with labels, or with neither.
+        read: returns codes of images by index.
+        dataset: a data set with a full grid of factors, with labels, or with neither.
 
     Raises:
-        NoScoresError: where there are not two factors that vary.
+        NoScoresError: if fewer than two factors vary.
     """
     if dataset.grid is not None:
         return _grid(read, dataset.grid, dataset.name)
@@ -73,7 +73,7 @@ def _table(read: Read, labels: Labels, name: str) -> tuple[metrics.Table, list[s
 def _varying(
     sizes: np.ndarray, names: Sequence[str], dataset: str
 ) -> tuple[np.ndarray, list[str]]:
-    """Positions of the factors with several values, and a sentence on the others."""
+    """Positions of the factors with several values, and sentences on the others."""
     kept, single = np.flatnonzero(sizes > 1), np.flatnonzero(sizes < 2)
     if len(kept) < 2:
         raise NoScoresError(
@@ -81,6 +81,6 @@ def _varying(
             "codes with factors need 2: there are only scores that need none"
         )
     return kept, [
-        f"{names[k]} has one value only and is left out of the scores"
+        f"{names[k]} has only one value and is left out of the scores"
         for k in single.tolist()
     ]

@@ -1,4 +1,4 @@
-"""A trained model as plain functions: images in, codes, images and symmetries out."""
+"""A trained model as plain functions that return codes, images and symmetries."""
 
 import dataclasses
 import math
@@ -30,15 +30,15 @@ from cfasl_jax.types import Params, Posterior
 class Model:
     """One run's networks with their parameters.
 
-    What is given to its functions is checked outside of `jax.jit` alone, where values
-    are known; shapes and types are checked always. No images give no codes, and the
-    other way round: n may be 0.
+    Shapes and types of arguments are always checked. Their values are only checked
+    outside of `jax.jit`, where they are known. The number n of images or codes may be
+    0.
 
     Attributes:
         objective: the networks.
-        params: of one run, without the axis of runs.
-        seed: of the run.
-        step: of the checkpoint.
+        params: parameters of one run, without the axis of runs.
+        seed: seed of the run.
+        step: step of the checkpoint.
     """
 
     objective: Objective
@@ -74,7 +74,7 @@ class Model:
         """Images, uint8 or in [0, 1], [n, 64, 64, C] -> posterior, [n, D].
 
         Raises:
-            ValueError: where they are no such images.
+            ValueError: if the images have another shape, type or range.
         """
         images = self._checked_images(images)
         return _on_rows(partial(_encode, self.objective, self.params), images)
@@ -83,7 +83,7 @@ class Model:
         """Latents [n, D] -> images in [0, 1], [n, 64, 64, C].
 
         Raises:
-            ValueError: where z has another shape, or values that are not finite.
+            ValueError: if z has another shape, or values that are not finite.
         """
         z = self._checked_latents(z)
         return _on_rows(partial(_decode, self.objective, self.params), z)
@@ -101,8 +101,8 @@ class Model:
         """Let one section act: z expm(amount G_s), [n, D]; see `section_generators`.
 
         Raises:
-            ValueError: for a baseline, where there is no such section, and where z or
-                the amount cannot be used.
+            ValueError: for a baseline, or if there is no such section, or if z or the
+                amount cannot be used.
         """
         generators = section_generators(self.generators())
         G = generators[_checked_section(section, len(generators))]
@@ -122,14 +122,14 @@ class Model:
         """The symmetry that should carry x1 to x2, images as in `encode`.
 
         Raises:
-            ValueError: for a baseline, and where x1 and x2 are no equal numbers of
-                images.
+            ValueError: for a baseline, or if x1 and x2 are not images, or not equally
+                many.
         """
         _require_codebook(self.objective)
         x1, x2 = self._checked_images(x1, "x1"), self._checked_images(x2, "x2")
         if len(x1) != len(x2):
             raise ValueError(
-                f"x1 and x2 must have as many images as each other, not {len(x1)} and "
+                f"x1 and x2 must have the same number of images, not {len(x1)} and "
                 f"{len(x2)}"
             )
         return _on_rows(partial(_symmetry, self.objective, self.params), x1, x2)
@@ -170,12 +170,12 @@ class Model:
         return z
 
 
-# How far floats may lie outside [0, 1]: 1 after a resize may be 1.0000002.
+# How far floats may be outside [0, 1]: after a resize, 1 may have become 1.0000002.
 _ROUNDING = 1e-4
 
 
 def _as_array(value: Any, name: str) -> chex.Array:
-    """NumPy's and JAX's arrays as they are; nested lists and the like as NumPy's."""
+    """NumPy's and JAX's arrays unchanged; nested lists and the like as NumPy arrays."""
     if isinstance(value, jax.Array | np.ndarray):
         return value
     try:
@@ -185,7 +185,7 @@ def _as_array(value: Any, name: str) -> chex.Array:
 
 
 def _has_values(array: chex.Array) -> bool:
-    """Whether there are values, and they are known: not while a function is traced."""
+    """Whether there are values that are known, which they are not during tracing."""
     return array.size > 0 and not isinstance(array, jax.core.Tracer)
 
 
@@ -260,12 +260,13 @@ def _as_float(images: chex.Array) -> jax.Array:
 
 
 def section_generators(generators: jax.Array) -> jax.Array:
-    """What the elements of each section have in common, [S, L, D, D] -> [S, D, D].
+    """One generator that represents each section, [S, L, D, D] -> [S, D, D].
 
-    The elements of a section may push along their common direction with either sign, so
-    their mean can cancel. The best approximation of all L elements by multiples of one
-    matrix, from the singular value decomposition of [L, D^2], cannot. Its size is the
-    root mean square of the multiples; its sign agrees with most of them.
+    The elements of a section may move latents along their common direction with either
+    sign, so that they may cancel in a mean. So the generator is the matrix whose
+    multiples best approximate all L elements, from the singular value decomposition of
+    [L, D^2]. Its size is the root mean square of the multiples, and its sign is that of
+    most of them.
     """
     S, L, D, _ = generators.shape
     flat = generators.reshape(S, L, D * D)
@@ -279,7 +280,7 @@ def models(config: Config, spec: Spec, workdir: Path) -> list[Model]:
     """The models of all runs in a working directory, from its newest checkpoint.
 
     Raises:
-        ConfigError: where it holds no checkpoint.
+        ConfigError: if it holds no checkpoint.
     """
     objective = objectives.build(config, spec)
     return of_runs(config, objective, loop.restore(config, objective, spec, workdir))
@@ -304,13 +305,15 @@ def load(workdir: str | Path, run: int = 0) -> Model:
     Its data set is not needed.
 
     Args:
-        workdir: of a run of `cfasl_jax.main`, or its URL; or the name of a shipped
-            model, such as "dsprites/beta_tcvae". A directory of that name wins.
-        run: which of the seeds that were trained together; 0 for a shipped model.
+        workdir: working directory of a run of `cfasl_jax.main`, or its URL; or the name
+            of a shipped model, such as "dsprites/beta_tcvae". If there is a directory
+            of that name, it is used.
+        run: index of the run among the seeds that were trained together; 0 for a
+            shipped model.
 
     Raises:
-        ConfigError: where there is no such run, no checkpoint, or neither a directory
-            nor a shipped model of that name.
+        ConfigError: if there is no such run, no checkpoint, or neither a directory nor
+            a shipped model of that name.
     """
     try:
         run = operator.index(run)
@@ -327,7 +330,7 @@ def load_shipped(name: str, run: int = 0) -> Model:
     """A model that comes with the package, by its name.
 
     Raises:
-        ConfigError: where there is no such model, or another run than 0 is asked for.
+        ConfigError: if there is no such model, or if `run` is not 0.
     """
     card = shipped.card(name)
     if run != 0:

@@ -1,6 +1,6 @@
-"""What a trained model does, as the arrays that the report draws.
+"""Probes of a trained model, whose results are the arrays that the report draws.
 
-Each function asks the model for one part of an analysis and gives it by the names of
+Each function computes one part of an analysis and returns it by the names of
 `report.analysis.ARRAYS`, where shapes are documented. Images are uint8, codes are
 posterior means.
 """
@@ -52,13 +52,13 @@ _NO_PLANE = "There is a single latent dimension and none to set it against."
 
 
 def probe(model: Model, dataset: Dataset, run: int, bins: int) -> Run:
-    """Ask one trained run for all that the report draws of it.
+    """All parts of the analysis of one trained run.
 
     Args:
-        model: of the run.
-        dataset: that it was trained on.
-        run: its place among the runs that were trained together.
-        bins: of the codes' histograms, for the mutual information.
+        model: the model of the run.
+        dataset: the data set that it was trained on.
+        run: its index among the runs that were trained together.
+        bins: bins of the codes' histograms, for the mutual information.
     """
     codes = Codes(model, dataset)
     indices = sample_indices(dataset, _CODES, _SEED)
@@ -99,7 +99,7 @@ def probe(model: Model, dataset: Dataset, run: int, bins: int) -> Run:
 
 
 def _lacking(model: Model, dataset: Dataset) -> dict[str, str]:
-    """What a run or its data set has not, and a sentence for the reader about it."""
+    """What a run or its data set does not have, with a sentence for the reader."""
     lacking: dict[str, str] = {}
     if not model.has_codebook:
         lacking["codebook"] = _NO_CODEBOOK
@@ -183,7 +183,7 @@ def traversals(
 
 
 def composition(model: Model, x1: np.ndarray, x2: np.ndarray) -> Arrays:
-    """Pairs, and the way from x1 to decode(z1 g_c) by amounts from 0 to 1."""
+    """Pairs, and the path from x1 to decode(z1 g_c) for amounts from 0 to 1."""
     z1 = model.encode(x1).mu
     symmetry = model.symmetry(x1, x2)
     amounts = np.linspace(0, 1, _STEPS, dtype=np.float32)
@@ -308,7 +308,7 @@ def codes_by_factor(mu: np.ndarray, labels: Labels, bins: int) -> Arrays:
 def codebook_pictures(
     model: Model, dataset: Dataset, codes: Codes, pairs: int = 256
 ) -> Arrays:
-    """How sections commute, which way they push, and what they are used for."""
+    """How sections commute, in which directions they move z, and how they are used."""
     rng = np.random.default_rng(0)
     # Fewer pairs where the data set is small.
     pairs = min(pairs, dataset.num_images // 2)

@@ -1,4 +1,4 @@
-"""Where a result comes from, and config.json, which says whose a directory is."""
+"""The provenance of results, and config.json, which identifies a directory's run."""
 
 import dataclasses
 import errno
@@ -37,8 +37,8 @@ _PACKAGES = (
     "scikit-learn",
 )
 
-# Fields that may change between two calls on one working directory: they do not alter
-# what has been trained so far.
+# Fields that may change between two calls on one working directory, since they do not
+# affect what has been trained so far.
 _MAY_DIFFER = (
     "num_steps",
     "checkpoint",
@@ -77,11 +77,11 @@ def _revision() -> str:
 
 
 class Run(NamedTuple):
-    """What config.json holds of a run.
+    """The content of config.json.
 
     Attributes:
-        config: with defaults for the fields that were not stored yet.
-        spec: of its data set; None where an early version stored none.
+        config: the configuration, with defaults for fields that were not stored.
+        spec: the spec of its data set; None if an early version stored none.
         source: where its images came from.
     """
 
@@ -91,17 +91,17 @@ class Run(NamedTuple):
 
 
 def claim(workdir: Path, config: Config, spec: Spec, trains: bool = True) -> None:
-    """Make a working directory this configuration's, or check that it is.
+    """Write this configuration to a working directory, or check that it is there.
 
     Before the first checkpoint config.json may be overwritten, so that a start that
     failed does not block a corrected one. A call that does not train never overwrites
     the record of the training.
 
     Raises:
-        ConfigError: where it belongs to a run with another configuration, naming the
-            fields that differ; where its images came from another source; where it has
-            been trained for longer than num_steps; where there is nothing to score; or
-            where it cannot be written.
+        ConfigError: if the directory belongs to a run with another configuration (the
+            message names the fields that differ), if its images came from another
+            source, if it has been trained for longer than num_steps, if there is
+            nothing to score, or if it cannot be written.
     """
     path = workdir / CONFIG_FILE
     step = latest_step(workdir)
@@ -142,9 +142,9 @@ def latest_step(workdir: Path) -> int | None:
 
 
 def require_writable(path: Path) -> None:
-    """Raise a ConfigError unless a file can be written: before the work that fills it.
+    """Raise a ConfigError unless a file can be written, before its content is computed.
 
-    Nothing is left behind; folders that are missing are not made yet.
+    Nothing is left behind; missing folders are not made yet.
     """
     try:
         if path.is_dir():
@@ -161,7 +161,7 @@ def held(workdir: Path) -> Iterator[None]:
     """Let one process at a time train in a directory; the lock ends with the process.
 
     Raises:
-        ConfigError: where another process trains there, saying which.
+        ConfigError: if another process trains there; the message says which.
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -190,7 +190,7 @@ def stored(workdir: Path) -> Run:
     """The run in a working directory, whichever version has stored it.
 
     Raises:
-        ConfigError: where there is none, or its record is damaged.
+        ConfigError: if there is none, or its record is damaged.
     """
     path = workdir / CONFIG_FILE
     if not path.is_file():
@@ -202,7 +202,7 @@ def read(path: Path) -> Run:
     """The run that a file such as config.json describes, of whichever version.
 
     Raises:
-        ConfigError: where the file is damaged.
+        ConfigError: if the file is damaged.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -237,10 +237,10 @@ def _spec(fields: Mapping[str, Any]) -> Spec:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON whole or not at all.
+    """Write a JSON file completely or not at all.
 
     Raises:
-        OSError: naming the file, where it cannot be written.
+        OSError: with the name of the file, if it cannot be written.
     """
     text = json.dumps(value, indent=2) + "\n"
     temporary = path.with_name(path.name + ".tmp")
@@ -258,7 +258,7 @@ def _require_same(workdir: Path, run: Run, config: Config, spec: Spec) -> None:
     old = flatten(config_lib.to_dict(run.config))
     new = flatten(config_lib.to_dict(config))
     entry = objectives.OBJECTIVES.get(config.objective)
-    # A schedule that spans the whole run differs at once in a longer one.
+    # A schedule that spans the whole run is different in a longer run from the start.
     bound = ("num_steps",) if entry and entry.spans_the_run else ()
     free = [name for name in _MAY_DIFFER if name not in bound]
     differing = [

@@ -1,8 +1,8 @@
 """Trained models that come with the package, each with a card that says what it is.
 
-A model lies in the folder shipped/ as two files: NAME.npz with its parameters, named by
-their place in the tree ("encoder/conv_0/kernel"), and NAME.json, its card. A card is a
-config.json, see `provenance`, of one run alone, with further entries:
+A model is stored in the folder shipped/ as two files: NAME.npz with its parameters,
+named by their path in the tree ("encoder/conv_0/kernel"), and NAME.json, its card. A
+card is the config.json of a single run, see `provenance`, with further entries:
 
     command             what trains it
     seed, step          of the run, and of its checkpoint
@@ -30,22 +30,22 @@ from cfasl_jax.types import Params
 
 FOLDER = Path(__file__).parent.parent / "shipped"
 
-# A score computed again meets its card where it lies inside the card's interval, or
-# this close to the card's value: on another device or version, codes differ in their
-# last digits, and a score near the edge of a bin moves.
+# A score that is computed again meets the card if it is inside the card's interval, or
+# this close to the card's value. On another device or version, codes differ in their
+# last digits, so that codes near the edge of a bin may change the score.
 ROUNDING = 0.005
 
 
 class Card(NamedTuple):
-    """What is known of a shipped model.
+    """The card of a shipped model.
 
     Attributes:
-        config: of the run alone.
-        spec: of its data set.
-        seed: of the run.
-        step: of its checkpoint.
-        scores: its record of scores, as `metrics.score` gives it.
-        command: what trains it.
+        config: configuration of this run alone.
+        spec: spec of its data set.
+        seed: seed of the run.
+        step: step of its checkpoint.
+        scores: its record of scores, as `metrics.score` returns it.
+        command: the command that trains it.
     """
 
     config: Config
@@ -63,7 +63,7 @@ def names() -> tuple[str, ...]:
 
 
 def path(name: str, suffix: str) -> Path:
-    """Where a model's card (".json") or parameters (".npz") lie."""
+    """The file of a model's card (".json") or parameters (".npz")."""
     return FOLDER / f"{name}{suffix}"
 
 
@@ -71,11 +71,11 @@ def card(name: str) -> Card:
     """The card of a shipped model.
 
     Raises:
-        ConfigError: where there is none of that name, saying which there are.
+        ConfigError: if there is none of that name; the message lists all names.
     """
     known = names()
     if name not in known:
-        listed = f"; shipped are {', '.join(known)}" if known else ""
+        listed = f"; the shipped models are {', '.join(known)}" if known else ""
         raise ConfigError(
             f"{name} is neither a directory nor the name of a shipped model{listed}"
             f"{near_miss(name, known)}"
@@ -100,19 +100,19 @@ def params(name: str) -> Params:
 
 
 def to_flat(tree: Params, dtype: str) -> dict[str, np.ndarray]:
-    """Parameters by their place in the tree, as they are stored."""
+    """Parameters by their path in the tree, as they are stored."""
     flat = flax.traverse_util.flatten_dict(tree, sep="/")
     return {name: np.asarray(leaf).astype(dtype) for name, leaf in flat.items()}
 
 
 def from_flat(arrays: Mapping[str, np.ndarray]) -> Params:
-    """The tree of parameters that `to_flat` was given, as float32."""
+    """The tree of parameters from the result of `to_flat`, as float32."""
     flat = {name: arrays[name].astype(np.float32) for name in arrays}
     return flax.traverse_util.unflatten_dict(flat, sep="/")
 
 
 def meets(value: float, entry: Mapping[str, Any]) -> bool:
-    """Whether a score computed again agrees with its entry on the card."""
+    """Whether a score that was computed again agrees with its entry on the card."""
     low, high = entry["interval"] or (np.inf, -np.inf)
     return low <= value <= high or abs(value - entry["value"]) <= ROUNDING
 
@@ -120,7 +120,7 @@ def meets(value: float, entry: Mapping[str, Any]) -> bool:
 def comparison(
     name: str, of_card: Mapping[str, Any], results: Mapping[str, Any]
 ) -> tuple[str, bool]:
-    """Scores computed again beside those of the card, and whether all of them agree.
+    """New scores beside those of the card, and whether all of them agree.
 
     Args:
         name: of the model.
@@ -128,7 +128,7 @@ def comparison(
         results: a record of the same protocol, on the same data.
 
     Returns:
-        A table with a sentence below it, and whether each score meets the card.
+        A table with a sentence below it, and whether all scores meet the card.
     """
     before = of_card["scores"]
     both = {key: entry for key, entry in results["scores"].items() if key in before}

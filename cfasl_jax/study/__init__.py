@@ -1,1 +1,1 @@
-"""Studies: arms, tuned on some seeds and compared on others, with error bars."""
+"""Studies: arms are tuned on some seeds and compared on others, with intervals."""

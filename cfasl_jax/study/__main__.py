@@ -48,7 +48,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line.
 
     Raises:
-        ConfigError: one sentence on what is wrong.
+        ConfigError: for any mistake.
     """
     parser = errors.ArgumentParser(
         prog="python -m cfasl_jax.study", description=(__doc__ or "").split("\n")[0]
@@ -105,7 +105,7 @@ def _run(options: argparse.Namespace) -> None:
 def _work(
     study: definition.Study, root: Path, place: Path | str, options: argparse.Namespace
 ) -> None:
-    """Say what is left to do, and unless that was all, do it."""
+    """Say what is left to do and, unless this was all that was asked for, do it."""
     devices.use_compilation_cache()
     config = study.arms[0].settings[0].reporting
     dataset = data.load(config.dataset, config.data)

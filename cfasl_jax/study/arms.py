@@ -23,11 +23,12 @@ class Setting:
     """One point of an arm's grid.
 
     Attributes:
-        name: its fields and values, such as "beta=4,threshold=0.2"; also a folder.
-        fields: of the grid, with their values.
-        tuning: the configuration of its tuning runs, for all tuning seeds; None where
-            the arm has one setting, and so nothing to tune.
-        reporting: that of its reporting runs, for all reporting seeds.
+        name: its fields and values, such as "beta=4,threshold=0.2"; also the name of
+            its folder.
+        fields: fields of the grid, with their values.
+        tuning: the configuration of its tuning runs, for all tuning seeds; None if the
+            arm has only one setting, so that there is nothing to tune.
+        reporting: the configuration of its reporting runs, for all reporting seeds.
     """
 
     name: str
@@ -44,10 +45,10 @@ class Setting:
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """What is compared: a method with its settings.
+    """One side of a comparison: a method with its settings.
 
     Attributes:
-        name: as in tables.
+        name: its name in tables.
         config: its configuration file, as the study names it.
         overrides: fields that differ from that file in all of its runs.
         settings: at least one.
@@ -65,7 +66,7 @@ class Arm:
 
     @property
     def budget(self) -> tuple[int, ...]:
-        """How many settings there are, and the images that a run of a phase sees."""
+        """The number of settings, and the images that a run of each phase sees."""
         most = [
             max(
                 (_images(s.configs[p]) for s in self.settings if p in s.configs),
@@ -82,14 +83,15 @@ def build(
     """An arm with all its settings, each a validated configuration for each phase.
 
     Args:
-        name: of the arm.
-        arm: its entries; see `definition`.
-        entries: those of the study.
-        scoring: of the study.
-        root: where its configuration file is looked for, besides the current directory.
+        name: name of the arm.
+        arm: entries of the arm; see `definition`.
+        entries: entries of the study.
+        scoring: scoring of the study.
+        root: a folder in which its configuration file is searched for, besides the
+            current directory.
 
     Raises:
-        ConfigError: one sentence on what is wrong and what would be right.
+        ConfigError: for any mistake; the message says what would be right.
     """
     arm = mapping(f"the arm {name}", arm, ("config", "set", "grid"))
     if "config" not in arm:
@@ -110,7 +112,7 @@ def build(
                 raise ConfigError(f"the arm {name}, {phase}: {error}") from error
         settings.append(_setting(point, configs.get(TUNING), configs[REPORTING]))
     if len({setting.name for setting in settings}) < len(settings):
-        raise ConfigError(f"the grid of the arm {name} has one setting twice")
+        raise ConfigError(f"the grid of the arm {name} contains a setting twice")
     overrides = tuple({**common, **own}.items())
     return Arm(name, str(arm["config"]), overrides, tuple(settings))
 
@@ -131,7 +133,9 @@ def _base(place: str, root: Path) -> dict[str, Any]:
         path = root / path
     module = module_at(path, "config")
     if not hasattr(module, "get_config"):
-        raise ConfigError(f"{path} is no configuration: it has no function get_config")
+        raise ConfigError(
+            f"{path} is not a configuration: it has no function get_config"
+        )
     return call(module.get_config, path, preset).to_dict()
 
 
@@ -157,11 +161,11 @@ def _points(name: str, grid: Any) -> list[Mapping[str, Any]]:
 def _phase(
     phase: str, entries: Mapping[str, Any], scoring: Scoring
 ) -> tuple[dict[str, Any], Mapping[str, Any], Any]:
-    """What a phase sets before all other fields, what after them, and its seeds."""
+    """The fields that a phase sets before and after all others, and its seeds."""
     if not entries.get(phase):
         raise ConfigError(f"the study names no seeds of {phase}")
     chosen = mapping(phase, entries[phase], ("seeds", "set"))
-    # Tuning runs are scored by what chooses among them.
+    # Tuning runs only need the scores that choose among them.
     computed = scoring.selecting_metrics if phase == TUNING else scoring.metrics
     first = {"eval.protocol": scoring.protocols[0], "eval.metrics": computed}
     last = mapping(f"set of {phase}", chosen.get("set", {}))
@@ -171,7 +175,7 @@ def _phase(
 def _config(
     base: Mapping[str, Any], layers: Sequence[Mapping[str, Any]], seeds: Any
 ) -> Config:
-    """A file's fields with others on top, the last layer above all."""
+    """A file's fields, overridden by layers of others, of which the last wins."""
     fields = copy.deepcopy(dict(base))
     given = [
         _set(fields, name, value) for layer in layers for name, value in layer.items()
@@ -187,9 +191,9 @@ def _set(fields: dict[str, Any], name: str, value: Any) -> str:
     known = flatten(fields)
     if dotted not in known:
         hint = near_miss(name, known)
-        raise ConfigError(f"{name} is no field of the configuration{hint}")
+        raise ConfigError(f"{name} is not a field of the configuration{hint}")
     if dotted == "seeds":
-        raise ConfigError("seeds stand in tuning and reporting, not among the fields")
+        raise ConfigError("give seeds in tuning and reporting, not among the fields")
     *groups, last = dotted.split(".")
     place = fields
     for group in groups:

@@ -1,9 +1,9 @@
-"""Which worker does what: of those that share a directory, one alone has a claim.
+"""Claims, by which workers that share a directory divide the runs among them.
 
-A claim is an exclusive flock on a file, which ends with the process that holds it,
-however it ends. Where a file system has no such locks, a claim is a lease: a file that
-its owner touches again and again, and that others remove once it has not been touched
-for long.
+A claim is an exclusive flock on a file. It ends with the process that holds it, however
+that ends. If a file system has no such locks, a claim is a lease: a file that its owner
+touches at intervals, and that others remove once it has not been touched for a long
+time.
 """
 
 import errno
@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-# An owner touches its lease so often; after so long without, it is taken for dead.
+# How often an owner touches its lease, in seconds, and after what time without this it
+# counts as dead.
 HEARTBEAT_SECONDS = 20.0
 LEASE_SECONDS = 300.0
 
@@ -28,7 +29,7 @@ def claim(folder: Path) -> Iterator[bool]:
     """Claim a folder while the context lasts.
 
     Yields:
-        Whether the claim is ours; False at once where another worker has it.
+        Whether the claim is ours. It is False at once if another worker has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("a") as file:
@@ -77,7 +78,7 @@ def _keep(path: Path, stop: threading.Event) -> None:
 
 
 def _is_stale(path: Path) -> bool:
-    """Whether a lease was not touched for long, by the file system's own clock."""
+    """Whether a lease was not touched for too long, by the file system's clock."""
     probe = path.with_name(f"{path.name}.{uuid.uuid4()}")
     probe.touch()
     now = probe.stat().st_mtime

@@ -1,4 +1,4 @@
-"""What a study will cost: runs, steps, and hours at a speed that is measured first."""
+"""The cost of a study: runs, steps, and hours at a measured speed."""
 
 import dataclasses
 import time
@@ -16,12 +16,12 @@ from cfasl_jax.study.definition import Study
 from cfasl_jax.study.plan import Entry, Run
 from cfasl_jax.training import devices, loop, stream
 
-# Steps of one timed call; calls are repeated until so many seconds have passed, or so
-# many calls are done.
+# Steps of one timed call. Calls are repeated until this many seconds have passed, or
+# this many calls are done.
 _STEPS = 10
 _LEAST_SECONDS = 1.0
 _MOST = 1_000
-# Runs of a larger pack take about as long each.
+# Runs of a larger pack take about as long each as those of a pack of this size.
 _MOST_MEASURED = 8
 
 
@@ -32,15 +32,16 @@ def describe(
     entries: Mapping[Path, Entry],
     size: int,
 ) -> str:
-    """A few lines on what is left to do, and how long it takes.
+    """A few lines about what is left to do, and how long it takes.
 
-    Speeds are measured once for each arm and device, and kept in the study's directory.
+    Speeds are measured once for each arm and device, and stored in the study's
+    directory.
 
     Args:
-        study: to be run.
-        dataset: of all its runs.
+        study: the study.
+        dataset: the data set of all its runs.
         root: its directory, which exists.
-        entries: of finished runs.
+        entries: entries of finished runs.
         size: how many runs are trained as one program.
     """
     lines = [f"study {study.name}: {len(study.arms)} arms on {dataset.source} data"]
@@ -72,7 +73,7 @@ def describe(
 
 
 def expected_runs(study: Study, name: str, entries: Mapping[Path, Entry]) -> list[Run]:
-    """An arm's runs, where it is not known yet which setting is chosen of the first."""
+    """An arm's runs, with its first setting if none has been chosen yet."""
     arm = study.arm(name)
     choice = plan.choose(study, arm, entries)
     chosen = arm.settings[0].name if choice is None else choice.setting
@@ -81,7 +82,7 @@ def expected_runs(study: Study, name: str, entries: Mapping[Path, Entry]) -> lis
 
 
 def duration(seconds: float) -> str:
-    """A time to plan with."""
+    """A rounded time in words."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:
@@ -94,7 +95,7 @@ def _seconds_a_step(
 ) -> float:
     """Seconds that one step of one run of a pack takes on this kind of device.
 
-    As measured now or in an earlier call.
+    They are measured now, or were measured in an earlier call.
     """
     device = jax.devices()[0].device_kind
     path = root / "speeds.json"

@@ -16,15 +16,15 @@ Such a file has a function get_study(preset="") that returns a dict:
                 these seeds, and nothing else is reported
     protocols   ("dlib", "official"): how reporting runs are scored; the first one is
                 that of the tables and, if tuning.set names no other, of tuning
-    metrics     ("mig", "dci"): which to compute; empty: all
-    primary     ("mig", "dci", "fvm"): the scores that the question is decided by
-    select      ("mig",): the scores that choose settings; see `outcome.select`
+    metrics     ("mig", "dci"): which metrics are computed; empty means all
+    primary     ("mig", "dci", "fvm"): the scores that decide the question
+    select      ("mig",): the scores that choose settings; see `plan.choose`
     comparisons (("CFASL", "beta-TCVAE"), ...): pairs of arms, the first minus the
-                second; without it all arms but the first against the first
+                second; by default, all other arms are compared with the first
     budget      a sentence that says how the arms' budgets differ; needed if they do
     published   {"source": "...", "data": "...", "scores": {arm: {score: (mean, sd)}}}:
-                figures from elsewhere, between 0 and 1, to be shown beside one's own
-    reports     False: reporting runs get no report.html; True without it
+                published figures between 0 and 1, to be shown beside the study's own
+    reports     whether reporting runs get a report.html; True by default
 """
 
 import dataclasses
@@ -58,11 +58,11 @@ _ENTRIES = (
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """Figures from elsewhere.
+    """Published figures, to be compared with those of the study.
 
     Attributes:
-        source: where they are printed.
-        data: what they were measured on.
+        source: the publication.
+        data: the data that they were measured on.
         scores: arm -> score -> (mean, standard deviation), between 0 and 1.
     """
 
@@ -73,16 +73,16 @@ class Published:
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """A validated study; fields as in the module's text.
+    """A validated study; its fields are explained in the module's docstring.
 
     Attributes:
-        name: of its file.
+        name: name of its file.
         question: one sentence.
-        arms: in the order of the tables.
-        scoring: protocols, metrics, and which scores choose and decide.
+        arms: the arms, in the order of the tables.
+        scoring: protocols, metrics, and the scores that choose settings and decide.
         comparisons: pairs of arms.
-        budget: how budgets differ; empty where they are equal.
-        published: figures from elsewhere, or None.
+        budget: how budgets differ; empty if they are equal.
+        published: published figures, or None.
         reports: whether reporting runs get a page each.
     """
 
@@ -112,7 +112,7 @@ def load(place: str) -> Study:
     path, preset = split(place)
     module = module_at(path, "study")
     if not hasattr(module, "get_study"):
-        raise ConfigError(f"{path} is no study: it has no function get_study")
+        raise ConfigError(f"{path} is not a study: it has no function get_study")
     entries = call(module.get_study, path, preset)
     if not isinstance(entries, Mapping):
         raise ConfigError(f"get_study of {path} must return a dict, not {entries!r}")
@@ -162,7 +162,7 @@ def from_dict(entries: Mapping[str, Any], name: str, root: Path = Path()) -> Stu
 def _require_distinct_folders(arms: Sequence[Arm]) -> None:
     seen: dict[str, str] = {}
     for arm in arms:
-        # Some file systems do not tell capital letters apart.
+        # Some file systems do not distinguish capital from small letters.
         key = arm.folder.lower()
         if not key or key in seen:
             other = f" and {seen[key]!r}" if key in seen else ""
@@ -186,7 +186,7 @@ def _require_separate_seeds(arms: Sequence[Arm]) -> None:
 
 
 def _require_equal_data(arms: Sequence[Arm]) -> None:
-    """All runs of a study see the same images."""
+    """Check that all runs of a study see the same images."""
 
     def seen(config: Config) -> dict[str, Any]:
         fields = {**dataclasses.asdict(config.data), "residency": ""}
@@ -210,7 +210,7 @@ def _require_equal_data(arms: Sequence[Arm]) -> None:
 
 
 def _require_scores(arms: Sequence[Arm], scoring: Scoring) -> None:
-    """What chooses settings is computed, whatever fields a study has set."""
+    """Check that the scores that choose settings are computed in tuning runs."""
     for arm in arms:
         for config in (s.tuning for s in arm.settings if s.tuning):
             computed = config.eval.metrics
@@ -223,7 +223,7 @@ def _require_scores(arms: Sequence[Arm], scoring: Scoring) -> None:
 
 
 def _budget(arms: Sequence[Arm], sentence: str) -> str:
-    """The sentence on unequal budgets, empty where they are equal."""
+    """The sentence on unequal budgets; empty if they are equal."""
     budgets = {arm.name: arm.budget for arm in arms}
     if len(set(budgets.values())) == 1:
         return ""

@@ -14,7 +14,7 @@ from cfasl_jax.study.tables import main_scores, short
 _COLUMNS = 3
 _ROW = 0.22
 
-# Of a model, beside its scores, along the way.
+# Measures of a model that are logged during training, besides its scores.
 _MEASURES = {
     "reconstruction": "reconstruction loss",
     "kl": "KL",
@@ -23,7 +23,7 @@ _MEASURES = {
 
 
 def strips(results: Mapping[str, Any], protocol: str) -> Figure:
-    """A panel a score, a row an arm: its seeds, mean, interval; floor; published."""
+    """One panel for each score: seeds, mean, interval, floor and published mean."""
     arms, shown = list(results["arms"]), main_scores(results, protocol)
     figure, panels = _panels(len(shown), 0.55 + _ROW * len(arms))
     elsewhere = (results["published"] or {}).get("scores", {})
@@ -48,7 +48,7 @@ def strips(results: Mapping[str, Any], protocol: str) -> Figure:
 
 
 def differences(results: Mapping[str, Any], protocol: str) -> Figure | None:
-    """A panel a comparison, a row a score: paired differences with intervals."""
+    """One panel for each comparison: the scores' paired differences with intervals."""
     pairs = [tuple(pair) for pair in results["comparisons"]]
     shown = main_scores(results, protocol)
     if not pairs or not shown:
@@ -70,7 +70,7 @@ def differences(results: Mapping[str, Any], protocol: str) -> Figure | None:
 
 
 def tuning(results: Mapping[str, Any]) -> Figure | None:
-    """Every tuning run: a row of panels an arm, a row a setting, a column a score."""
+    """Every tuning run: panels by arm and score, with one row for each setting."""
     tuned = {
         name: arm
         for name, arm in results["arms"].items()
@@ -105,7 +105,7 @@ def tuning(results: Mapping[str, Any]) -> Figure | None:
 
 
 def trade_offs(results: Mapping[str, Any], protocol: str) -> Figure | None:
-    """A panel a score: the reconstruction loss of each reporting run against it."""
+    """One panel for each score: it is drawn against the runs' reconstruction losses."""
     shown = main_scores(results, protocol)
     if not shown:
         return None
@@ -128,7 +128,7 @@ def trade_offs(results: Mapping[str, Any], protocol: str) -> Figure | None:
 
 
 def curves(results: Mapping[str, Any]) -> Figure | None:
-    """A panel a score or measure that runs have logged along the way: arms over steps.
+    """One panel for each score or measure that was logged during training, over steps.
 
     Scores are those of the first table, times 100.
     """
@@ -158,7 +158,7 @@ def curves(results: Mapping[str, Any]) -> Figure | None:
 
 
 def _curves(entry: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """A run's curves [n, 2], with the KL of all dimensions, whose order is luck."""
+    """A run's curves [n, 2], with the total KL of the dimensions as "kl"."""
     found = {name: np.array(points) for name, points in entry["curves"].items()}
     each = [points for name, points in found.items() if name.startswith("kl_")]
     if each and all(np.array_equal(points[:, 0], each[0][:, 0]) for points in each):
@@ -172,12 +172,12 @@ def _scaled(name: str, points: np.ndarray) -> np.ndarray:
 
 
 def _thousands(step: float, _: Any) -> str:
-    """10k for 10,000, so that the numbers of neighbouring ticks do not touch."""
+    """Format steps as 10k for 10,000, so that numbers of neighbouring ticks fit."""
     return f"{step / 1000:g}k" if step else "0"
 
 
 def _median(runs: Sequence[np.ndarray]) -> np.ndarray:
-    """The median over runs [n, 2] at the steps that all of them have."""
+    """The median over runs [n, 2] at the steps that all runs have."""
     steps = sorted(set.intersection(*(set(points[:, 0]) for points in runs)))
     values = [[dict(points)[step] for step in steps] for points in runs]
     return np.stack([steps, np.median(np.array(values), axis=0)], axis=1)
@@ -222,7 +222,7 @@ def _dress(axes: Axes, title: str, rows: bool = True) -> None:
 
 
 def _name_rows(axes: Axes, labels: Sequence[str]) -> None:
-    """A label a row, the first on top; only the first panel of a row is labelled."""
+    """Label the rows, the first on top; only the first panel of a row is labelled."""
     axes.set_ylim(len(labels) - 0.4, -0.6)
     first = axes.get_subplotspec()
     named = first is None or first.is_first_col()

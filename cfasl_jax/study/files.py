@@ -1,4 +1,4 @@
-"""Python files of studies and configurations, read with every mistake told."""
+"""Reading Python files of studies and configurations; mistakes become ConfigErrors."""
 
 import importlib.util
 import os
@@ -19,10 +19,10 @@ def split(place: str) -> tuple[Path, str]:
 
 
 def module_at(path: Path, kind: str) -> ModuleType:
-    """A Python file, which may import its siblings, wherever it is called from.
+    """A Python file as a module; it may import its siblings from any current directory.
 
     Raises:
-        ConfigError: where it does not exist or raises an error.
+        ConfigError: if it does not exist or raises an error.
     """
     path = config_lib.file_at(path)
     if not os.path.exists(path):  # takes any text for a path
@@ -35,7 +35,7 @@ def module_at(path: Path, kind: str) -> ModuleType:
             sys.path.append(str(folder))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
-        raise ConfigError(f"{path} is no Python file")
+        raise ConfigError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -46,10 +46,10 @@ def module_at(path: Path, kind: str) -> ModuleType:
 
 
 def call(function: Callable[..., Any], path: Path, preset: str) -> Any:
-    """What a file's function returns for a preset.
+    """The result of a file's function for a preset.
 
     Raises:
-        ConfigError: with the function's own words.
+        ConfigError: with the message of an error in the function.
     """
     try:
         return function(preset) if preset else function()
@@ -59,10 +59,10 @@ def call(function: Callable[..., Any], path: Path, preset: str) -> Any:
 
 
 def mapping(what: str, value: Any, known: Iterable[str] | None = None) -> dict:
-    """A value that must be a dict, of known entries alone.
+    """A value that must be a dict with known entries only.
 
     Raises:
-        ConfigError: naming what is wrong.
+        ConfigError: if it is not.
     """
     if not isinstance(value, Mapping):
         raise ConfigError(f"{what} must be a dict, not {value!r}")

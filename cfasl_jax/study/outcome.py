@@ -1,4 +1,4 @@
-"""study.json: everything that a study has found, from the files of its runs."""
+"""study.json: all results of a study, collected from the files of its runs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,20 +14,20 @@ from cfasl_jax.study.plan import Entry, Run
 from cfasl_jax.study.statistics import holm, paired_difference, summarise
 from cfasl_jax.training import record
 
-# What is measured of every model, whatever its data set's factors allow.
+# Measures of every model, which need no factors.
 MEASURES = ("reconstruction", "kl", "active_dimensions")
 
 
 def collect(study: Study, root: Path) -> dict[str, Any]:
-    """What study.json holds: nothing in it depends on times or on interruptions.
+    """The content of study.json, which does not depend on times or interruptions.
 
     Returns:
         "study", "question", "budget", "published", the entries of the scoring and
         "comparisons", as in the study's file; "dataset", "data_source"; "provenance",
-        a list that each run's "provenance" points into; "unfinished", a number of runs;
-        "arms" by name, see `_arm`; "scores": protocol -> score -> arm -> mean, sd,
-        interval (of the mean), n, chance; "measures" likewise without protocol;
-        "clear_best": protocol -> score -> arm or None, see `_clear_best`;
+        a list, into which each run's "provenance" is an index; "unfinished", the number
+        of unfinished runs; "arms" by name, see `_arm`; "scores": protocol -> score ->
+        arm -> mean, sd, interval (of the mean), n, chance; "measures" likewise without
+        protocol; "clear_best": protocol -> score -> arm or None, see `_clear_best`;
         "differences", see `_differences`.
     """
     entries: dict[Path, Entry] = {}
@@ -92,7 +92,7 @@ def _published(published: Published | None) -> dict[str, Any] | None:
 def _listed(
     root: Path, run: Run, entries: Mapping[Path, Entry], origins: list[Any]
 ) -> Entry | None:
-    """A run's entry with its learning curves, its provenance a place in `origins`."""
+    """A run's entry with its curves; its provenance becomes an index into `origins`."""
     if run.folder not in entries:
         return None
     entry = dict(entries[run.folder])
@@ -106,7 +106,7 @@ def _listed(
 
 
 def _curves(folder: Path) -> dict[str, list[list[float]]]:
-    """Scores along the way: name -> [step, value] each, where a run has logged them."""
+    """Scores that a run has logged during training: name -> [step, value] each."""
     return {
         name: np.column_stack([steps, values.mean(axis=0)]).tolist()
         for name, (steps, values) in record.read_scores(folder).items()
@@ -158,7 +158,7 @@ def _arm(
     }
 
 
-# One score of one arm: what its reporting runs have, by their seeds.
+# One score of the reporting runs of one arm, by their seeds.
 _BySeed = dict[int, tuple[float | None, float | None]]
 
 
@@ -198,7 +198,7 @@ def _scores(by_seed: _BySeed) -> dict[int, float | None]:
 
 
 def _clear_best(by_arm: Mapping[str, _BySeed], sign: int) -> str | None:
-    """The arm that beats every other one, each by an interval that excludes 0.
+    """The arm that is better than each other arm, by an interval that excludes 0.
 
     Args:
         by_arm: a score of each arm.
@@ -221,9 +221,10 @@ def _differences(
     """Every comparison by every protocol and score, paired by seed.
 
     Returns:
-        {"first", "second", "protocol", "score", "primary", "mean" (first minus second),
-        "interval", "p", "p_holm", "n"} each. Holm's correction is over the primary
-        scores of one comparison by the first protocol; elsewhere p_holm is None.
+        A list of dicts with "first", "second", "protocol", "score", "primary", "mean"
+        (first minus second), "interval", "p", "p_holm" and "n". Holm's correction is
+        over the primary scores of one comparison by the first protocol; for all others,
+        p_holm is None.
     """
     listed = []
     for first, second in study.comparisons:

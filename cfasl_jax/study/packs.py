@@ -1,8 +1,9 @@
-"""Packs: runs that differ in traced hyperparameters and seeds alone, as one program.
+"""Packs: runs that differ only in traced hyperparameters and seeds, as one program.
 
-A pack trains in a working directory of its own, packs/NAME, and is then taken apart:
-each run gets what it would have written alone, that is config.json, metrics.jsonl,
-TensorBoard's events and its last checkpoint, and is scored from there like any other.
+A pack trains in a working directory of its own, packs/NAME, and is then divided: each
+run gets the files that it would have written alone, that is, config.json,
+metrics.jsonl, TensorBoard's events and its last checkpoint. It is then scored like any
+other run.
 """
 
 import contextlib
@@ -26,20 +27,20 @@ from cfasl_jax.training import loop, record
 from cfasl_jax.training.checkpoints import Checkpoints
 from cfasl_jax.training.state import TrainState
 
-# Runs of one program on a GPU or TPU; halved where the device's memory is too small.
+# Runs of one program on a GPU or TPU; halved if the device's memory is too small.
 _MOST = 64
 
 
 def default_size() -> int:
-    """As many runs as may fit; one on a CPU, where packing gains nothing."""
+    """The number of runs that may fit; one on a CPU, where packing gains nothing."""
     return 1 if jax.default_backend() == "cpu" else _MOST
 
 
 def group(runs: Sequence[Run], size: int) -> list[list[Run]]:
     """Runs as packs of at most this size, the same ones in every worker and call.
 
-    The reporting runs of each arm are packs of their own, as they become known arm by
-    arm.
+    The reporting runs of each arm form packs of their own, since they become known arm
+    by arm.
     """
     programs: dict[str, list[Run]] = {}
     for run in runs:
@@ -71,12 +72,12 @@ def together(runs: Sequence[Run]) -> Config:
 def train(runs: Sequence[Run], dataset: Dataset, root: Path) -> None:
     """Train runs of one program, to the last checkpoint of each.
 
-    A run that fails is recorded. Where one of several fails, or where they do not fit
-    into the device's memory together, each half is trained by itself.
+    A run that fails is recorded. If one of several fails, or if they do not fit into
+    the device's memory together, each half is trained by itself.
 
     Args:
-        runs: all of them claimed by this worker.
-        dataset: that they are trained on.
+        runs: the runs, all of which this worker has claimed.
+        dataset: the data set that they are trained on.
         root: the study's directory.
 
     Raises:
@@ -124,7 +125,7 @@ def _train_together(runs: Sequence[Run], dataset: Dataset, root: Path) -> None:
 
 
 def _scorer(config: Config, dataset: Dataset) -> loop.Score | None:
-    """What scores runs along the way, where the configuration asks for it."""
+    """The function that scores runs during training, or None if this is not wanted."""
     return evaluate.scorer(config, dataset) if config.eval.every else None
 
 
@@ -143,7 +144,7 @@ def _take_out(
     scores = record.read_scores(pack)
     with (
         Path(os.devnull).open("w") as nowhere,
-        contextlib.redirect_stderr(nowhere),  # its progress was shown already
+        contextlib.redirect_stderr(nowhere),  # the pack's progress was shown already
         record.Record(folder, (run.seed,), 0, run.config.num_steps) as log,
     ):
         for column, step in enumerate(steps.tolist()):
@@ -166,7 +167,7 @@ def _traced(config: Config) -> list[str]:
 
 
 def _program(config: Config) -> str:
-    """What runs of one program have in common."""
+    """The part of a configuration that runs of one program have in common."""
     fields = flatten(config_lib.to_dict(config))
     for name in [*_traced(config), "seeds", "per_run"]:
         fields.pop(name)

@@ -16,7 +16,8 @@ from cfasl_jax.study.tables import short
 
 _STRIPS = (
     "Times 100. A tick is one seed, the dot their mean, the line its 95% interval "
-    "(Student's t), the black bar what codes score that know nothing of the factors."
+    "(Student's t), the black bar the score of codes that know nothing about the "
+    "factors."
 )
 _PUBLISHED = " A hollow diamond is the published mean, on {data}."
 _DIFFERENCES = (
@@ -84,7 +85,7 @@ def write(results: Mapping[str, Any], root: Path) -> Path:
 
 
 def _head(results: Mapping[str, Any]) -> str:
-    """The question, the facts, and what a reader has to know before any number."""
+    """The question, the facts, and the warnings that must precede any number."""
     parts = [_RENDERED if tables.is_rendered(results) else ""]
     if results["unfinished"]:
         parts.append(

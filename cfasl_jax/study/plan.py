@@ -1,12 +1,12 @@
-"""The runs of a study: which there are, which are finished, which settings they choose.
+"""The runs of a study: all runs, the finished ones, and the settings that they choose.
 
 A study's directory holds an ordinary working directory for each run, at
 
     runs/ARM/SETTING/PHASE_seed_N
 
-with one file more, scores/PROTOCOL.json, for each protocol that the run is scored by.
-What is finished is read from these files alone, so that a study goes on from whatever
-an interruption has left.
+with an additional file, scores/PROTOCOL.json, for each protocol that the run is scored
+by. Only these files decide what is finished, so that a study can continue after any
+interruption.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ from cfasl_jax.study.definition import Study
 
 FAILURE_FILE = "failed.json"
 
-# What study.json holds of a run.
+# The entries of a run in study.json.
 Entry = dict[str, Any]
 
 
@@ -37,13 +37,13 @@ class Run:
     """One training, with one seed.
 
     Attributes:
-        arm: its name.
-        setting: its name.
+        arm: name of the arm.
+        setting: name of the setting.
         phase: "tuning" or "reporting".
-        seed: of all its randomness.
-        config: with this seed alone.
-        protocols: that it is scored by; the last one leaves its results.json.
-        folder: its working directory, below the study's.
+        seed: its seed.
+        config: its configuration, with only this seed.
+        protocols: the protocols that it is scored by; results.json is that of the last.
+        folder: its working directory, relative to the study's.
         reports: whether it gets a page.
     """
 
@@ -62,12 +62,12 @@ class Run:
 
 
 class Choice(NamedTuple):
-    """Which of an arm's settings its tuning runs choose.
+    """The setting of an arm that its tuning runs choose.
 
     Attributes:
-        setting: its name; None where every setting failed.
-        means: setting -> score -> mean over the tuning seeds; settings that failed and
-            those of an arm that is not tuned are left out.
+        setting: its name; None if every setting failed.
+        means: setting -> score -> mean over the tuning seeds. Failed settings are left
+            out; it is empty for an arm that is not tuned.
         ranks: setting -> mean of its ranks in the scores, 1 for the best.
     """
 
@@ -77,7 +77,7 @@ class Choice(NamedTuple):
 
 
 def tuning_runs(study: Study, arm: Arm) -> list[Run]:
-    """All tuning runs of an arm; none where it has one setting."""
+    """All tuning runs of an arm; none if it has only one setting."""
     return [
         _run(study, arm, setting, TUNING, seed)
         for setting in arm.settings
@@ -94,10 +94,10 @@ def reporting_runs(study: Study, arm: Arm, name: str) -> list[Run]:
 
 
 def known_runs(study: Study, entries: Mapping[Path, Entry]) -> list[Run]:
-    """All runs that can be named: reporting ones once their arm's setting is chosen.
+    """All runs that are known: reporting runs only once their setting is chosen.
 
-    Reporting runs are listed seed by seed, so that a study that is not finished has as
-    many whole sets of arms to compare as possible.
+    Reporting runs are listed seed by seed, so that an unfinished study has as many
+    seeds as possible for which all arms can be compared.
     """
     tuning = [run for arm in study.arms for run in tuning_runs(study, arm)]
     reporting = []
@@ -109,15 +109,15 @@ def known_runs(study: Study, entries: Mapping[Path, Entry]) -> list[Run]:
 
 
 def pending(study: Study, root: Path, entries: dict[Path, Entry]) -> list[Run]:
-    """Runs that are not finished, of those that can be named.
+    """The known runs that are not finished.
 
     Args:
-        study: with its runs.
+        study: the study.
         root: its directory.
-        entries: of runs that are known to be finished; those that have finished since
-            are added.
+        entries: entries of runs that are known to be finished; those of runs that have
+            finished since are added.
     """
-    for _ in range(2):  # tuning runs that were just read name the reporting runs
+    for _ in range(2):  # tuning runs that were just read determine the reporting runs
         left = []
         for run in known_runs(study, entries):
             found = entries.get(run.folder) or entry(root, run)
@@ -131,17 +131,17 @@ def pending(study: Study, root: Path, entries: dict[Path, Entry]) -> list[Run]:
 def choose(study: Study, arm: Arm, entries: Mapping[Path, Entry]) -> Choice | None:
     """The setting of an arm that its tuning runs choose.
 
-    Each score in `select` is averaged over the tuning seeds and ranks the settings, the
-    best first; the setting with the smallest mean rank is taken, of equal ones the
-    first. A setting that failed at one seed, or that lacks a score, is not taken.
+    Each score in `select` is averaged over the tuning seeds and ranks the settings. The
+    setting with the smallest mean rank is chosen; of several, the first one. A setting
+    that failed with one seed, or that lacks a score, is never chosen.
 
     Args:
-        study: with its scores.
+        study: the study.
         arm: one of its arms.
-        entries: of finished runs, by their folders.
+        entries: entries of finished runs, by their folders.
 
     Returns:
-        None while a tuning run is not finished.
+        The choice, or None while a tuning run is not finished.
     """
     if len(arm.settings) == 1:
         return Choice(arm.settings[0].name, {}, {})
@@ -159,25 +159,26 @@ def choose(study: Study, arm: Arm, entries: Mapping[Path, Entry]) -> Choice | No
         return Choice(None, {}, {})
     signs = [better(name) for name in study.scoring.select]
     table = np.array([list(row.values()) for row in means.values()]) * signs
-    # 1 + how many are better: equal settings share the better rank.
+    # 1 + the number of better ones, so that equal settings share the better rank.
     ranks = 1 + (table[None] > table[:, None]).sum(axis=1).mean(axis=1)
     by_name = dict(zip(means, ranks.tolist(), strict=True))
     return Choice(min(by_name, key=by_name.__getitem__), means, by_name)
 
 
 def better(score: str) -> int:
-    """1 where the higher value of a score is the better one, -1 where the lower is."""
+    """1 if a higher value of a score is better, -1 if a lower value is."""
     return -1 if score in SCORES and SCORES[score].lower_is_better else 1
 
 
 def entry(root: Path, run: Run) -> Entry | None:
-    """What a finished run has left; None where it is not finished.
+    """The entry of a finished run in study.json; None if it is not finished.
 
     Returns:
-        "folder", "seed", "step", "scores" by protocol and name, each {"value",
-        "chance"}, "left_out", "report" (whether it has a page), "reconstruction", "kl",
-        "kl_per_dimension", "active_dimensions" and "provenance"; of a run that failed
-        "folder", "seed" and "failed", a sentence.
+        A dict with "folder", "seed", "step", "scores" by protocol and name, each
+        {"value", "chance"}, "left_out", "report" (whether it has a page),
+        "reconstruction", "kl", "kl_per_dimension", "active_dimensions" and
+        "provenance". The entry of a failed run has "folder", "seed" and "failed", a
+        sentence.
     """
     folder = root / run.folder
     head: Entry = {"folder": run.folder.as_posix(), "seed": run.seed}
@@ -224,12 +225,12 @@ def has_report(folder: Path) -> bool:
 
 
 def scores_file(folder: Path, protocol: str) -> Path:
-    """Where a run's results by a protocol lie."""
+    """The file of a run's results by a protocol."""
     return folder / "scores" / f"{protocol}.json"
 
 
 def steps_left(root: Path, run: Run) -> int:
-    """Steps that a run has to train from its newest checkpoint."""
+    """The number of steps that a run still has to train from its newest checkpoint."""
     done = provenance.latest_step(root / run.folder) or 0
     return max(0, run.config.num_steps - done)
 
@@ -252,7 +253,7 @@ def _run(study: Study, arm: Arm, setting: Setting, phase: str, seed: int) -> Run
 
 
 def _selecting(study: Study, entry: Entry) -> list[float]:
-    """A tuning run's scores that choose; none where it failed or lacks one."""
+    """The scores of a tuning run that choose settings; none if it lacks one."""
     for scores in entry.get("scores", {}).values():
         found = [scores.get(name, {}).get("value") for name in study.scoring.select]
         if all(value is not None and math.isfinite(value) for value in found):
@@ -268,17 +269,19 @@ def _scores(results: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
 
 
 def stored(path: Path) -> dict[str, Any] | None:
-    """The content of a file that is written whole or not at all; None without it.
+    """The content of a JSON file; None if there is no file.
 
     Raises:
-        ConfigError: where something else has written into it.
+        ConfigError: if it is damaged.
     """
     try:
         content = json.loads(path.read_text("utf-8")) if path.exists() else None
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is damaged ({error}): {_REMEDY}") from error
     if not isinstance(content, dict | None):
-        raise ConfigError(f"{path} is damaged (it holds no JSON object): {_REMEDY}")
+        raise ConfigError(
+            f"{path} is damaged (it does not hold a JSON object): {_REMEDY}"
+        )
     return content
 
 

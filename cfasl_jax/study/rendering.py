@@ -21,13 +21,13 @@ class Cell(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table, whatever it is written as.
+    """A table, which can be written in several formats.
 
     Attributes:
-        name: of its files.
+        name: name of its files.
         caption: one or more sentences.
-        head: a title a column.
-        rows: as many cells each.
+        head: the titles of the columns.
+        rows: the cells of each row.
     """
 
     name: str
@@ -89,7 +89,7 @@ def latex(table: Table) -> str:
 
 def as_html(table: Table) -> str:
     """A table of the page."""
-    # Characters that no text has, as cells are escaped.
+    # Cells are escaped, so that no text contains these characters.
     opening, closing = "\ue000", "\ue001"
     rows = [
         [f"{opening}{c.text}{closing}" if c.bold else c.text for c in row]

@@ -1,4 +1,4 @@
-"""How the runs of a study are scored, and by which scores it chooses and decides."""
+"""The scoring of a study's runs, and the scores that choose settings and decide."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,10 +16,11 @@ class Scoring:
     """How runs are scored.
 
     Attributes:
-        protocols: of reporting runs, at least one; the first is that of the tables.
-        metrics: names of `metrics.METRICS`; empty for all.
-        primary: the scores that a study's question is decided by, as in results.json.
-        select: the scores that choose settings, as in results.json.
+        protocols: protocols of reporting runs, at least one; the first one is that of
+            the tables.
+        metrics: names in `metrics.METRICS`; empty means all.
+        primary: the scores that decide a study's question, named as in results.json.
+        select: the scores that choose settings, named as in results.json.
     """
 
     protocols: tuple[str, ...]
@@ -63,10 +64,10 @@ def from_dict(entries: Mapping[str, Any]) -> Scoring:
 
 
 def in_results(names: Iterable[str]) -> tuple[str, ...]:
-    """Scores by their names in results.json, where DCI is "disentanglement".
+    """Names of scores as in results.json, where DCI is "disentanglement".
 
     Raises:
-        ConfigError: for an unknown one.
+        ConfigError: for an unknown name.
     """
     names = tuple(names)
     for name in names:
@@ -79,7 +80,7 @@ def _metric(score: str) -> str:
 
 
 def _names(what: str, value: Any) -> tuple[str, ...]:
-    """A tuple of names; a single one without its comma is a frequent slip."""
+    """A tuple of names; a single name without a comma is a frequent mistake."""
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise ConfigError(f"{what} must be a tuple of names, not {value!r}")
     return tuple(value)

@@ -1,8 +1,9 @@
 """Statistics of a study: an arm over its seeds, and two arms paired by seed.
 
-A seed decides the first weights, the images and the noise of a run, so that runs of two
-arms with one seed have much in common: arms are compared by their differences seed by
-seed. A score that a run lacks (None) takes that run out, and out of its pair too.
+A seed decides the initial weights, the images and the noise of a run, so that runs of
+two arms with the same seed have much in common. Arms are therefore compared by their
+differences seed by seed. If a run lacks a score (None), the run and its pair are left
+out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,8 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 
-# Sign flips are enumerated up to so many (16 pairs); beyond, so many are drawn.
+# Sign flips are enumerated if there are at most this many (16 pairs); otherwise this
+# many of them are drawn.
 _FLIPS = 100_000
 
 
@@ -84,9 +86,10 @@ def paired_difference(
 def sign_flip_p(differences: np.ndarray) -> float | None:
     """Two-sided p of the hypothesis that the differences [n] are symmetric about 0.
 
-    The share of all 2^n choices of signs whose mean is at least as far from 0 as the
-    one observed: exact up to 16 pairs, from 100,000 random choices beyond. The smallest
-    value that n pairs can give is 2 / 2^n: .0625 for five pairs. None below two pairs.
+    It is the share of all 2^n choices of signs whose mean is at least as far from 0 as
+    the observed mean. It is exact for up to 16 pairs; for more, 100,000 random choices
+    are used. The smallest possible value is 2 / 2^n, which is .0625 for five pairs. The
+    result is None for fewer than two pairs.
     """
     if len(differences) < 2:
         return None

@@ -10,7 +10,7 @@ from cfasl_jax.study.rendering import Cell, Table
 
 _MISSING = "\N{EN DASH}"
 
-# The scores of the paper's tables, in their order; m-FVM follows.
+# The scores of the paper's tables, in their order; those of m-FVM come after them.
 _PAPER = ("fvm", "z_diff", "mig", "sap", "disentanglement")
 _MEASURES = {
     "reconstruction": "reconstruction",
@@ -42,7 +42,7 @@ def all_tables(results: Mapping[str, Any]) -> list[Table]:
 
 
 def scores(results: Mapping[str, Any], protocol: str, main: bool) -> Table | None:
-    """A row an arm and a column a score: the paper's layout, mean (sd).
+    """The paper's layout: a row for each arm, a column for each score, mean (sd).
 
     Args:
         results: study.json.
@@ -116,7 +116,7 @@ def differences(results: Mapping[str, Any]) -> Table | None:
 
 
 def published(results: Mapping[str, Any]) -> Table | None:
-    """This study's scores beside figures from elsewhere."""
+    """This study's scores beside published ones."""
     elsewhere = results["published"]
     if elsewhere is None:
         return None
@@ -145,7 +145,7 @@ def published(results: Mapping[str, Any]) -> Table | None:
 
 
 def settings(results: Mapping[str, Any]) -> Table:
-    """What was tuned and chosen."""
+    """The settings that were tuned and chosen."""
     rows = [
         [
             Cell(name),
@@ -167,7 +167,7 @@ def settings(results: Mapping[str, Any]) -> Table:
 
 
 def main_scores(results: Mapping[str, Any], protocol: str) -> list[str]:
-    """The paper's scores and the primary ones, as far as there are values."""
+    """The paper's scores and the primary ones that have values."""
     found = results["scores"].get(protocol, {})
     wanted = [*_PAPER, *(name for name in ordered(found) if name.startswith("m_fvm"))]
     wanted += results["primary"]
@@ -175,12 +175,12 @@ def main_scores(results: Mapping[str, Any], protocol: str) -> list[str]:
 
 
 def ordered(found: Iterable[str]) -> list[str]:
-    """Scores in reading order, without other readings of the same ones."""
+    """Scores in reading order, without variants."""
     return [name for name in names.ordered_scores(found) if not names.is_variant(name)]
 
 
 def short(name: str) -> str:
-    """What tables call a score; "DCI" alone means disentanglement."""
+    """The name of a score in tables; "DCI" alone means disentanglement."""
     return "DCI" if name == "disentanglement" else names.score(name)
 
 
@@ -228,7 +228,7 @@ def _span(numbers: Iterable[int]) -> str:
 
 
 def _listed(seeds: Iterable[int]) -> str:
-    """Seeds, a run of successive ones as its ends."""
+    """Seeds as text; successive seeds are given as a range."""
     found = sorted(seeds)
     if len(found) > 2 and found == list(range(found[0], found[-1] + 1)):
         return f"{found[0]}\N{EN DASH}{found[-1]}"
@@ -240,7 +240,7 @@ def _budget(results: Mapping[str, Any]) -> str:
 
 
 def _runs(results: Mapping[str, Any]) -> list[list[Any]]:
-    """Every run's every score, a row each."""
+    """All scores of all runs, one row for each score."""
     rows = []
     for name, arm in results["arms"].items():
         groups = [(s, "tuning", f["runs"]) for s, f in arm["settings"].items()]

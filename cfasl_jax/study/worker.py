@@ -1,4 +1,4 @@
-"""Runs a study to its end, alone or beside other workers, through interruptions."""
+"""A worker, which runs a study to its end, alone or together with other workers."""
 
 import contextlib
 import dataclasses
@@ -16,26 +16,26 @@ from cfasl_jax.study import claims, packs, plan
 from cfasl_jax.study.definition import Study
 from cfasl_jax.study.plan import Entry, Run
 
-# How long to wait where other workers do all that is left.
+# How long to wait, in seconds, while other workers do all the remaining runs.
 _PAUSE_SECONDS = 2.0
 
 
 def work(study: Study, dataset: Dataset, root: Path, size: int) -> dict[Path, Entry]:
-    """Do whatever no other worker does, until every run is finished.
+    """Do all runs that no other worker does, until every run is finished.
 
     A run that fails (a loss that is not finite) is recorded and not tried again.
 
     Args:
-        study: what to run.
-        dataset: of all its runs.
+        study: the study.
+        dataset: the data set of all its runs.
         root: the study's directory, which workers share.
         size: how many runs to train as one program, see `packs`.
 
     Returns:
-        what each run has left, by its folder.
+        The entry of each run, see `plan.entry`, by its folder.
 
     Raises:
-        ConfigError: where a run's directory belongs to another configuration.
+        ConfigError: if a run's directory belongs to another configuration.
         InterruptedRunError: after SIGTERM, once the state is saved.
     """
     entries: dict[Path, Entry] = {}
@@ -56,7 +56,7 @@ def work(study: Study, dataset: Dataset, root: Path, size: int) -> dict[Path, En
 
 
 def _do_if_free(pack: Sequence[Run], dataset: Dataset, root: Path) -> bool:
-    """Finish a pack, unless another worker has a claim; whether it is finished."""
+    """Finish a pack unless another worker has claimed it; return whether it is done."""
     with contextlib.ExitStack() as claimed:
         for run in pack:
             if not claimed.enter_context(claims.claim(root / run.folder)):
@@ -76,7 +76,7 @@ def _do_if_free(pack: Sequence[Run], dataset: Dataset, root: Path) -> bool:
 
 
 def _score(run: Run, dataset: Dataset, root: Path) -> None:
-    """Score and show a trained run, as `cfasl_jax.main` does."""
+    """Score a trained run and write its report, as `cfasl_jax.main` does."""
     folder = root / run.folder
     if (folder / plan.FAILURE_FILE).exists():
         return
@@ -94,7 +94,7 @@ def _score(run: Run, dataset: Dataset, root: Path) -> None:
 
 
 def _require_entry(run: Run, root: Path) -> None:
-    """Every run that was done is finished, but for one of another study."""
+    """Check that a run that was done is finished; another study's run is not."""
     entry = plan.entry(root, run)
     if entry is None:
         raise ConfigError(

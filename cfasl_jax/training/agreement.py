@@ -1,4 +1,4 @@
-"""Whether a device computes one training step as the CPU of the same machine does."""
+"""Comparison of one training step on a device with the CPU of the same machine."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,20 +15,21 @@ from cfasl_jax.training import state as state_lib
 from cfasl_jax.training import step as step_lib
 from cfasl_jax.types import Params, Terms
 
-# What counts as the same. Real numbers are drawn through a logarithm or its like, and a
-# rendered edge may be rounded to the next of 256 levels. A term is compared with itself
-# or, where it is nearly 0, with a thousandth.
+# The largest differences that count as agreement. Random real numbers are computed with
+# logarithms and similar functions, and a rendered edge may be rounded to a neighbouring
+# one of 256 levels. The difference of a term is relative to its value, or to a
+# thousandth if the term is nearly 0.
 MOST = {"draws": 1e-5, "pixels": 1.0, "terms": 1e-4, "gradient": 1e-3}
 _LEAST_TERM = 1e-3
 
 
 class Difference(NamedTuple):
-    """How far a device's step is from the CPU's.
+    """The difference between a device's step and the CPU's.
 
     Attributes:
-        draws: the largest difference of two random numbers; infinite where whole ones
+        draws: the largest difference of two random numbers; infinite if integers
             differ.
-        pixels: the largest difference of two pixels, of 255.
+        pixels: the largest difference of two pixels, from 0 to 255.
         terms: the largest relative difference of a loss term.
         gradient: the largest difference of a network's gradient in norm, relative to
             the norm.
@@ -40,7 +41,7 @@ class Difference(NamedTuple):
     gradient: float
 
     def disagreements(self) -> list[str]:
-        """What is further apart than rounding explains, a phrase each."""
+        """A phrase for each difference that is larger than rounding explains."""
         return [
             f"{name} differ by {value:.2g}, more than {MOST[name]:g}"
             for name, value in self._asdict().items()
@@ -49,13 +50,13 @@ class Difference(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What one device computes in a step, as arrays on the host.
+    """The results of one step on one device, as arrays on the host.
 
     Attributes:
-        images: that were drawn, uint8 [B, H, W, C].
-        noise: that was drawn, see `Noise`.
+        images: the images that were drawn, uint8 [B, H, W, C].
+        noise: the noise that was drawn, see `Noise`.
         terms: the loss and its terms.
-        gradient: of all networks.
+        gradient: the gradients of all networks.
     """
 
     images: np.ndarray
@@ -78,12 +79,12 @@ def first_step(
     Args:
         objective: what is minimised.
         dataset: where images are looked up.
-        hyper: of the run, plain numbers.
+        hyper: hyperparameters of the run, plain numbers.
         num_pairs: P.
-        device: that computes it.
-        precision: of the networks' matrix products.
-        given: take its images and noise for the loss, so that the loss is compared by
-            itself.
+        device: the device that computes the step.
+        precision: precision of the networks' matrix products.
+        given: a step whose images and noise are used for the loss, so that only the
+            loss is compared.
     """
     with jax.default_device(device), jax.default_matmul_precision(precision):
         images, noise = jax.device_get(_draw(objective, num_pairs, dataset))
@@ -96,7 +97,7 @@ def first_step(
 
 
 def difference(step: Step, expected: Step) -> Difference:
-    """How far one device's step is from another's."""
+    """The difference between one device's step and another's."""
     pixels = np.abs(step.images.astype(int) - expected.images.astype(int))
     return Difference(
         draws=max(

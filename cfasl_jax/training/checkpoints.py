@@ -1,4 +1,4 @@
-"""Checkpoints of a run: written in the background, whole or not at all, kept few."""
+"""Checkpoints of a run, written in the background; only the last few are kept."""
 
 import sys
 from pathlib import Path
@@ -13,28 +13,28 @@ from cfasl_jax.errors import ConfigError
 from cfasl_jax.training.state import TrainState
 
 FOLDER = "checkpoints"
-# The folder of the state inside a checkpoint's. Named, since Orbax would otherwise
-# guess from the newest checkpoint, which may be damaged, whether there are others.
+# The folder of the state inside that of a checkpoint. Orbax is told its name; otherwise
+# it would infer the layout from the newest checkpoint, which may be damaged.
 _ITEM = "default"
 
 
 class Checkpoints:
     """The checkpoints of one working directory, on Orbax's CheckpointManager.
 
-    A checkpoint holds the state of all runs, as one device sees it, so it restores onto
-    any number of devices. A write that is cut off leaves no checkpoint behind.
+    A checkpoint holds the state of all runs as one device has it, so that it can be
+    restored on any number of devices. An interrupted write leaves no checkpoint.
     """
 
     def __init__(self, workdir: Path, keep: int, writes: bool = True) -> None:
         """Open them; a reader (`writes` is False) leaves the directory as it is."""
-        # Every process reads for itself and the first one writes: states are whole on
-        # every host, so nothing needs to be agreed on.
+        # Every process reads for itself and only the first one writes: every host has
+        # the complete state, so processes need not coordinate.
         process = jax.process_index()
         self._writes = writes and process == 0
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep,
             create=False,
-            # What is unfinished may be under way in another process.
+            # Another process may be writing what looks unfinished.
             cleanup_tmp_directories=self._writes,
             multiprocessing_options=ocp.options.MultiprocessingOptions(
                 primary_host=process,
@@ -57,7 +57,7 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def save(self, step: int, state: TrainState) -> None:
-        """Write host arrays in the background; a write under way is waited for."""
+        """Write host arrays in the background, after any earlier write has ended."""
         if not self._writes:
             return
         item = ocp.args.StandardSave(_writable(state))
@@ -66,17 +66,17 @@ class Checkpoints:
     def restore(self, like: TrainState, set_aside: bool = False) -> TrainState:
         """The newest checkpoint that can be read, as numpy arrays.
 
-        Parts that a checkpoint has and `like` has not, as those of early versions do,
-        are left out.
+        Parts of a checkpoint that `like` does not have are left out; checkpoints of
+        early versions have such parts.
 
         Args:
             like: host arrays of the expected structure, shapes and types.
-            set_aside: move damaged checkpoints out of the way, so that training can
-                write one at the same step again.
+            set_aside: whether damaged checkpoints are renamed, so that training can
+                write checkpoints of the same steps again.
 
         Raises:
-            FileNotFoundError: where there is none.
-            ConfigError: where none can be read.
+            FileNotFoundError: if there is no checkpoint.
+            ConfigError: if none can be read.
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
         if not steps:
@@ -102,7 +102,7 @@ class Checkpoints:
         )
 
     def _set_aside(self, step: int) -> None:
-        """Rename a checkpoint's folder, so that it is not taken for one any more."""
+        """Rename a checkpoint's folder, so that it no longer counts as a checkpoint."""
         damaged = self._directory / f"damaged-{step}"
         number = 1
         while damaged.exists():
@@ -125,12 +125,12 @@ class Checkpoints:
 
 
 def _writable(state: TrainState) -> TrainState:
-    """Own copies: device buffers that numpy only views are reused by the next step."""
+    """Copies of arrays: numpy only views device buffers, which the next step reuses."""
     return jax.tree.map(lambda leaf: np.array(leaf, copy=True), state)
 
 
 def _filled(like: TrainState, stored: Any) -> TrainState:
-    """`like` with its leaves from nested dicts and lists, as Orbax reads them."""
+    """`like` with leaves from the nested dicts and lists that Orbax returns."""
 
     def leaf(path: KeyPath, expected: np.ndarray) -> np.ndarray:
         node = stored

@@ -1,19 +1,19 @@
-"""Several devices: the one file that knows pmap.
+"""Training on several devices; the only module that uses pmap.
 
-A state is replicated, the pairs of a batch are shared out along the axis "data". Runs
+A state is replicated, and the pairs of a batch are divided along the axis "data". Runs
 are a leading axis inside each device. The same program runs in every process of a
 multi-host job. On one device there is no axis, and no collective is run.
 
-JAX keeps pmap in maintenance and recommends shard_map. A move would touch this file
-alone, and in it:
+JAX only maintains pmap and recommends shard_map. Moving to it would change only this
+file, in these places:
 
 - `compile_chunk`: jax.jit(jax.shard_map(one_device, mesh=..., in_specs=...,
   out_specs=..., check_vma=False), donate_argnums=0), with PartitionSpec() for the data
   set, PartitionSpec(AXIS) for the rest. Inside it each argument keeps its leading axis,
-  of length 1, which pmap takes away: `one_device` would drop and restore it.
-- `replicate` and `unreplicate`: the leading axis of devices could go altogether, with
-  PartitionSpec() for state, seeds and hyperparameters, and then `share` would do for
-  all of them. Outputs would be declared as replicated, which check_vma=True proves.
+  of length 1, which pmap removes: `one_device` would drop and restore it.
+- `replicate` and `unreplicate`: the leading axis of devices could be removed entirely,
+  with PartitionSpec() for state, seeds and hyperparameters; `share` could then be used
+  for all of them. Outputs would be declared as replicated, which check_vma=True proves.
 - `place`: images of a streamed data set would be made a global array by
   jax.make_array_from_process_local_data, since the mesh of shard_map is the one of all
   processes, whereas pmap takes each process's own part.
@@ -43,17 +43,18 @@ from cfasl_jax.types import Terms
 
 AXIS = "data"
 
-# None: all devices of all processes.
+# None stands for all devices of all processes.
 Devices = Sequence[jax.Device] | None
 
-# Processes wait this long for the last one: the first still scores and reports.
+# Processes wait this long for the last one, since the first still scores and reports.
 _SHUTDOWN_SECONDS = 24 * 3600
 
 
 class Chunk(Protocol):
-    """Compiled steps; arguments but the data set have a leading axis of local devices.
+    """Compiled steps; all arguments but the data set have an axis of local devices.
 
-    The call returns at once, while the devices compute; reading a result waits for it.
+    It is the leading axis. The call returns at once, while the devices still compute;
+    reading a result waits for it.
     """
 
     def __call__(
@@ -65,11 +66,11 @@ class Chunk(Protocol):
         images: jax.Array | None,
         /,
     ) -> tuple[TrainState, Terms]:
-        """One call's steps; the state is consumed.
+        """Run the steps of one call; the buffers of the state are reused.
 
         Args:
             state: [R].
-            dataset: where images are looked up, if they are not given; see `share`.
+            dataset: where images are looked up unless they are given; see `share`.
             seeds: [R].
             hyper: [R].
             images: of a streamed data set, uint8 [R, steps, b, H, W, C], else None.
@@ -79,17 +80,18 @@ class Chunk(Protocol):
         """
 
     def lower(self, *arguments: Any) -> jax.stages.Lowered:
-        """The program for such arguments, to be compiled and looked at."""
+        """The lowered program for such arguments, to be compiled and inspected."""
 
 
 def join_processes(automatic: bool) -> None:
-    """Join the processes of a multi-host job; call before anything else of JAX.
+    """Join the processes of a multi-host job; call this before any other use of JAX.
 
-    JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, where set, say who is
-    who. Otherwise, if `automatic`, the cluster does: Slurm, or a TPU slice.
+    The variables JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, if set,
+    say which processes belong together. Otherwise, if `automatic`, Slurm or the TPU
+    slice says it.
 
     Raises:
-        ConfigError: where neither tells.
+        ConfigError: if neither does.
     """
     named = "JAX_COORDINATOR_ADDRESS" in os.environ
     if not named and not automatic:
@@ -115,9 +117,9 @@ def has_joined() -> bool:
 
 
 def leave(code: int) -> None:
-    """End a process that fails at once, with an exit code, if it is one of several.
+    """End a failing process at once with an exit code, if it is one of several.
 
-    In an ordinary exit it waits for the others, which wait for its next step.
+    In an ordinary exit it would wait for the others, which wait for its next step.
     """
     if has_joined():
         sys.stdout.flush()
@@ -137,7 +139,7 @@ def use_compilation_cache() -> None:
 
 
 def is_first_process() -> bool:
-    """Whether this process writes what all share: logs, checkpoints, reports."""
+    """Whether this process writes the common files: logs, checkpoints, reports."""
     return jax.process_index() == 0
 
 
@@ -152,7 +154,7 @@ def require_divisible(batch_size: int) -> None:
 
 
 def replicate(tree: Any, devices: Devices = None) -> Any:
-    """A copy on each local device, or each of those given, along a new leading axis."""
+    """A copy for each local device, or each given one, along a new leading axis."""
     count = jax.local_device_count() if devices is None else len(devices)
     copies = jax.tree.map(
         lambda leaf: np.broadcast_to(np.asarray(leaf), (count, *np.shape(leaf))), tree
@@ -161,15 +163,15 @@ def replicate(tree: Any, devices: Devices = None) -> Any:
 
 
 def share(tree: Any, devices: Devices = None) -> Any:
-    """Arrays on each local device, or each of those given, as they are.
+    """Arrays on each local device, or each given one, without a new axis.
 
-    A device that holds an array already is not given another copy of it.
+    A device that already holds an array does not get another copy of it.
     """
     return jax.device_put(tree, NamedSharding(_mesh(devices), PartitionSpec()))
 
 
 def places(devices: Devices = None) -> tuple[int, np.ndarray]:
-    """How many devices the axis has, and where this process's ones are on it, [n]."""
+    """The length of the device axis, and the positions of local devices on it, [n]."""
     if devices is not None:
         return len(devices), np.arange(len(devices))
     local = jax.local_device_count()
@@ -177,10 +179,10 @@ def places(devices: Devices = None) -> tuple[int, np.ndarray]:
 
 
 def place(array: np.ndarray, devices: Devices = None) -> jax.Array:
-    """A part [n, ...] for each of n local devices, or of those given, put there.
+    """An array [n, ...] divided over n local devices, or over the given ones.
 
-    No program is run for it, so that any thread may call it: processes must start
-    their common programs in the same order.
+    This runs no program, so that any thread may call it; programs that processes have
+    in common must be started in the same order by all of them.
     """
     return jax.device_put(array, NamedSharding(_mesh(devices), PartitionSpec(AXIS)))
 
@@ -204,7 +206,7 @@ def compile_chunk(
 ) -> Chunk:
     """`num_steps` steps of R runs on all devices, or those given, as one program."""
     num_devices = jax.device_count() if devices is None else len(devices)
-    # One device needs no collective, and a collective of one would still be run.
+    # One device needs no collective, but XLA would still run a collective of one.
     axis_name = AXIS if num_devices > 1 else None
 
     def one_device(
@@ -237,26 +239,27 @@ def compile_chunk(
 def wait_if_shared(tree: Any) -> None:
     """Wait for results, if several devices are parts of one processor.
 
-    Such devices share a pool of threads, and their collectives wait in it for each
-    other: of two programs in flight each could hold threads that the other needs.
+    Such devices share a pool of threads, in which their collectives wait for each
+    other: each of two programs that run at once could hold threads that the other
+    needs.
     """
     if forms.devices_share_processor():
         jax.block_until_ready(tree)
 
 
 def any_process(flag: bool) -> bool:
-    """Whether the flag is set in any process; every process must call this."""
+    """Whether the flag is set in any process; every process must make this call."""
     if jax.process_count() == 1:
         return flag
     return bool(multihost_utils.process_allgather(jnp.asarray(flag)).any())
 
 
 def require_same(number: int, what: str) -> None:
-    """Raise a ConfigError unless all processes, which must call this, give the same.
+    """Raise a ConfigError unless all processes, which must call this, give one number.
 
     Args:
         number: int32.
-        what: is numbered, for the message.
+        what: what the number belongs to, for the message.
     """
     if jax.process_count() == 1:
         return

@@ -1,4 +1,4 @@
-"""What a program spends its time on: its kernels, read from JAX's own profile."""
+"""The kernels on which a program spends its time, read from JAX's profiler."""
 
 import re
 import tempfile
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 from jax.profiler import ProfileData
 
-# Operations that contain others, which are counted by themselves.
+# Operations that contain others; the contained ones are counted instead.
 _CONTAINERS = re.compile(r"(while|call|conditional)(\.\d+)?$")
 
 
@@ -20,8 +20,8 @@ class Kernel(NamedTuple):
     Attributes:
         name: as the compiler calls it.
         share: of the time of all kernels, in [0, 1].
-        seconds: in all, on one device or added up over a CPU's threads.
-        times: how often it ran.
+        seconds: total time, on one device or summed over a CPU's threads.
+        times: the number of times that it ran.
     """
 
     name: str
@@ -34,7 +34,7 @@ def costliest(run: Callable[[], Any], count: int = 10) -> list[Kernel]:
     """The kernels that take most of a call's time, the costliest first.
 
     Args:
-        run: calls a compiled program; what it returns is waited for.
+        run: calls a compiled program; its result is waited for.
         count: how many kernels.
     """
     with tempfile.TemporaryDirectory(prefix="cfasl-profile-") as folder:
@@ -59,8 +59,8 @@ def costliest(run: Callable[[], Any], count: int = 10) -> list[Kernel]:
 def _events(profile: ProfileData) -> Iterator[tuple[str, float]]:
     """Name and seconds of each run of a kernel on the first device that reports any.
 
-    An accelerator has a plane of its own, whose streams hold kernels; further lines
-    repeat them. A CPU's kernels stand among other events of the host.
+    In the profile, an accelerator has a plane of its own, whose streams hold kernels;
+    further lines repeat them. A CPU's kernels are among other events of the host.
     """
     planes = sorted(profile.planes, key=lambda plane: plane.name)
     devices = [plane for plane in planes if plane.name.startswith("/device:")]

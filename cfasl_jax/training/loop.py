@@ -1,4 +1,4 @@
-"""Training from a configuration to a checkpoint, through interruptions."""
+"""The training loop, from a configuration to a checkpoint, with interruptions."""
 
 import signal
 import sys
@@ -36,7 +36,7 @@ class NonFiniteLossError(RuntimeError):
 class InterruptedRunError(Exception):
     """SIGTERM or Ctrl-C arrived; the state is saved, and the same command resumes.
 
-    Every chunk of steps that the devices have been given is finished first.
+    Chunks of steps that the devices had already started are finished first.
 
     Attributes:
         signal: the number of the signal.
@@ -47,7 +47,7 @@ class InterruptedRunError(Exception):
         self.signal = number
 
 
-# A host state [R] -> scores by name, a value for each run.
+# A function of a host state [R] that returns scores by name, a value for each run.
 Score = Callable[[TrainState], dict[str, list[float]]]
 
 
@@ -58,7 +58,7 @@ def initial_state(config: Config, objective: Objective, spec: Spec) -> TrainStat
 
 
 def _template(config: Config, objective: Objective, spec: Spec) -> TrainState:
-    """Zeros of the shapes and types of a state; nothing is compiled for them."""
+    """Zeros with the shapes and types of a state; this compiles nothing."""
     seeds = jax.ShapeDtypeStruct((len(config.seeds),), jnp.uint32)
     shapes = jax.eval_shape(_initialiser(config, objective, spec), seeds)
     return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
@@ -99,13 +99,14 @@ def train(
         config: validated.
         dataset: see `Dataset`.
         workdir: holds checkpoints/, metrics.jsonl and TensorBoard's events.
-        score: what is logged as eval/NAME every config.eval.every steps.
+        score: computes the scores that are logged as eval/NAME every config.eval.every
+            steps.
 
     Raises:
-        ConfigError: where the devices do not divide the batch, or where processes see
+        ConfigError: if the devices do not divide the batch, or if processes see
             different working directories.
-        NonFiniteLossError: naming the term, the run and the steps; the last good
-            checkpoint stays.
+        NonFiniteLossError: if a loss is not finite; it names the term, the run and the
+            steps. The last good checkpoint is kept.
         InterruptedRunError: after SIGTERM or Ctrl-C, once the state is saved.
     """
     devices.require_divisible(config.batch_size)
@@ -144,7 +145,7 @@ def _run_chunks(
     stop_asked: "_StopSignals",
     score: Score | None,
 ) -> TrainState:
-    """From a host state to the last one, a logged chunk at a time."""
+    """Train from a host state to the last one, one logged chunk after another."""
     config = run.config
     first_step, device_state = _step(state), devices.replicate(state)
     with Images(config, run.objective, run.dataset, first_step) as images:
@@ -152,7 +153,7 @@ def _run_chunks(
         for start, length in stream.chunks(config, first_step):
             device_state, terms = run(device_state, images, length)
             unread.append((start, terms))
-            # The devices compute this chunk while the host reads the one before.
+            # The devices compute this chunk while the host reads the previous one.
             while len(unread) > 1:
                 _log(record, config.seeds, *unread.popleft())
             step = start + length
@@ -176,7 +177,7 @@ def _run_chunks(
 
 
 def _is_due(step: int, every: int) -> bool:
-    """Whether something that happens every so many steps, or never, happens now."""
+    """Whether something that happens every `every` steps (0: never) happens now."""
     return every > 0 and step % every == 0
 
 
@@ -210,7 +211,7 @@ def _log(
 
 
 class Steps:
-    """Any number of steps, of programs that are compiled once for each length."""
+    """Any number of steps, from programs that are compiled once for each length."""
 
     def __init__(self, config: Config, objective: Objective, dataset: Dataset) -> None:
         self.config, self.objective, self.dataset = config, objective, dataset
@@ -242,9 +243,9 @@ class Steps:
 
 
 def fixed_arguments(config: Config, dataset: Dataset) -> list[Any]:
-    """What every chunk gets after the state: data set, seeds [R] and hyper [R].
+    """The arguments of every chunk after the state: data set, seeds [R] and hyper [R].
 
-    The data set's arrays are those that it holds on the first device, not copies.
+    Arrays of the data set that are on the first device already are not copied there.
     """
     runs = [config.of_run(run).hyper for run in range(len(config.seeds))]
     hyper = jax.tree.map(lambda *x: jnp.asarray(x, jnp.float32), *runs)
@@ -268,7 +269,7 @@ def require_finite(
     if not columns.any():
         return
     column = int(np.argmax(columns))
-    # The total is non-finite whenever a term is; the term is what helps.
+    # The total is not finite whenever a term is not; the term is the useful name.
     names = [name for name in bad if bad[name][:, column].any()]
     names = [name for name in names if name != "loss"] or names
     runs = np.any([bad[name][:, column] for name in names], axis=0)
@@ -293,11 +294,11 @@ class _StopSignals:
 
 @contextmanager
 def _stop_signals() -> Iterator[_StopSignals]:
-    """What SIGTERM and Ctrl-C asked for while the context lasts."""
+    """The signals SIGTERM and Ctrl-C that arrive inside the context."""
     asked = _StopSignals()
 
     def ask(number: int, _: FrameType | None) -> None:
-        if asked.number:  # asked twice: do not wait for the chunk to end
+        if asked.number:  # the second signal does not wait for the chunk to end
             if number == signal.SIGINT:
                 raise KeyboardInterrupt
             raise SystemExit(128 + number)

@@ -1,4 +1,4 @@
-"""What a training run writes as it goes: metrics.jsonl, TensorBoard, a progress bar."""
+"""The log of a training run: metrics.jsonl, TensorBoard's events, a progress bar."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ from cfasl_jax.errors import ConfigError
 
 METRICS_FILE = "metrics.jsonl"
 
-# Before the names of scores, which not every line has.
+# The prefix of the names of scores, which not every line has.
 SCORES = "eval/"
 
 # Steps are int32 on the device.
@@ -22,12 +22,12 @@ _MOST = 2**31 - 1
 
 
 class Record:
-    """The log of a run; writes nothing where `active` is False (other processes).
+    """The log of a run; writes nothing if `active` is False (other processes).
 
-    metrics.jsonl has one line a logged step: the step, and for every loss term the
-    mean over the steps since the last line, one value a run; where the state was scored
-    also the scores, as eval/NAME. It holds no times, so a resumed run writes the very
-    file of an uninterrupted one.
+    metrics.jsonl has one line for each logged step: the step, and for every loss term
+    the mean over the steps since the last line, one value for each run. If the state
+    was scored, the line also has the scores, as eval/NAME. The file holds no times, so
+    that a resumed run writes exactly the file of an uninterrupted one.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Record:
 
 
 def _boards(folder: Path, seeds: tuple[int, ...], first_step: int) -> list[Any]:
-    """TensorBoard's writers, one a run; none, and a sentence, where it is missing."""
+    """TensorBoard's writers, one for each run; none if tensorboardX is missing."""
     try:
         from tensorboardX import SummaryWriter
     except ImportError as error:
@@ -123,7 +123,7 @@ def _boards(folder: Path, seeds: tuple[int, ...], first_step: int) -> list[Any]:
 def read(workdir: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The losses in metrics.jsonl as arrays: steps [T] and, for each term, [R, T].
 
-    A term that a line lacks, since an earlier version wrote it, is NaN there.
+    If an earlier version wrote a line without some term, the term is NaN there.
     """
     lines, _ = _sound_lines(workdir / METRICS_FILE)
     steps = np.array([line["step"] for line in lines], int)
@@ -151,15 +151,15 @@ def read_scores(workdir: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def _sound_lines(path: Path) -> tuple[list[dict[str, Any]], bool]:
-    """The lines that make sense, and whether others had to be left out.
+    """The valid lines, and whether others had to be left out.
 
-    A process that is killed while it writes leaves half a line at the end, which is
-    nothing to speak of.
+    A process that is killed while it writes leaves half a line at the end; this does
+    not count.
     """
     if not path.exists():
         return [], False
     if not path.is_file():  # reading a pipe would wait for a writer
-        raise ConfigError(f"{path} cannot be read: it is no file")
+        raise ConfigError(f"{path} cannot be read: it is not a file")
     try:
         texts = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
@@ -176,7 +176,7 @@ def _sound_lines(path: Path) -> tuple[list[dict[str, Any]], bool]:
 
 
 def _follows(line: dict[str, Any], lines: list[dict[str, Any]]) -> bool:
-    """Whether a line has a later step than those before, and as many runs."""
+    """Whether a line has a later step than all before, and the same number of runs."""
     if not lines:
         return True
     later = line["step"] > lines[-1]["step"]
@@ -210,7 +210,7 @@ def _parsed(text: str) -> dict[str, Any] | None:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether a part of a line is a number that arrays hold."""
+    """Whether a part of a line is a number that fits into an array."""
     return type(value) is float or (type(value) is int and abs(value) <= _MOST)
 
 

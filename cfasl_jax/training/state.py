@@ -1,4 +1,4 @@
-"""What a training step changes, and the optimiser."""
+"""The state that a training step changes, and the optimiser."""
 
 from typing import Any, NamedTuple
 
@@ -22,7 +22,8 @@ class TrainState:
         step: steps taken, int32 [].
         params: parameters of all networks.
         opt_state: the optimiser's state.
-        controller: Control-VAE's; other objectives leave it as it started.
+        controller: state of Control-VAE's controller; other objectives do not change
+            it.
     """
 
     step: jax.Array
@@ -32,14 +33,14 @@ class TrainState:
 
 
 class Keys(NamedTuple):
-    """Independent streams of randomness of a run."""
+    """Keys of a run's independent streams of random numbers."""
 
     init: jax.Array
     steps: jax.Array
 
 
 def keys(seed: jax.Array) -> Keys:
-    """The streams of a seed."""
+    """The keys that belong to a seed."""
     base = jax.random.key(seed)
     return Keys(init=jax.random.fold_in(base, 0), steps=jax.random.fold_in(base, 1))
 

@@ -1,8 +1,8 @@
 """One training step as a pure function, and many of them as one program.
 
-Randomness is a function of the seed, the step and, for draws that concern one sample
-or one pair, its place in the global batch. So N devices draw what one device draws, and
-a resumed run what an uninterrupted one draws.
+Random numbers are a function of the seed, the step and, if they belong to one sample or
+one pair, of its place in the global batch. So N devices draw the same numbers as one
+device, and a resumed run the same as an uninterrupted one.
 """
 
 from typing import NamedTuple
@@ -53,8 +53,8 @@ def draw(key: jax.Array, objective: Objective, num_images: int, part: Shard) -> 
     """The draws of one step for one device's part of the batch.
 
     Args:
-        key: of the run and step.
-        objective: for the sizes of the noise.
+        key: the key of this run and step.
+        objective: determines the sizes of the noise.
         num_images: size of the data set.
         part: see `shard`.
     """
@@ -74,7 +74,7 @@ def draw(key: jax.Array, objective: Objective, num_images: int, part: Shard) -> 
         each(gumbel_key, part.pair)
     )
     element = jax.random.randint(element_key, (S,), 0, objective.drawn_elements)
-    # What an objective does not look at is never computed: XLA drops it.
+    # XLA removes noise that an objective does not use, so that it is never computed.
     coin = jax.random.uniform(coin_key)
     places = jnp.broadcast_to(
         jnp.arange(part.batch_size)[:, None], (part.batch_size, D)
@@ -98,11 +98,11 @@ def train_step(
     Args:
         objective: what is minimised.
         optimizer: see `state.optimizer`.
-        state: of one run.
+        state: the state of one run.
         images: in [0, 1], [b, H, W, C].
         noise: see `Noise`.
-        hyper: of this run.
-        axis_name: device axis over which the batch is shared out.
+        hyper: hyperparameters of this run.
+        axis_name: device axis over which the batch is divided.
 
     Returns:
         The new state, and each unweighted loss term with the weighted total as "loss".
@@ -143,9 +143,9 @@ def train_steps(
 ) -> tuple[TrainState, Terms]:
     """`num_steps` steps of one run: draw, look images up, step; terms are [num_steps].
 
-    Arguments as in `train_step`; `part` is this device's part of the global batch.
-    `images`, uint8 [num_steps, b, H, W, C], are those that the steps will draw, where
-    they were looked up before: of a streamed data set.
+    Arguments are as in `train_step`; `part` is this device's part of the global batch.
+    For a streamed data set, `images` are the images that the steps will draw, uint8
+    [num_steps, b, H, W, C], which were looked up beforehand.
     """
     key = state_lib.keys(seed).steps
 
@@ -154,8 +154,8 @@ def train_steps(
         step_key = jax.random.fold_in(key, step)
         return draw(step_key, objective, dataset.num_images, part)
 
-    # All steps draw at once: random bits take many small operations, which otherwise
-    # would be started anew in every step. They are the same bits either way.
+    # All steps draw at once: random bits take many small operations, which would
+    # otherwise be started in every step. The bits are the same either way.
     drawn = draw_at(state.step + jnp.arange(num_steps, dtype=state.step.dtype))
 
     def body(

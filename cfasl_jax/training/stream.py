@@ -1,8 +1,9 @@
-"""Images of a streamed data set, read ahead of the steps that need them.
+"""Reading ahead the images of a streamed data set.
 
-Which images a step draws is a function of the seed and the step, so a thread computes
-the draws of the coming steps and reads their images while the devices compute. The
-steps then get, in blocks of bounded size, what they would have looked up themselves.
+The images that a step draws are a function of the seed and the step. So a thread can
+compute the draws of the coming steps and read their images while the devices compute.
+The steps then get, in blocks of bounded size, the images that they would have looked
+up.
 """
 
 import math
@@ -23,7 +24,8 @@ from cfasl_jax.training import state as state_lib
 from cfasl_jax.training import step as step_lib
 from cfasl_jax.training.devices import Devices
 
-# A block's images in one process. Blocks read ahead and the one in use exist at once.
+# The most bytes of a block's images in one process. The block in use and those that are
+# read ahead exist at the same time.
 BLOCK_BYTES = 2**27
 _READ_AHEAD = 2
 
@@ -35,12 +37,12 @@ def chunks(config: Config, first_step: int) -> Iterator[tuple[int, int]]:
 
 
 def blocks(length: int, step_bytes: int) -> list[int]:
-    """A chunk's number of steps as nearly equal parts, of few different lengths.
+    """The number of steps of a chunk, divided into parts of few different lengths.
 
     Args:
-        length: of the chunk.
-        step_bytes: images of one step, which a part holds at most BLOCK_BYTES of; a
-            part is one step at least.
+        length: number of steps of the chunk.
+        step_bytes: size of the images of one step. A part has at most BLOCK_BYTES of
+            images, and at least one step.
     """
     most = max(1, BLOCK_BYTES // step_bytes)
     count = math.ceil(length / most)
@@ -51,8 +53,8 @@ def blocks(length: int, step_bytes: int) -> list[int]:
 class Images:
     """The images of a run's coming blocks, in order; a context that owns a thread.
 
-    Of a data set that is not streamed each chunk is one block, and its images are
-    None: the steps look them up.
+    If the data set is not streamed, each chunk is one block and its images are None,
+    since the steps look them up.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class Images:
         them up in the data set.
 
         Raises:
-            OSError: or whatever else reading them raised.
+            OSError: any error of the thread that reads the images.
         """
         for block in self._blocks(length):
             yield block, self._next()
@@ -136,7 +138,7 @@ def draw_indices(
         int32 [devices, R, length, b].
     """
     num_devices, places = devices.places(used)
-    # On the host's own processor: the devices are busy with the steps before.
+    # On the host's own processor, since the devices are busy with earlier steps.
     with jax.default_device(_host_device()):
         drawn = _draw_indices(
             objective,
@@ -169,7 +171,7 @@ def _draw_indices(
 
 
 def _host_device() -> jax.Device:
-    """The CPU, or a device where JAX was told to leave the CPU alone."""
+    """The CPU, or another device if JAX was told not to use the CPU."""
     try:
         return jax.local_devices(backend="cpu")[0]
     except RuntimeError:

@@ -5,13 +5,13 @@
 A thirtieth of the paper's steps at ten times its learning rate, which is what two CPU
 cores can do: about half an hour for each pair of runs.
 
-Protocol, written down before any of its runs. Both arms have beta 6 and are trained with
-the seeds 11 to 15, on which nothing was chosen. The settings of the arm with CFASL were
-chosen by hand in runs of 3,000 steps with the seeds 1 and 2; the base was tried there with
-beta 4 and 6. Primary scores are MIG, DCI and FVM by the protocol dlib, of the end of
-training; scores along the way show whether the ranking of the arms has come to rest. Runs
-are done seed by seed, so that what is finished at any time is pairs. With five pairs a
-difference of 1.7 standard deviations can be seen.
+This protocol was written down before any of the runs. Both arms have beta 6 and are
+trained with the seeds 11 to 15, on which nothing was chosen. The settings of the arm
+with CFASL were chosen by hand in runs of 3,000 steps with the seeds 1 and 2; the base
+was tried there with beta 4 and 6. The primary scores are MIG, DCI and FVM by the
+protocol dlib, at the end of training; scores along the way show whether the ranking of
+the arms has settled. Runs are done seed by seed, so that the finished runs always form
+pairs. Five pairs can show a difference of 1.7 standard deviations.
 """
 
 _OURS = {
@@ -29,8 +29,8 @@ def get_study(preset: str = "") -> dict:
     if preset:
         raise ValueError("this study has no presets")
     return {
-        "question": "Within 10,000 steps on rendered dSprites, does CFASL with our changes "
-        "disentangle better than beta-TCVAE alone?",
+        "question": "Within 10,000 steps on rendered dSprites, does CFASL with our "
+        "changes disentangle better than beta-TCVAE alone?",
         "set": {
             "data.source": "rendered",
             "objective": "beta_tcvae",

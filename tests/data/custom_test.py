@@ -251,13 +251,15 @@ def test_a_changed_byte_of_a_large_npz_file_is_an_error(tmp_path, monkeypatch, w
 def test_a_single_array_under_another_name_is_an_error(tmp_path):
     np.save(tmp_path / "mine.npy", images(3))
     (tmp_path / "mine.npy").rename(tmp_path / "mine.npz")
-    assert "cannot be read: it is no .npz file" in error(tmp_path / "mine.npz")
+    assert "cannot be read: it is not an .npz file" in error(tmp_path / "mine.npz")
 
 
 def test_files_of_no_use_are_named(tmp_path):
     assert "does not exist" in error(tmp_path / "nowhere.npz")
     (tmp_path / "mine.mat").touch()
-    assert "of no known format: give .npz, .h5 or .hdf5" in error(tmp_path / "mine.mat")
+    assert "has an unknown format: give .npz, .h5 or .hdf5" in error(
+        tmp_path / "mine.mat"
+    )
     (tmp_path / "empty").mkdir()
     assert "holds no pictures" in error(tmp_path / "empty")
 

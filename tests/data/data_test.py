@@ -12,7 +12,10 @@ import smallnorb_files
 from cfasl_jax import config as config_lib
 from cfasl_jax import data
 from cfasl_jax.data import cars3d, entry_of, prepared, preparing, smallnorb, storage
-from cfasl_jax.data.dataset import Labels, Spec
+from cfasl_jax.data.dataset import Contents, Labels, Spec, rendered
+from cfasl_jax.data.entry import Entry, Version
+from cfasl_jax.data.grid import FactorGrid
+from cfasl_jax.data.recipe import DataFileError
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.settings import Data
 from configs import default
@@ -63,7 +66,10 @@ def test_rendered_twins_are_what_auto_falls_back_to():
     np.testing.assert_array_equal(images[0, 2], images[1, 1])
 
 
-@pytest.mark.parametrize("name", data.NAMES[:-1])
+PUBLISHED = [name for name, entry in data.DATASETS.items() if entry.published]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
 @pytest.mark.parametrize("source", ["auto", "files"])
 def test_what_is_not_there_says_what_to_do(name, source, tmp_path):
     with pytest.raises(ConfigError) as caught:
@@ -77,7 +83,7 @@ def test_what_is_not_there_says_what_to_do(name, source, tmp_path):
 @pytest.mark.parametrize(
     ("name", "source", "message"),
     [
-        ("cars3d", "rendered", "only dsprites and shapes3d can"),
+        ("cars3d", "rendered", "these data sets can: dsprites, shapes3d"),
         ("cars3d", "tfds", "for dsprites, shapes3d, smallnorb, celeba, not for cars3d"),
         ("smallnorb", "tfds", "prepare smallnorb' and set data.source=files"),
         ("celeba", "tfds", "tfds build celeb_a"),
@@ -122,6 +128,38 @@ def test_auto_prefers_a_prepared_copy_then_tfds_then_the_twin(copy, tmp_path):
     copy.rename(tmp_path / "sets" / "dsprites")
     assert source(dir=tmp_path / "sets") == "files"
     assert source(dir=tmp_path / "nowhere") == "files"
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """A data set that has no files: a part of dSprites, only rendered."""
+    contents = Contents("drawn", 6, 1, "bernoulli", FactorGrid(("a", "b"), (2, 3)))
+    entry = Entry(
+        "drawn",
+        label="a drawn set",
+        page="",
+        versions={"paper": Version(contents)},
+        twin=lambda: rendered(contents, data.dsprites.twin().lookup),
+    )
+    monkeypatch.setitem(data.DATASETS, "drawn", entry)
+    return entry
+
+
+def test_a_data_set_without_files_is_only_rendered(drawn, tmp_path):
+    dataset = data.load("drawn", OPTIONS)
+    assert dataset.spec == data.spec_of("drawn", OPTIONS)
+    assert (dataset.source, len(dataset.host_images(np.arange(6)))) == ("rendered", 6)
+    assert data.require("drawn", OPTIONS) == "rendered on the device"
+    asks_for_files = [
+        options(source="files"),
+        options(dir=tmp_path),
+        options(path=tmp_path),
+    ]
+    for asked in asks_for_files:
+        with pytest.raises(ConfigError, match=r"drawn has no files.*data\.source=rend"):
+            data.load("drawn", asked)
+    with pytest.raises(DataFileError, match="drawn has no files"):
+        preparing.prepare(drawn, str(tmp_path), "paper")
 
 
 @pytest.mark.parametrize("kind", ["file", "copy", "dir"])

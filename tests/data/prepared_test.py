@@ -386,7 +386,7 @@ def test_list_and_describe(copy, tmp_path, capsys):
         run("describe", "custom", f"--dir={copy.parent}", f"--picture={picture}") == 0
     )
     out = capsys.readouterr().out
-    assert "whole and checked" in out
+    assert "complete and checked" in out
     assert "custom: 6 images of 64 x 64 x 1, files" in out
     assert "factor_0: 3 values" in out
     assert picture.read_bytes().startswith(b"\x89PNG")

@@ -111,14 +111,14 @@ def test_a_truncated_gzip_file_is_named(paper):
 def test_goes_on_too_long(paper):
     folder, half = paper
     path = put(folder, half, "cat", matrix(contents(half)["cat"]) + b"\0")
-    assert f"{path} goes on after its 48 rows" in error(folder)
+    assert f"{path} continues after its 48 rows" in error(folder)
 
 
 def test_a_wrong_magic_number_is_named(paper):
     folder, half = paper
     path = put(folder, half, "info", matrix(contents(half)["info"], magic=0x1E3D4C53))
     message = error(folder)
-    assert f"{path} is no NORB matrix: it begins with 0x1e3d4c53" in message
+    assert f"{path} is not a NORB matrix: it begins with 0x1e3d4c53" in message
 
 
 @pytest.mark.parametrize(

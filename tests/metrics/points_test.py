@@ -29,7 +29,7 @@ def test_factor_values_are_relabelled_in_order():
         (CODES[:, 0], FACTORS, r"codes must have the shape \[N, D\], got \(10,\)"),
         (CODES, FACTORS[:, 0], r"factors must have the shape \[N, K\], got \(10,\)"),
         (CODES[:0], FACTORS[:0], r"shape \[N, D\], got \(0, 2\)"),
-        (CODES[:9], FACTORS, "as many rows: 9 and 10"),
+        (CODES[:9], FACTORS, "the same number of rows: 9 and 10"),
         (CODES.astype(complex), FACTORS, "real numbers, got complex128"),
         (CODES, FACTORS.astype(float), "factors must be integers, got float64"),
         (CODES, FACTORS[:, :1], "at least 2 factors are needed, got 1"),
@@ -38,7 +38,7 @@ def test_factor_values_are_relabelled_in_order():
         (
             CODES,
             np.where([True, False], FACTORS, 4),
-            r"factor 1 has one value only \(4\)",
+            r"factor 1 has only one value \(4\)",
         ),
     ],
 )
@@ -77,7 +77,7 @@ def test_a_training_part_of_one_value_is_refused():
         try:
             part, _ = draw_points(CODES, factors, (5, 5), "a metric", random)
         except UnavailableError as error:
-            refused += "drew one value only of factor 0" in str(error)
+            refused += "drew only one value of factor 0" in str(error)
             continue
         assert np.ptp(part.factors, axis=0).all()
     assert 0 < refused < 10

@@ -229,7 +229,7 @@ def test_what_holes_and_repeats_do_not_allow_is_named(score, capsys):
 
 def test_a_score_without_a_chance_floor_is_still_a_score(score, monkeypatch):
     def unlucky(*_):
-        raise UnavailableError("drew one value only")
+        raise UnavailableError("drew only one value")
 
     monkeypatch.setattr(suite, "chance_floor", unlucky)
     mig = score(tiny.dataset())["scores"]["mig"]

@@ -35,7 +35,7 @@ def test_a_constant_factor_of_a_grid_is_left_out():
     dataset = dataclasses.replace(tiny.dataset(), grid=grid, num_images=20)
     source, left_out = factors_lib.factor_source(read, dataset)
     assert source.sizes.tolist() == [4, 5]
-    assert left_out == ["one has one value only and is left out of the scores"]
+    assert left_out == ["one has only one value and is left out of the scores"]
     ids = np.arange(20)
     np.testing.assert_array_equal(source.codes(ids), read(ids))
     np.testing.assert_array_equal(source.factors(ids)[:, 1], ids % 5)
@@ -49,7 +49,7 @@ def test_a_table_draws_among_the_images_there_are():
     assert len(left_out) == 2
     assert "5 of the 6 combinations" in left_out[0]
     assert "in 6 images" in left_out[0]
-    assert left_out[1].startswith("light has one value only")
+    assert left_out[1].startswith("light has only one value")
     np.testing.assert_array_equal(source.factors(np.arange(6)), FACTORS[:, [0, 2]])
     rng, anchors = np.random.default_rng(0), np.arange(6)
     fixed = np.tile([True, False], (6, 1))

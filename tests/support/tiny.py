@@ -20,6 +20,7 @@ from cfasl_jax.objectives.cfasl import CFASL
 from cfasl_jax.settings import (
     FIDELITIES,
     Annealed,
+    CodebookSettings,
     Control,
     Dip,
     Factor,
@@ -29,7 +30,6 @@ from cfasl_jax.settings import (
     Ours,
     Weights,
 )
-from cfasl_jax.settings import Codebook as CodebookSettings
 from configs import default
 
 SIDE = 6
