@@ -213,6 +213,8 @@ def load(path: Path, belongs_to: Mapping[str, object]) -> list[Run] | None:
         None where there is no such file, where it belongs to something else or is of
         another format, or where it is damaged: it can always be made again.
     """
+    if not path.is_file():  # reading a pipe would wait for a writer
+        return None
     try:
         with np.load(path, allow_pickle=False) as file:
             header = json.loads(str(file["header"]))
