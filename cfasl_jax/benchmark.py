@@ -93,7 +93,7 @@ def _case(text: str) -> tuple[bool, int]:
 
 def _config(dataset: str, **changes: object) -> Config:
     """A data set's own configuration with a few fields changed, its images rendered."""
-    path = Path("configs") / f"{dataset}.py"
+    path = config_lib.file_at(Path("configs") / f"{dataset}.py")
     spec = importlib.util.spec_from_file_location(dataset, path)
     if spec is None or spec.loader is None or not path.exists():
         raise ConfigError(
@@ -102,18 +102,21 @@ def _config(dataset: str, **changes: object) -> Config:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     config = config_lib.from_dict(module.get_config().to_dict() | changes)
-    return replace(config, data=replace(config.data, source="rendered"))
+    config = replace(config, data=replace(config.data, source="rendered"))
+    data.require(config.dataset, config.data)
+    return config
+
+
+def _config_of(case: tuple[bool, int], options: argparse.Namespace) -> Config:
+    """The configuration of a case, see `_case`."""
+    cfasl, latent_dim = case
+    seeds = tuple(range(options.runs))
+    return _config(options.dataset, cfasl=cfasl, latent_dim=latent_dim, seeds=seeds)
 
 
 def _measure(options: argparse.Namespace) -> int:
     """In a process of its own: print seconds a step and peak memory in GB."""
-    cfasl, latent_dim = options.case
-    config = _config(
-        options.dataset,
-        cfasl=cfasl,
-        latent_dim=latent_dim,
-        seeds=tuple(range(options.runs)),
-    )
+    config = _config_of(options.case, options)
     devices.use_compilation_cache()
     speed = device_check.measure(config, options.steps or 20)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
@@ -128,6 +131,8 @@ def _compare(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         for latent_dim in options.latent_dims
         for objective in ("alone", "cfasl")
     ]
+    for case in cases:  # what is wrong is said before anything is measured
+        _config_of(_case(case), options)
     results: dict[str, list[list[float]]] = {case: [] for case in cases}
     for _ in range(options.rounds):
         for case in cases:

@@ -1,5 +1,6 @@
 """The command line's flags; every mistake is reported in one sentence."""
 
+import dataclasses
 import os
 import re
 import sys
@@ -15,11 +16,11 @@ from ml_collections.config_flags import config_flags
 from cfasl_jax import config as config_lib
 from cfasl_jax import data, metrics, objectives, workdirs
 from cfasl_jax.config import MODES, Config
-from cfasl_jax.errors import ConfigError, require_choice
+from cfasl_jax.errors import ConfigError, near_miss, require_choice
 from cfasl_jax.run import shipped
 from cfasl_jax.settings import FIDELITIES, flatten
 
-_OVERRIDE = re.compile(r"--?config\.([\w.]*)(=|$)")
+_OVERRIDE = re.compile(r"--?config\.([^=]*)(=|$)")
 
 
 class Command(NamedTuple):
@@ -61,18 +62,19 @@ def parse(argv: list[str]) -> Command | None:
         print(_help(values))
         return None
     require_choice("mode", values.mode, MODES)
-    if values.compare:
+    if values.compare is not None:
         return _comparison(values, overrides)
-    if values.config is None and not values.workdir:
+    if values.config is None and values.workdir is None:
         raise ConfigError(
             "say what to train with --config=configs/shapes3d.py:quick, or name the "
             "directory of a run with --workdir=DIR"
         )
-    workdir = workdirs.location(values.workdir or _default_workdir(arguments))
+    given = values.workdir
+    workdir = workdirs.location(_default_workdir(arguments) if given is None else given)
     config = None
     if values.config is not None:
-        given = [match[1] for a in arguments if (match := _OVERRIDE.match(a))]
-        fields = config_lib.with_implied(values.config.to_dict(), given)
+        changed = [match[1] for a in arguments if (match := _OVERRIDE.match(a))]
+        fields = config_lib.with_implied(values.config.to_dict(), changed)
         config = config_lib.from_dict(fields)
     return Command(
         config, workdir, values.mode, values.distributed, overrides=tuple(overrides)
@@ -117,7 +119,8 @@ def _comparison(values: flags.FlagValues, overrides: Sequence[str]) -> Command:
                 f"--compare reads directories on this machine: copy {folder} here first"
             )
         folders.append(folder)
-    workdir = workdirs.location(values.workdir or "runs/comparison")
+    given = values.workdir
+    workdir = workdirs.location("runs/comparison" if given is None else given)
     return Command(None, workdir, values.mode, values.distributed, tuple(folders))
 
 
@@ -187,7 +190,7 @@ def _flags(arguments: list[str]) -> flags.FlagValues:
     )
     flags.DEFINE_list(
         "compare",
-        [],
+        None,
         "Directories of two or more finished runs, with commas between, to show side "
         "by side in comparison.html in --workdir. Default: runs/comparison.",
         flag_values=values,
@@ -228,10 +231,19 @@ def _parse_into(values: flags.FlagValues, arguments: list[str]) -> None:
     """Set flags from the command line, or raise a ConfigError."""
     try:
         rest = values(arguments)
+    except flags.UnrecognizedFlagError as error:
+        raise ConfigError(_unknown_flag(error.flagname)) from error
     except flags.Error as error:
         raise ConfigError(_last_cause(str(error))) from error
     if len(rest) > 1:
         raise ConfigError(f"unexpected argument {rest[1]!r}: every option has a name")
+
+
+def _unknown_flag(name: str) -> str:
+    """A sentence that suggests the nearest flag, or a field given without "config."."""
+    fields = [f"config.{field.name}" for field in dataclasses.fields(Config)]
+    hint = near_miss(name, _FLAGS) or near_miss(name, fields)
+    return f"unknown flag {name!r}{hint or ': one of ' + ', '.join(_FLAGS)}"
 
 
 def _expand_fidelity(argument: str) -> str:
@@ -313,7 +325,7 @@ def _default_workdir(arguments: list[str]) -> str:
 def _last_cause(message: str) -> str:
     """absl and ml_collections report nested causes, a line each; the last one tells."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    last = re.sub(r"^[\w.]*Error: ", "", lines[-1]) if lines else message
+    last = re.sub(r"(?i)^[\w.]*error:+ ", "", lines[-1]) if lines else message
     for reason, kind in _KINDS.items():
         if value := re.match(rf"flag --(?:config\.)?(\S+?)=(.*): .*{reason}", last):
             return f"{value[1]} must be {kind}, not {value[2]!r}"
@@ -325,4 +337,5 @@ _KINDS = {
     "Non-boolean argument": "True or False",
     "invalid literal for int": "a whole number",
     "could not convert string to float": "a number",
+    "Error while parsing string": "a tuple such as (1, 2)",
 }

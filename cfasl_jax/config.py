@@ -145,9 +145,11 @@ def _validate_runs(config: Config) -> None:
                 f"seeds must name at least one seed and none twice, not {config.seeds}"
             )
         return
-    traced = _traced_fields(config)
+    traced, names = _traced_fields(config), [name for name, _ in config.per_run]
     for name, values in config.per_run:
         require_choice("field in per_run", name, traced)
+        if names.count(name) > 1:
+            raise ConfigError(f"per_run has {name} more than once")
         if len(values) != len(config.seeds):
             raise ConfigError(
                 f"per_run has {len(values)} values of {name} for {len(config.seeds)} "

@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -52,6 +53,21 @@ def expanded(path: str | Path) -> Path:
         ) from error
 
 
+def require_writable(path: Path) -> None:
+    """Raise a ConfigError unless a file can be written: before the work that fills it.
+
+    Nothing is left behind; folders that are missing are not made yet.
+    """
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a directory")
+        folder = next(parent for parent in path.parents if parent.exists())
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(4096))  # a full disk lets empty files be made
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}") from error
+
+
 # What the shell reports after a process ended on Ctrl-C: 128 + SIGINT.
 INTERRUPTED = 130
 
@@ -87,7 +103,7 @@ def exit_code(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except mistakes as error:
-        return fail(f"error: {error}", 2)
+        return fail(f"error: {_sentence(error)}", 2)
     except OSError as error:
         if error.errno not in _NOT_WRITABLE:
             raise
@@ -97,6 +113,13 @@ def exit_code(
     finally:
         if final:
             make_interrupts_final()
+
+
+def _sentence(error: Exception) -> str:
+    """What an error says, in one line; names of files may have line breaks."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}".replace("\n", "\\n")
+    return str(error).replace("\n", "\\n")
 
 
 def fail(message: str, code: int) -> int:

@@ -59,7 +59,7 @@ def _run(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     output = None if options.output is None else errors.expanded(options.output)
     if output:
-        provenance.require_writable(output)
+        errors.require_writable(output)
     met = True
     if options.model is None:
         results = _scores(options)

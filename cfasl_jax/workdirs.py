@@ -32,8 +32,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import fsspec
-
+from cfasl_jax.data.remote import file_system
 from cfasl_jax.errors import ConfigError, expanded
 
 # A process that is killed loses what it wrote since the last copy.
@@ -64,11 +63,13 @@ def location(text: str) -> Path | str:
     """A path, in which ~ is the home directory, or the URL of a remote directory.
 
     Raises:
-        ConfigError: if ~NAME names no user.
+        ConfigError: if ~NAME names no user, or if nothing is named.
     """
-    if re.match(r"[a-z][\w+.-]*://", text) and not text.startswith("file://"):
-        return text.rstrip("/")
-    return expanded(text.removeprefix("file://"))
+    path = text.removeprefix("file://")
+    scheme = re.match(r"[a-z][\w+.-]*://", path)
+    if not path[scheme.end() if scheme else 0 :].strip("/ " if scheme else None):
+        raise ConfigError(f"{text!r} names no working directory")
+    return path.rstrip("/") if scheme else expanded(path)
 
 
 @contextmanager
@@ -121,7 +122,7 @@ class _Mirror:
 
     def __init__(self, url: str, folder: Path) -> None:
         self.url, self.folder = url, folder
-        self._fs, self._root = fsspec.url_to_fs(url)
+        self._fs, self._root = file_system(url)
         # The files in the bucket, by name, each with the state of the local file that
         # it is a copy of.
         self._copied: dict[str, tuple[int, int] | None] = {}

@@ -152,6 +152,15 @@ def test_what_a_case_says_reaches_the_user(case, arguments, said, capsys):
         benchmark._in_a_process(case, arguments, run)
 
 
+@pytest.mark.parametrize("argument", ["--latent_dims=6,1001", "--dataset=custom"])
+def test_what_is_wrong_is_said_before_anything_is_measured(
+    monkeypatch, capsys, argument
+):
+    monkeypatch.setattr(benchmark, "_in_a_process", lambda *_: 1 / 0)
+    assert benchmark.main(["", argument]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_without_configs_the_command_says_where_to_run_it(
     monkeypatch, tmp_path, capsys
 ):

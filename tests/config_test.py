@@ -93,6 +93,7 @@ def test_whole_numbers_are_fine_where_numbers_are_wanted():
             "have the same seed",
         ),
         ({"per_run": (("beta", (1.0, 2.0)),)}, "2 values of beta for 1 seeds"),
+        ({"per_run": (("beta", (1.0,)), ("beta", (2.0,)))}, "has beta more than once"),
         ({"per_run": (("num_steps", (1.0,)),)}, "unknown field in per_run 'num_steps'"),
         ({"per_run": (("hidden", (1.0,)),)}, "unknown field in per_run 'hidden'"),
         ({"per_run": (("weights.alpha", (-1.0,)),)}, "run 0: weights.alpha must be at"),

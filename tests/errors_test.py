@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,19 @@ def raising(error):
 def test_what_stops_a_command_is_one_sentence(capsys, error, code, said):
     assert errors.exit_code(raising(error), interrupted="stopped here") == code
     assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("a\nb.png cannot be read"), r"error: a\nb.png cannot be read"),
+        (FileExistsError(errno.EEXIST, "File exists", "a"), "error: a: File exists"),
+        (OSError("it broke"), "error: it broke"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(capsys, error, said):
+    assert errors.exit_code(raising(error), mistakes=(ValueError, OSError)) == 2
+    assert capsys.readouterr().err == said + "\n"
 
 
 def test_a_command_ends_with_its_own_code():
@@ -100,3 +114,20 @@ def test_whole_numbers_have_a_range(text, number):
 )
 def test_near_misses(value, nearest):
     assert nearest in errors.near_miss(value, ["mig", "weights.epsilon"])
+
+
+def test_what_cannot_be_written_is_known_before_the_work(tmp_path, monkeypatch):
+    errors.require_writable(tmp_path / "deep" / "results.json")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    (tmp_path / "results.json").mkdir()
+    for path in (tmp_path / "file" / "results.json", tmp_path / "results.json"):
+        with pytest.raises(ConfigError, match=r"cannot write .*results\.json: "):
+            errors.require_writable(path)
+
+    def fail(**_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", fail)
+    with pytest.raises(ConfigError, match=r"x\.json: Read-only file system"):
+        errors.require_writable(tmp_path / "x.json")

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import logging
 import threading
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from cfasl_jax import data, main, objectives, workdirs
 from cfasl_jax.command_line import Command
+from cfasl_jax.data import remote
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import provenance
 from cfasl_jax.training import loop
@@ -72,6 +74,24 @@ def test_paths_are_themselves_and_urls_are_recognised(tmp_path):
         workdirs.location("~no-one/runs/first")
     with workdirs.local(tmp_path) as folder:
         assert folder == tmp_path
+
+
+@pytest.mark.parametrize("text", ["", " ", "file://", "gs://", "memory:///"])
+def test_what_names_no_directory_is_refused(text):
+    with pytest.raises(ConfigError, match=f"^'{text}' names no working directory$"):
+        workdirs.location(text)
+
+
+def test_file_systems_do_not_log_what_they_raise(caplog):
+    logger = logging.getLogger("fsspec")
+    level = logger.level
+    try:
+        found, path = remote.file_system("memory://bucket/run")
+        assert (found, path) == (fsspec.filesystem("memory"), "/bucket/run")
+        logger.error("a trace")
+        assert not caplog.records
+    finally:
+        logger.setLevel(level)
 
 
 def test_a_directory_comes_back_with_its_newest_state(url, scratch):
@@ -311,7 +331,7 @@ def test_what_stands_in_the_way_of_a_url_is_one_sentence(
 ):
     if change == "missing":
         error = ImportError("Please install gcsfs to access Google Storage")
-        monkeypatch.setattr(workdirs.fsspec, "url_to_fs", fail(error))
+        monkeypatch.setattr(fsspec, "url_to_fs", fail(error))
     elif change == "unknown":
         url = "nowhere://bucket/run"
     else:

@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="let the new copy replace one of something else",
     )
-    describe.add_argument("--picture", type=Path, help="write a sheet of images, .png")
+    describe.add_argument("--picture", type=_picture, help="write a sheet, .png")
     listing = commands.add_parser("list", help="all data sets, and what is here")
     for command in (prepare, check, describe, listing):
         command.add_argument(
@@ -101,6 +101,14 @@ def _parser() -> argparse.ArgumentParser:
             "default: TFDS_DATA_DIR or ~/tensorflow_datasets",
         )
     return parser
+
+
+def _picture(text: str) -> Path:
+    """A file that a picture can be written to."""
+    path = errors.expanded(text)
+    if path.suffix.lower() != ".png":
+        raise argparse.ArgumentTypeError(f"must be a file .png, not {text!r}")
+    return path
 
 
 def _prepare(entry: Entry, options: argparse.Namespace) -> None:
@@ -169,6 +177,8 @@ def _state(entry: Entry, data_dir: str, convention: str) -> str:
 
 
 def _describe(entry: Entry, options: argparse.Namespace) -> None:
+    if options.picture:
+        errors.require_writable(options.picture)
     folder = preparing.copy_folder(entry, options.dir, options.convention)
     if not is_url(options.dir) and prepared.exists(folder):
         copy = prepared.open_copy(folder)

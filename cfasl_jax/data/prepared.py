@@ -274,6 +274,8 @@ def _sync(path: Path) -> None:
 def _array(path: Path, shape: tuple[int, ...], dtype: type) -> np.ndarray:
     """A mapped .npy file that must have this shape and type."""
     try:
+        if not path.is_file():  # reading a pipe would wait for a writer
+            raise OSError("it is no file")
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataFileError(

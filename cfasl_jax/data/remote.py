@@ -7,6 +7,7 @@ first and written last, so that a copy with a manifest is complete.
 
 import hashlib
 import json
+import logging
 import os
 import re
 import sys
@@ -31,6 +32,17 @@ _TRIES = 3
 def is_url(place: str) -> bool:
     """Whether a place is the URL of a directory, not a path."""
     return re.match(r"[a-z][a-z0-9+.-]*://", place) is not None
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """What reaches a URL, and the path in it.
+
+    What goes wrong there is raised; the packages would also log it, with tracebacks.
+    """
+    found, path = fsspec.url_to_fs(url)
+    package = type(found).__module__.partition(".")[0]
+    logging.getLogger(package).setLevel(logging.CRITICAL)
+    return found, path
 
 
 def manifest(url: str) -> dict[str, Any] | None:
@@ -132,7 +144,7 @@ def _tried(transfer: Callable[[], Result]) -> Result:
 def _connected(url: str) -> Iterator[tuple[Any, str]]:
     """A URL's file system and the path in it; every error names the URL."""
     try:
-        files, root = fsspec.url_to_fs(url.rstrip("/"))
+        files, root = file_system(url.rstrip("/"))
         files.invalidate_cache()
         yield files, root
     except Exception as error:  # each file system has errors of its own

@@ -8,7 +8,6 @@ many seeds, and the mean score is used as the expected one. docs/scores.md has t
 tables.
 """
 
-import argparse
 import math
 import sys
 import time
@@ -17,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from cfasl_jax.errors import ConfigError, require_choice
+from cfasl_jax import errors
+from cfasl_jax.errors import require_choice
 from cfasl_jax.metrics.protocols import PROTOCOLS, Protocol, get_protocol
 from cfasl_jax.metrics.registry import get_metrics
 from cfasl_jax.metrics.sampling import Grid
@@ -77,23 +77,23 @@ def coverage(scores: np.ndarray, ends: np.ndarray) -> float:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Prints the table in Markdown; returns the exit code: 0, or 2 for bad input."""
-    parser = argparse.ArgumentParser(prog="python -m cfasl_jax.metrics.coverage")
+    """Print the table in Markdown; return the exit code: 0, 2 (bad input) or 130."""
+    return errors.exit_code(lambda: _run(argv[1:]))
+
+
+def _run(arguments: Sequence[str]) -> None:
+    parser = errors.ArgumentParser(prog="python -m cfasl_jax.metrics.coverage")
     parser.add_argument("--protocol", default="fast", help=", ".join(PROTOCOLS))
-    parser.add_argument("--metrics", default=None, help="names with commas between")
-    parser.add_argument("--seeds", type=int, default=200)
-    parser.add_argument("--sets", default=None, help="code sets with commas between")
-    options = parser.parse_args(argv[1:])
-    try:
-        protocol = get_protocol(options.protocol)
-        names = get_metrics(options.metrics.split(",") if options.metrics else None)
-        sets = code_sets()
-        chosen = options.sets.split(",") if options.sets else list(sets)
-        for which in chosen:
-            require_choice("code set", which, sets)
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    parser.add_argument("--metrics", help="names with commas between")
+    parser.add_argument("--seeds", type=errors.whole_number(2), default=200)
+    parser.add_argument("--sets", help="code sets with commas between")
+    options = parser.parse_args(arguments)
+    protocol = get_protocol(options.protocol)
+    names = get_metrics(None if options.metrics is None else options.metrics.split(","))
+    sets = code_sets()
+    chosen = list(sets) if options.sets is None else options.sets.split(",")
+    for which in chosen:
+        require_choice("code set", which, sets)
     cells: dict[str, dict[str, str]] = {}
     for which in chosen:
         start = time.perf_counter()
@@ -106,7 +106,6 @@ def main(argv: Sequence[str]) -> int:
     print("|---" * (len(chosen) + 1) + "|")
     for name, row in cells.items():
         print(f"| {name} | {' | '.join(row.get(which, '-') for which in chosen)} |")
-    return 0
 
 
 def _cell(scores: np.ndarray, ends: np.ndarray) -> str:

@@ -133,8 +133,7 @@ DCI = Metric(
         Score(
             "informativeness_train",
             "DCI informativeness on its training points",
-            "the accuracy with which boosted trees predict the factors of the points "
-            "that they were fitted on; the mean over factors",
+            "DCI informativeness, counted on the points that the trees were fitted on",
             variant_of="informativeness_test",
         ),
         Score(

@@ -2,13 +2,13 @@
 
 import dataclasses
 import os
-import pathlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
 
+from cfasl_jax.errors import expanded
 from cfasl_jax.metrics.estimators import quiet
 
 T = TypeVar("T")
@@ -106,11 +106,16 @@ def draw_points(
     return parts
 
 
+# Rounding to float32 may move a code by this part of its standard deviation.
+_MOST_MOVED = 0.01
+
+
 def check_codes(codes: np.ndarray) -> np.ndarray:
     """Validates codes [N, D]: float64 [N, D].
 
     Raises:
-        ValueError: on a wrong shape or type, or a value that float32 does not hold.
+        ValueError: on a wrong shape or type, or values that float32 does not hold or
+            does not tell apart.
     """
     codes = np.asarray(codes)
     if codes.ndim != 2 or 0 in codes.shape:
@@ -129,6 +134,16 @@ def check_codes(codes: np.ndarray) -> np.ndarray:
         )
     # Numbers that are too small for float32 would be 0 there, and so would variances.
     codes[np.abs(codes) < np.finfo(np.float32).smallest_subnormal] = 0.0
+    # Of a dimension that hardly varies beside others, nothing is lost by rounding.
+    std, varies = codes.std(axis=0), np.ptp(codes, axis=0) > 0
+    varies &= std > _MOST_MOVED * std.max()
+    moved = np.abs(codes - codes.astype(np.float32)).max(axis=0)
+    lost = np.flatnonzero(varies & (moved > _MOST_MOVED * std))
+    if lost.size:
+        raise ValueError(
+            f"codes must fit into float32, which does not tell the values of dimension "
+            f"{lost[0]} apart: subtract their mean, or scale them"
+        )
     return codes
 
 
@@ -205,10 +220,11 @@ def load_array(path: str, what: str) -> np.ndarray:
     Raises:
         ValueError: if there is no such file or it does not hold one plain array.
     """
-    if not pathlib.Path(path).is_file():
-        raise ValueError(f"there is no file of {what} at {path}")
+    place = expanded(path)
+    if not place.is_file():
+        raise ValueError(f"there is no file of {what} at {path!r}")
     try:
-        array = np.load(path, allow_pickle=False)
+        array = np.load(place, allow_pickle=False)
     except Exception as error:  # A damaged file fails in many ways: zip, tokens, size.
         raise ValueError(f"{path} is not a .npy file of plain numbers") from error
     if not isinstance(array, np.ndarray):

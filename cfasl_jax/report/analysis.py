@@ -214,6 +214,8 @@ def load(path: Path, belongs_to: Mapping[str, object]) -> list[Run] | None:
         The runs; or None if there is no such file, if it belongs to something else, has
         another format or is damaged. It can always be made again.
     """
+    if not path.is_file():  # reading a pipe would wait for a writer
+        return None
     try:
         with np.load(path, allow_pickle=False) as file:
             header = json.loads(str(file["header"]))

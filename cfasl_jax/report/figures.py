@@ -38,6 +38,8 @@ class FigureType:
         draw: makes the figure from the part's arrays.
         needs: the things that a run must have for it, as keys of `Run.lacking`.
         key: whether a page about several trainings shows it.
+        further: the caption of all parts' figures but the first; {first} stands for
+            that one's title, {factor} as above.
     """
 
     group: str
@@ -48,6 +50,7 @@ class FigureType:
     draw: Callable[[Mapping[str, np.ndarray]], Figure]
     needs: tuple[str, ...] = ()
     key: bool = False
+    further: str = ""
 
 
 FIGURES = (
@@ -120,6 +123,8 @@ FIGURES = (
         "errors add up.",
         image_figures.factor_steps,
         ("codebook", "grid"),
+        further="The factor {factor} runs through evenly spread values, the others "
+        "stay; the rows are those of {first}.",
     ),
     FigureType(
         _SYMMETRIES,
@@ -245,14 +250,15 @@ def write_figures(run: Run, folder: Path) -> tuple[list[SavedFigure], list[str]]
     failed: list[str] = []
     with paper_style():
         for kind in FIGURES:
-            for place, part in enumerate(_parts(run, kind.part)):
+            first = ""
+            for part in _parts(run, kind.part):
                 factor = str(part.get("factor", ""))
                 title = kind.title.format(factor=spaced(factor))
                 taken = [figure.name for figure in saved]
                 name = file_name(kind.name.format(factor=factor), taken)
                 caption = kind.caption
-                if place:
-                    caption = f"As {saved[-1].title}, for another factor."
+                if first:
+                    caption = kind.further.format(factor=spaced(factor), first=first)
                 try:
                     figure = kind.draw(part)
                     image, width = save(figure, folder, name), figure.get_figwidth()
@@ -261,6 +267,7 @@ def write_figures(run: Run, folder: Path) -> tuple[list[SavedFigure], list[str]]
                 except Exception as error:
                     failed.append(failure(title, error))
                     continue
+                first = first or title
                 saved.append(
                     SavedFigure(
                         name, title, caption, image, width, kind.group, kind.key

@@ -15,9 +15,11 @@ def score(name: str) -> str:
 
 
 def metric(name: str) -> str:
-    """The usual name of a metric: that of its only main score, else its own."""
+    """The usual name of a metric: by its main score, else by its own name."""
     main = [one for one in METRICS[name].scores if one.variant_of is None]
-    return main[0].label if len(main) == 1 else _METRICS.get(name, spaced(name))
+    if len(main) == 1 or name in SCORES:
+        return main[0].label if len(main) == 1 else SCORES[name].label
+    return _METRICS.get(name, spaced(name))
 
 
 def term(name: str) -> str:

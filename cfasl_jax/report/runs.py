@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from cfasl_jax.metrics import SCORES
 from cfasl_jax.report import names
 from cfasl_jax.report.analysis import Run
 from cfasl_jax.report.html import asset, text
@@ -26,7 +27,7 @@ def ranking(results: Mapping[str, Any]) -> dict[str, Ranks]:
     """The best, the median and the worst run by each score, MIG's first.
 
     Runs without a score are left out of its ranks; of an even number of runs the
-    median is the lower of the two in the middle.
+    median is the worse of the two in the middle.
     """
     scores = results.get("scores") or {}
     listed = [name for name in _PREFERRED if name in scores]
@@ -36,7 +37,8 @@ def ranking(results: Mapping[str, Any]) -> dict[str, Ranks]:
         values = scores[name].get("values") or ()
         known = [run for run, value in enumerate(values) if value is not None]
         if known:
-            order = sorted(known, key=values.__getitem__, reverse=True)
+            rising = name in SCORES and SCORES[name].lower_is_better
+            order = sorted(known, key=values.__getitem__, reverse=not rising)
             ranks[name] = Ranks(order[0], order[len(order) // 2], order[-1])
     return ranks
 

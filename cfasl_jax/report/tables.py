@@ -221,7 +221,8 @@ def _defined(score: Score) -> str:
     words = score.definition
     if score.variant_of:  # begins with the name of the score whose variant it is
         return f"{words}."
-    return f"{words[:1].upper()}{words[1:]}. {score.reference}."
+    better = " Lower is better." if score.lower_is_better else ""
+    return f"{words[:1].upper()}{words[1:]}.{better} {score.reference}."
 
 
 def _protocol(results: Mapping[str, Any]) -> str:

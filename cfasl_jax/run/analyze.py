@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from tensorboardX.proto import event_pb2
 
 from cfasl_jax import config as config_lib
-from cfasl_jax import metrics
+from cfasl_jax import errors, metrics
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.report import analysis, comparison, page, runs, tables
@@ -47,7 +47,7 @@ def analyze(config: Config, dataset: Dataset, workdir: Path) -> Path:
     redrawn = redraw(config, workdir)
     if redrawn is not None:
         return redrawn
-    provenance.require_writable(workdir / analysis.FILE)
+    errors.require_writable(workdir / analysis.FILE)
     trained = models(config, dataset.spec, workdir)
     step = trained[0].step
     results = tables.read_results(workdir / RESULTS_FILE)
@@ -80,7 +80,7 @@ def redraw(config: Config, workdir: Path) -> Path | None:
         drawn_runs(results)
     ):
         return None
-    provenance.require_writable(workdir / analysis.FILE)
+    errors.require_writable(workdir / analysis.FILE)
     return _draw(probed, config, results, workdir)
 
 

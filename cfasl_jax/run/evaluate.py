@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cfasl_jax import metrics, objectives
+from cfasl_jax import errors, metrics, objectives
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.losses import elbo
 from cfasl_jax.objectives import Objective
@@ -60,7 +60,7 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
             afterwards. The scores were printed.
     """
     start = time.perf_counter()
-    provenance.require_writable(workdir / RESULTS_FILE)
+    errors.require_writable(workdir / RESULTS_FILE)
     trained = models(config, dataset.spec, workdir)
     step, protocol = trained[0].step, metrics.get_protocol(config.eval.protocol)
     results: dict[str, Any] = {

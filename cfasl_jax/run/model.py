@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import operator
+import os
 from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
@@ -86,7 +87,12 @@ class Model:
             ValueError: if z has another shape, or values that are not finite.
         """
         z = self._checked_latents(z)
-        return _on_rows(partial(_decode, self.objective, self.params), z)
+        images = _on_rows(partial(_decode, self.objective, self.params), z)
+        if not _is_finite(images):
+            raise ValueError(
+                "z is too large for the decoder, which computes in float32"
+            )
+        return images
 
     def generators(self) -> jax.Array:
         """The codebook, [S, L, D, D].
@@ -320,7 +326,8 @@ def load(workdir: str | Path, run: int = 0) -> Model:
     except TypeError as error:
         raise ConfigError(f"run must be a whole number, not {run!r}") from error
     place = workdirs.location(str(workdir))
-    if isinstance(place, Path) and not place.is_dir():
+    # Unlike Path's own, this function takes any text for a path.
+    if isinstance(place, Path) and not os.path.isdir(place):
         return load_shipped(str(workdir), run)
     with workdirs.local(place, writes=False) as folder:
         return _load(folder, run)

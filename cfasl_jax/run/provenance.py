@@ -1,14 +1,12 @@
 """The provenance of results, and config.json, which identifies a directory's run."""
 
 import dataclasses
-import errno
 import fcntl
 import json
 import os
 import platform
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -139,21 +137,6 @@ def latest_step(workdir: Path) -> int | None:
     folder = workdir / "checkpoints"
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     return max((int(name) for name in names if name.isdigit()), default=None)
-
-
-def require_writable(path: Path) -> None:
-    """Raise a ConfigError unless a file can be written, before its content is computed.
-
-    Nothing is left behind; missing folders are not made yet.
-    """
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "it is a directory")
-        folder = next(parent for parent in path.parents if parent.exists())
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(4096))  # a full disk lets empty files be made
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}") from error
 
 
 @contextmanager

@@ -95,7 +95,7 @@ def _run(options: argparse.Namespace) -> None:
                 file=sys.stderr,
             )
         if not options.dry_run:
-            provenance.require_writable(root / "study.json")
+            errors.require_writable(root / "study.json")
         if options.report:
             _report(study, root, place)
         else:

@@ -195,6 +195,9 @@ def damage(copy, kind):
         os.truncate(images, 0)
     elif kind == "missing":
         images.unlink()
+    elif kind == "a pipe":
+        images.unlink()
+        os.mkfifo(images)
     elif kind == "no factors":
         (copy / prepared.FACTORS).unlink()
     elif kind == "other shape":
@@ -218,6 +221,7 @@ KINDS = (
     "truncated",
     "empty",
     "missing",
+    "a pipe",
     "no factors",
     "other shape",
     "other type",
@@ -349,6 +353,12 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch, capsys):
         (["check", "cars3d"], "there is no copy of cars3d in .*prepare cars3d"),
         (["describe", "cars3d"], "prepare cars3d.*http://www.scottreed.info/"),
         (["list", "--dirr=x"], "unrecognized arguments: --dirr=x"),
+        (["prepare", "cars3d", "--dir=/dev/null"], "^error: /dev/null: File exists"),
+        (["describe", "dsprites", "--picture=x.foo"], r"a file \.png, not 'x.foo'"),
+        (
+            ["describe", "dsprites", "--picture=/dev/null/x.png"],
+            "cannot write /dev/nul",
+        ),
     ],
 )
 def test_mistakes_end_with_one_sentence_and_code_2(

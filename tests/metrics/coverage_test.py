@@ -58,3 +58,21 @@ def test_the_command_prints_a_table_and_refuses_unknown_names(capsys):
     assert "did you mean 'fast'" in capsys.readouterr().err
     assert coverage.main(["coverage", "--sets=nose"]) == 2
     assert "unknown code set 'nose'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("--seeds=0", "must be a whole number from 2 to"),
+        ("--seeds=x", "must be a whole number from 2 to"),
+        ("--metrics=", "unknown metric ''"),
+        ("--sets=", "unknown code set ''"),
+        ("--bogus", "unrecognized arguments: --bogus"),
+    ],
+)
+def test_mistakes_are_told_in_one_sentence(argument, said, capsys):
+    assert coverage.main(["coverage", argument]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert said in error
+    assert error.count("\n") == 1

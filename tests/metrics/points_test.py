@@ -36,6 +36,12 @@ def test_factor_values_are_relabelled_in_order():
         (np.where(CODES == 3, np.nan, CODES), FACTORS, "1 rows hold NaN or infinity"),
         (np.where(CODES == 3, -4e38, CODES), FACTORS, r"float32, .*largest is 4e\+38"),
         (
+            CODES + np.array([0, 1e9]),
+            FACTORS,
+            "does not tell the values of dimension 1 apart",
+        ),
+        (CODES * 1e-46, FACTORS, "does not tell the values of dimension 0 apart"),
+        (
             CODES,
             np.where([True, False], FACTORS, 4),
             r"factor 1 has only one value \(4\)",
@@ -46,6 +52,11 @@ def test_bad_arrays_get_one_clear_sentence(codes, factors, message):
     with pytest.raises(ValueError, match=message) as caught:
         check_points(codes, factors)
     assert "\n" not in str(caught.value)
+
+
+def test_rounding_of_what_hardly_varies_is_no_matter():
+    codes = np.stack([CODES[:, 0], np.full(10, 0.1), 0.1 + 1e-12 * CODES[:, 1]], axis=1)
+    np.testing.assert_array_equal(check_points(codes, FACTORS).codes, codes)
 
 
 def test_codes_that_float32_just_holds_are_taken():
@@ -103,11 +114,13 @@ def test_active_dimensions_by_standard_deviation_with_ddof_one():
     assert active_mask(codes, 0.0).tolist() == [True, True, False]
 
 
-def test_arrays_are_loaded_or_refused(tmp_path):
+def test_arrays_are_loaded_or_refused(tmp_path, monkeypatch):
     np.save(tmp_path / "codes.npy", CODES)
     np.testing.assert_array_equal(
         load_array(str(tmp_path / "codes.npy"), "codes"), CODES
     )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    np.testing.assert_array_equal(load_array("~/codes.npy", "codes"), CODES)
     with pytest.raises(ValueError, match="there is no file of codes at"):
         load_array(str(tmp_path / "other.npy"), "codes")
     (tmp_path / "text.npy").write_text("1, 2")

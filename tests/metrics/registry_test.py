@@ -16,7 +16,8 @@ def test_every_score_says_what_it_is():
         if name != "udr":  # Of several runs, which is no business of a metric.
             assert score.reference == METRICS[score.metric].reference
         assert score.reference
-        assert score.variant_of is None or score.variant_of in SCORES
+        if score.variant_of:
+            assert score.definition.startswith(SCORES[score.variant_of].label)
         assert not score.definition.endswith(".")
     labels = [score.label for score in SCORES.values()]
     assert len(set(labels)) == len(labels)

@@ -1,6 +1,7 @@
 """The file that the report is drawn from: what it holds, and what it refuses."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -72,6 +73,7 @@ def test_a_file_of_another_format_is_made_anew(tmp_path):
     "damage",
     [
         lambda path: path.unlink(),
+        lambda path: (path.unlink(), os.mkfifo(path)),
         lambda path: path.write_bytes(b""),
         lambda path: path.write_bytes(path.read_bytes()[:2000]),
         lambda path: path.write_bytes(path.read_bytes().replace(b"\x00", b"\x01")),

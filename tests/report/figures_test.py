@@ -1,10 +1,13 @@
 """The figures of a run: which there are, their files and their words."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import report_synthetic as synthetic
 from PIL import Image
 
+from cfasl_jax.report import figures
 from cfasl_jax.report.figures import (
     file_name,
     has_index,
@@ -43,9 +46,24 @@ def test_every_part_has_its_figures(saved):
     words = {figure.name: (figure.title, figure.caption) for figure in saved}
     assert words["steps_floor_hue"] == (
         "Stepping floor hue",
-        "As Stepping shape, for another factor.",
+        "The factor floor hue runs through evenly spread values, the others stay; the "
+        "rows are those of Stepping shape.",
     )
     assert words["steps_shape"][1].startswith("The factor runs")
+
+
+def test_further_figures_do_not_lean_on_one_that_failed(tmp_path, monkeypatch):
+    def draw(part):
+        if part["factor"] == "shape":
+            raise ValueError("no")
+        return steps.draw(part)
+
+    steps = next(kind for kind in figures.FIGURES if kind.further)
+    kinds = [dataclasses.replace(steps, draw=draw)]
+    monkeypatch.setattr(figures, "FIGURES", kinds)
+    saved, failed = write_figures(WHOLE, tmp_path)
+    assert failed == ["Stepping shape: drawing failed (ValueError: no)"]
+    assert [figure.caption for figure in saved] == [steps.caption]
 
 
 def test_figures_are_saved_as_image_and_as_vectors(saved):

@@ -37,6 +37,8 @@ def test_runs_are_ranked_by_each_score():
     assert runs.ranking(RESULTS) == {"mig": (2, 3, 0), "sap": (0, 2, 3)}
     assert list(runs.ranking(RESULTS)) == ["mig", "sap"]
     assert runs.ranking({"seeds": [1]}) == {}
+    lower = {"scores": {"gaussian_total_correlation": {"values": [3.0, 1.0, 2.0]}}}
+    assert runs.ranking(lower) == {"gaussian_total_correlation": (1, 2, 0)}
     two = {"scores": {"mig": {"values": [0.1, 0.2]}}}
     assert runs.ranking(two) == {"mig": (1, 0, 0)}
 
@@ -120,3 +122,20 @@ def test_a_run_is_chosen_by_its_seed_or_its_rank(tmp_path, monkeypatch):
         "seed": ("1", "seed 5: SAP 30.00"),
         "unknown": ("1", "seed 5: no MIG"),
     }
+
+
+@needs_browser
+def test_the_choice_fits_into_a_narrow_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "write_figures", lambda *_: ([], []))
+    monkeypatch.setattr(page, "write_animations", lambda *_: ([], []))
+    wide = {"gaussian_wasserstein_correlation_norm": RESULTS["scores"]["sap"]}
+    results = RESULTS | {"scores": RESULTS["scores"] | wide}
+    path, _ = write(tmp_path, trained(), results)
+    script = """
+      document.body.style.width = "300px";
+      const inside = document.body.getBoundingClientRect().right;
+      const ends = [...document.querySelectorAll("select")].map(
+        (menu) => menu.getBoundingClientRect().right);
+      seen.fits = ends.length === 2 && ends.every((end) => end <= inside);
+    """
+    assert drive(path, script) == {"fits": True, "errors": []}

@@ -80,6 +80,21 @@ def test_damaged_results_are_drawn_or_refused_in_one_sentence(tmp_path):
     assert 0.2 < np.mean(outcomes) < 0.8
 
 
+def test_metrics_are_cited_by_the_name_that_their_score_has():
+    names = ("gaussian_wasserstein_correlation", "infom", "mig")
+    cited = tables.citations({"scores": {key: {} for key in names}}, {})
+    places = [
+        cited.index(f"<li>{name}: ")
+        for name in ("Gaussian Wasserstein correlation", "InfoMEC", "MIG")
+    ]
+    assert places == sorted(places)
+
+
+def test_scores_whose_lower_values_are_better_say_so():
+    said = tables.scores({"scores": {"gaussian_total_correlation": {"mean": 1.0}}})
+    assert "in nats. Lower is better. Locatello" in said
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"step": 1}', "\x00"])
 def test_what_is_no_results_json_is_refused(tmp_path, content):
     path = tmp_path / "results.json"

@@ -1,5 +1,6 @@
 """What the functions of a loaded model take, and one sentence for what they do not."""
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -75,6 +76,14 @@ def test_what_is_no_latent_is_refused(model, z, message):
             function(z)
 
 
+def test_latents_beyond_the_decoders_numbers_are_refused(model):
+    params = jax.tree.map(lambda leaf: np.full_like(leaf, 2.0), model.params)
+    doubling = dataclasses.replace(model, params=params)
+    assert doubling.decode([[3e38, 3e38, 3e38]]).max() == 1
+    with pytest.raises(ValueError, match="z is too large for the decoder"):
+        doubling.decode([[3e38, 3e38, -3e38]])
+
+
 def test_a_section_moves_latents_by_its_generator(model):
     G = np.asarray(section_generators(model.generators())[2])
     amount = 1e-3
@@ -135,6 +144,11 @@ def test_it_shows_itself_in_one_line(model):
 def test_there_is_no_such_run(run):
     with pytest.raises(ConfigError, match=r"run must be a whole|has no run"):
         cfasl_jax.load(OLD, run=run)
+
+
+def test_no_text_is_too_long_for_the_name_of_a_model():
+    with pytest.raises(ConfigError, match="xxx is neither a directory nor the name"):
+        cfasl_jax.load("x" * 400)
 
 
 def test_the_version_is_that_of_the_package():
