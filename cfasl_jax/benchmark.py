@@ -125,7 +125,7 @@ def _measure(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace, arguments: Sequence[str]) -> int:
-    """Print a table, a line a case."""
+    """Print a table with one line for each case."""
     cases = [
         f"{objective},{latent_dim}"
         for latent_dim in options.latent_dims

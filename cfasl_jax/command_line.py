@@ -323,7 +323,7 @@ def _default_workdir(arguments: list[str]) -> str:
 
 
 def _last_cause(message: str) -> str:
-    """absl and ml_collections report nested causes, a line each; the last one tells."""
+    """The last line of an error of absl or ml_collections, which is the inner cause."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     last = re.sub(r"(?i)^[\w.]*error:+ ", "", lines[-1]) if lines else message
     for reason, kind in _KINDS.items():
@@ -332,7 +332,7 @@ def _last_cause(message: str) -> str:
     return last
 
 
-# What Python and absl call a text that is no such value.
+# How errors of Python and absl describe an invalid value, and the value that is needed.
 _KINDS = {
     "Non-boolean argument": "True or False",
     "invalid literal for int": "a whole number",

@@ -259,7 +259,7 @@ def _connect(
     """A mirror with its local files in place.
 
     Raises:
-        ConfigError: where there is no way to the URL.
+        ConfigError: if the URL cannot be used.
     """
     try:
         mirror = _Mirror(url, folder)

@@ -1,9 +1,9 @@
 """3D Cars (Reed, Zhang, Zhang, Lee, 2015): 183 cars from 24 azimuths, 4 elevations.
 
-The authors' archive holds data/cars/car_*_mesh.mat, a file a car, with the array "im"
-of uint8 [128, 128, 3, 24 azimuths, 4 elevations]. The images are resized to 64 x 64
-with a Lanczos filter, as disentanglement_lib and the CFASL authors do; cars are ordered
-by file name.
+The authors' archive holds a file data/cars/car_*_mesh.mat for each car, with an array
+"im" of uint8 [128, 128, 3, 24 azimuths, 4 elevations]. The images are resized to 64 x
+64 with a Lanczos filter, as disentanglement_lib and the CFASL authors do; cars are
+ordered by file name.
 """
 
 import fnmatch
@@ -52,7 +52,7 @@ def recipe(path: Path, grid: FactorGrid = GRID) -> Recipe:
         grid: of the factors that are expected.
 
     Raises:
-        DataFileError: where the number of cars is another, or the archive is damaged.
+        DataFileError: if the number of cars is wrong, or the archive is damaged.
     """
     if path.is_dir():
         files = tuple(sorted(path.rglob(_PATTERN), key=lambda file: file.name))

@@ -70,7 +70,7 @@ def recipe(path: Path, layout: Layout = LAYOUT) -> Recipe:
         layout: what is expected.
 
     Raises:
-        DataFileError: where the number of pictures is another.
+        DataFileError: if the number of pictures is wrong.
     """
     if path.is_dir():
         names = [str(file) for file in path.rglob("*.jpg")]
@@ -108,7 +108,7 @@ def fit(file: bytes, layout: Layout = LAYOUT) -> np.ndarray:
     """A picture file as an image, uint8 [64, 64, 3].
 
     Raises:
-        DataFileError: where the picture has another size.
+        DataFileError: if the picture has another size.
     """
     picture = pictures.decode(file)
     if picture.shape != layout.shape:

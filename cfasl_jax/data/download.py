@@ -150,7 +150,7 @@ def _append(archive: Archive, part: Path) -> None:
     if archive.size is not None and have >= archive.size:
         if have == archive.size:
             return
-        have = 0  # it is no part of this file
+        have = 0  # it belongs to another file
     request = urllib.request.Request(archive.url)
     if have:
         request.add_header("Range", f"bytes={have}-")

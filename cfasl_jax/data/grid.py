@@ -62,7 +62,7 @@ class FactorGrid:
         """Index of grid points: int [..., K] -> int64 [...]. Runs on the host.
 
         Raises:
-            ValueError: where a factor value is outside the grid.
+            ValueError: if a factor value is outside the grid.
         """
         factors = np.asarray(factors)
         if factors.shape[-1] != self.num_factors:

@@ -13,7 +13,7 @@ _SEED = 0
 
 
 def describe(dataset: Dataset) -> str:
-    """Name, source, sizes and factors, a line each."""
+    """Name, source, sizes and factors, each on a line of its own."""
     height, width, channels = dataset.image_shape
     kind = "image" if dataset.num_images == 1 else "images"
     lines = [

@@ -77,7 +77,7 @@ def open_copy(folder: Path) -> Copy:
     """Open a prepared copy; sizes are checked, contents are not: see `verify`.
 
     Raises:
-        DataFileError: where there is none, or it is not whole.
+        DataFileError: if there is none, or it is incomplete.
     """
     path = folder / MANIFEST
     if not path.is_file():

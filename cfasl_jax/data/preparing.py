@@ -57,7 +57,7 @@ def from_files(entry: Entry, path: Path, convention: str) -> Recipe:
         convention: see `Entry.version`.
 
     Raises:
-        DataFileError: where they are not the files of this data set.
+        DataFileError: if they are not the files of this data set.
     """
     path = expanded(path)
     require_plain(path)

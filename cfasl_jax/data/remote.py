@@ -49,7 +49,7 @@ def manifest(url: str) -> dict[str, Any] | None:
     """The manifest of the prepared copy at a URL; None where there is no copy.
 
     Raises:
-        DataFileError: where the URL cannot be reached, or the manifest is damaged.
+        DataFileError: if the URL cannot be reached, or the manifest is damaged.
     """
     with _connected(url) as (files, root):
         if not files.exists(f"{root}/{MANIFEST}"):

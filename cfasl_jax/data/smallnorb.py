@@ -147,7 +147,7 @@ class Convention:
             int64 [n, cameras].
 
         Raises:
-            ValueError: where a factor has a value that it cannot have.
+            ValueError: if a factor has a value that it cannot have.
         """
         values = np.array(factors, np.int64)
         instances = np.asarray(self.instances)
@@ -194,7 +194,7 @@ def recipe(folder: Path, convention: Convention) -> Recipe:
         convention: an entry of CONVENTIONS.
 
     Raises:
-        DataFileError: where a file is missing or is another one.
+        DataFileError: if a file is missing or is another one.
     """
     files = {
         half.stem: {kind: _find(folder, half, kind) for kind in _KINDS}
@@ -296,7 +296,7 @@ class _Matrix(NamedTuple):
         """The next rows, [count, ...].
 
         Raises:
-            DataFileError: where the file ends before.
+            DataFileError: if the file ends too early.
         """
         shape = (count, *self.shape[1:])
         size = math.prod(shape) * self.dtype.itemsize

@@ -108,7 +108,7 @@ def records(
             that an incomplete copy is refused before it is read.
 
     Raises:
-        DataFileError: where the copy does not say that it is complete, or a file is
+        DataFileError: if the copy does not say that it is complete, or a file is
             missing or ends too early.
     """
     from tensorflow_datasets.proto import tf_example_pb2  # see the module's docstring

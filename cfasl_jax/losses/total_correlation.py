@@ -52,7 +52,7 @@ def decompose(
             term is then that of the global batch.
 
     Raises:
-        ValueError: where the batch is larger than the data set.
+        ValueError: if the batch is larger than the data set.
     """
     log_q, columns = _log_densities(z, Posterior(mu, logvar), axis_name)
     log_weights = batch.own(_log_weights(columns, dataset_size), axis_name)

@@ -165,7 +165,7 @@ def aggregate(
     """Summary over runs that differ in their seed, from the results of `suite.score`.
 
     Args:
-        results: one a run, of one protocol.
+        results: one for each run, all of one protocol.
         confidence: coverage of the interval of the mean (Student's t).
 
     Returns:

@@ -212,7 +212,7 @@ def hold_out(
     Two votes repeat each other if they hold the same set of images.
 
     Args:
-        draw: vote numbers [n] -> ids [n, m], anew with each call.
+        draw: vote numbers [n] -> ids [n, m]; each call draws again.
         total: number of votes.
         train: how many of them, the first ones, are for training.
         metric: named in errors.

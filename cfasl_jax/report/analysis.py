@@ -20,7 +20,7 @@ import numpy as np
 FILE = "analysis.npz"
 
 FORMAT = 1
-"""Version of the file's layout; a file of another version is made anew."""
+"""Version of the file's layout; a file of another version is made again."""
 
 ARRAYS = {
     # Random images, and decode(mu) of each.

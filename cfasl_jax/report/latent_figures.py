@@ -237,7 +237,7 @@ def heat_map(
     cmap: str = SEQUENTIAL,
     limits: tuple[float, float] = (0.0, 1.0),
 ) -> AxesImage:
-    """Draw a matrix, its numbers printed in the cells where there is room.
+    """Draw a matrix, with its numbers in the cells if there is room.
 
     Args:
         axes: where to draw.

@@ -63,7 +63,7 @@ def _table(read: Read, labels: Labels, name: str) -> tuple[metrics.Table, list[s
     kept, sentences = _varying(found, labels.names, name)
     combinations = int(np.prod(found.astype(np.float64)))
     left_out.append(
-        f"{name} is no full grid: {len(np.unique(factors, axis=0)):,} of the "
+        f"{name} is not a full grid: {len(np.unique(factors, axis=0)):,} of the "
         f"{combinations:,} combinations of factor values occur, in {len(rows):,} "
         "images, so metrics that fix factors draw among those images"
     )

@@ -44,8 +44,8 @@ _REACH = 2.0  # traversals go from -2 to 2, two standard deviations of the prior
 _NO_CODEBOOK = "A baseline has no symmetry codebook."
 _NO_FACTORS = "The data set has no ground-truth factors that vary."
 _NO_GRID = (
-    "The data set's factors are no full grid, so that one of them cannot be changed "
-    "while the others stay."
+    "The data set's factors do not form a full grid, so that one of them cannot be "
+    "changed while the others stay."
 )
 _NO_PAIRS = "The data set has a single image, so that there are no pairs of images."
 _NO_PLANE = "There is a single latent dimension and none to set it against."

@@ -132,7 +132,7 @@ def use_compilation_cache() -> None:
 
     A place that the user has chosen, by JAX_COMPILATION_CACHE_DIR, is left as it is.
     """
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.values["jax_compilation_cache_dir"] is None:
         cache = forms.cache_directory() / "xla"
         jax.config.update("jax_compilation_cache_dir", str(cache))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

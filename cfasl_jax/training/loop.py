@@ -79,7 +79,7 @@ def restore(
     """The newest checkpoint's state on the host, [R].
 
     Raises:
-        ConfigError: where the working directory holds none.
+        ConfigError: if the working directory holds none.
     """
     try:
         with Checkpoints(workdir, config.checkpoint.keep, writes=False) as checkpoints:

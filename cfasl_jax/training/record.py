@@ -221,7 +221,7 @@ def _forget_after(path: Path, step: int) -> None:
         kept = path.with_name(f"{path.name}.damaged-{int(time.time())}")
         shutil.copyfile(path, kept)
         print(
-            f"{path} had lines that are no part of a log; they are left out, and the "
+            f"{path} had lines that are not part of a log; they are left out, and the "
             f"file as it was is kept as {kept.name}",
             file=sys.stderr,
         )

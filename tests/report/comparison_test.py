@@ -112,10 +112,7 @@ def test_the_page_goes_below_runs_by_default(folders, tmp_path, monkeypatch, cap
         (["--compare={a},gs://bucket/run"], "copy gs://bucket/run here first"),
         (["--compare={a},{none}"], "holds no run"),
         (["--compare={a},{unscored}"], "holds no results yet: run python -m cfasl_jax"),
-        (
-            ["--compare={a},{damaged}"],
-            "results.json is damaged (it does not hold a JSON",
-        ),
+        (["--compare={a},{damaged}"], "results.json is damaged (it does not hold"),
         (["--compare={a},{undrawn}"], "no figures of a report yet: run python -m"),
     ],
 )

@@ -73,7 +73,7 @@ def test_labels_give_scatter_and_maps_but_nothing_that_needs_a_grid(model):
     # As scored: a factor of one value alone is left out.
     assert codes["factor_names"].tolist() == ["shape", "hue"]
     assert run.arrays["information/factor_names"].tolist() == ["shape", "hue"]
-    assert "no full grid" in run.lacking["grid"]
+    assert "do not form a full grid" in run.lacking["grid"]
     # Codes and factors belong to the same images.
     order = np.argsort(codes["latents"][:, 0])
     mu = np.asarray(model.encode(images(np.arange(20))).mu)
@@ -287,7 +287,7 @@ def test_damaged_scores_are_one_sentence(tmp_path, capsys):
     assert main.main(["main", "--mode=analyze", f"--workdir={workdir}"]) == 2
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1
-    assert "results.json is damaged ('scores' is not of the kind" in said[0]
+    assert "results.json is damaged ('scores' has an unexpected form" in said[0]
 
 
 def test_training_time_is_what_the_calls_took_together(tmp_path):
