@@ -61,6 +61,9 @@ def require_writable(path: Path) -> None:
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a directory")
+        if path.exists() and not path.is_file():
+            # A file is written beside it and takes its place: no device survives that.
+            raise OSError(errno.EINVAL, "it is a device or a pipe, not a file")
         folder = next(parent for parent in path.parents if parent.exists())
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(4096))  # a full disk lets empty files be made

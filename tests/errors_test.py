@@ -124,6 +124,10 @@ def test_what_cannot_be_written_is_known_before_the_work(tmp_path, monkeypatch):
     for path in (tmp_path / "file" / "results.json", tmp_path / "results.json"):
         with pytest.raises(ConfigError, match=r"cannot write .*results\.json: "):
             errors.require_writable(path)
+    # A file put in the place of a device, such as /dev/null, would break the system.
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="it is a device or a pipe"):
+        errors.require_writable(tmp_path / "pipe")
 
     def fail(**_):
         raise OSError(errno.EROFS, "Read-only file system")
