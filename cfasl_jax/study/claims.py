@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from cfasl_jax.errors import ConfigError
+
 # An owner touches its lease so often; after so long without, it is taken for dead.
 HEARTBEAT_SECONDS = 20.0
 LEASE_SECONDS = 300.0
@@ -29,8 +31,14 @@ def claim(folder: Path) -> Iterator[bool]:
 
     Yields:
         Whether the claim is ours; False at once where another worker has it.
+
+    Raises:
+        ConfigError: where the folder cannot be made.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot write into {folder}: {error.strerror}") from error
     with (folder / ".lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
