@@ -16,7 +16,7 @@ from ml_collections.config_flags import config_flags
 from cfasl_jax import config as config_lib
 from cfasl_jax import data, metrics, objectives, workdirs
 from cfasl_jax.config import MODES, Config
-from cfasl_jax.errors import ConfigError, near_miss, require_choice
+from cfasl_jax.errors import ConfigError, expanded, near_miss, require_choice
 from cfasl_jax.run import shipped
 from cfasl_jax.settings import FIDELITIES, flatten
 
@@ -217,7 +217,7 @@ def _read(arguments: list[str]) -> flags.FlagValues:
         raise
     except flags.Error as error:
         raise ConfigError(_last_cause(str(error))) from error
-    except Exception as error:  # of the Python code in the file
+    except (Exception, SystemExit) as error:  # of the Python code in the file
         reason = f"{type(error).__name__}: {_last_cause(str(error))}"
         raise ConfigError(f"{file} cannot be used: {reason}") from error
     if file is not None and not isinstance(values.config, ConfigDict):
@@ -267,7 +267,7 @@ def _located(arguments: list[str]) -> list[str]:
     if given is None:
         return arguments
     path, colon, preset = given.partition(":")
-    found = f"{config_lib.file_at(Path(path))}{colon}{preset}"
+    found = f"{config_lib.file_at(expanded(path))}{colon}{preset}"
     return [
         re.sub(rf"^(--?config=)?{re.escape(given)}$", rf"\g<1>{found}", argument)
         for argument in arguments

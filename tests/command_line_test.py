@@ -135,6 +135,10 @@ def test_mistakes_in_overriding_a_stored_configuration(override, message):
 def test_config_is_found_from_any_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert parse(f"--config={CONFIG}").config.dataset == "dsprites"
+    monkeypatch.setenv("HOME", str(ROOT))
+    command = parse("--config=~/configs/dsprites.py:quick")
+    assert command.config.eval.protocol == "fast"
+    assert command.workdir == Path("runs/dsprites-quick")
 
 
 def test_help_is_printed(capsys):
@@ -206,6 +210,7 @@ def test_mistakes(arguments, message):
         ("def get_config(:", "cannot be used: SyntaxError"),
         ("import no_such_module  # get_config", "no_such_module"),
         ("def get_config(preset=''): raise RuntimeError('why')", "RuntimeError: why"),
+        ("raise SystemExit(3)  # get_config", "SystemExit: 3"),
         ("def get_config(preset=''): return 5", "must return a ConfigDict, not 5"),
         ("def get_config(preset=''): return {}", "must return a ConfigDict, not {}"),
     ],

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from cfasl_jax.study.scoring import Scoring
 
 TUNING, REPORTING = "tuning", "reporting"
 PHASES = (TUNING, REPORTING)
+
+_MOST_SETTINGS = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +151,12 @@ def _points(name: str, grid: Any) -> list[Mapping[str, Any]]:
                     f"the grid of the arm {name} needs a tuple of values for {field}, "
                     f"not {values!r}"
                 )
+        count = math.prod(len(values) for values in grid.values())
+        if not 1 <= count <= _MOST_SETTINGS:
+            raise ConfigError(
+                f"the grid of the arm {name} must have from 1 to {_MOST_SETTINGS:,} "
+                f"settings, not {count:,}"
+            )
         points = itertools.product(*grid.values())
         return [dict(zip(grid, values, strict=True)) for values in points]
     if isinstance(grid, Sequence) and all(isinstance(p, Mapping) for p in grid):

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from cfasl_jax.errors import ConfigError
+
 # How often an owner touches its lease, in seconds, and after what time without this it
 # counts as dead.
 HEARTBEAT_SECONDS = 20.0
@@ -28,10 +30,15 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 def claim(folder: Path) -> Iterator[bool]:
     """Claim a folder while the context lasts.
 
-    Yields:
-        Whether the claim is ours. It is False at once if another worker has it.
+        Yields:
+    from cfasl_jax.errors import ConfigError
+
+            Whether the claim is ours. It is False at once if another worker has it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot write into {folder}: {error.strerror}") from error
     with (folder / ".lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -132,6 +132,9 @@ def from_dict(entries: Mapping[str, Any], name: str, root: Path = Path()) -> Stu
         ConfigError: one sentence on what is wrong and what would be right.
     """
     entries = mapping("a study", entries, _ENTRIES)
+    for entry in ("question", "budget"):
+        if not isinstance(entries.get(entry, ""), str):
+            raise ConfigError(f"{entry} must be a sentence, not {entries[entry]!r}")
     if not isinstance(entries.get("reports", True), bool):
         raise ConfigError(f"reports must be True or False, not {entries['reports']!r}")
     missing = [key for key in ("arms", "reporting", "primary") if not entries.get(key)]
@@ -149,11 +152,11 @@ def from_dict(entries: Mapping[str, Any], name: str, root: Path = Path()) -> Stu
     _require_scores(arms, scoring)
     return Study(
         name=name,
-        question=str(entries.get("question", "")),
+        question=entries.get("question", ""),
         arms=arms,
         scoring=scoring,
         comparisons=_comparisons(entries, names),
-        budget=_budget(arms, str(entries.get("budget", ""))),
+        budget=_budget(arms, entries.get("budget", "")),
         published=_published(entries.get("published"), names),
         reports=entries.get("reports", True),
     )
@@ -247,7 +250,7 @@ def _comparisons(
     listed = entries.get("comparisons", default)
     if not isinstance(listed, list | tuple):
         raise ConfigError(f"comparisons has pairs of arms, not {listed!r}")
-    pairs = []
+    pairs: list[tuple[str, str]] = []
     for pair in listed:
         if not isinstance(pair, list | tuple) or len(pair) != 2:
             raise ConfigError(f"comparisons has pairs of arms, not {pair!r}")
@@ -255,6 +258,8 @@ def _comparisons(
             require_choice("arm", name, names)
         if pair[0] == pair[1]:
             raise ConfigError(f"comparisons has the arm {pair[0]} against itself")
+        if {*pair} in map(set, pairs):  # the correction would count it twice
+            raise ConfigError(f"comparisons has {pair[0]} and {pair[1]} twice")
         pairs.append((pair[0], pair[1]))
     return tuple(pairs)
 

@@ -9,13 +9,13 @@ from types import ModuleType
 from typing import Any
 
 from cfasl_jax import config as config_lib
-from cfasl_jax.errors import ConfigError, require_choice
+from cfasl_jax.errors import ConfigError, expanded, require_choice
 
 
 def split(place: str) -> tuple[Path, str]:
     """FILE:PRESET, or FILE with no preset, as a path and a preset."""
     path, _, preset = place.partition(":")
-    return Path(path), preset
+    return expanded(path), preset
 
 
 def module_at(path: Path, kind: str) -> ModuleType:
@@ -27,9 +27,11 @@ def module_at(path: Path, kind: str) -> ModuleType:
     path = config_lib.file_at(path)
     if not os.path.exists(path):  # takes any text for a path
         known = sorted(str(p) for p in path.parent.glob("*.py"))
-        if not known:
-            raise ConfigError(f"there is no {kind} file {path}")
+        if not known or path.parent == Path():
+            raise ConfigError(f"there is no {kind} file {str(path)!r}")
         require_choice(f"{kind} file", str(path), known)
+    if not path.is_file():  # reading a pipe would wait for a writer
+        raise ConfigError(f"{path} is no Python file")
     for folder in path.resolve().parents[1:3]:  # that of configs/, of studies too
         if str(folder) not in sys.path:
             sys.path.append(str(folder))
@@ -39,7 +41,7 @@ def module_at(path: Path, kind: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = f"{error} ({type(error).__name__})"
         raise ConfigError(f"{path} cannot be read: {reason}") from error
     return module
@@ -53,7 +55,7 @@ def call(function: Callable[..., Any], path: Path, preset: str) -> Any:
     """
     try:
         return function(preset) if preset else function()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(f"{path}: {said}") from error
 

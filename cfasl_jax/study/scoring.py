@@ -83,4 +83,7 @@ def _names(what: str, value: Any) -> tuple[str, ...]:
     """A tuple of names; a single name without a comma is a frequent mistake."""
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise ConfigError(f"{what} must be a tuple of names, not {value!r}")
+    for name in value:
+        if list(value).count(name) > 1:
+            raise ConfigError(f"{what} has {name!r} more than once")
     return tuple(value)

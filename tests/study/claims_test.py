@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from cfasl_jax.errors import ConfigError
 from cfasl_jax.study import claims
 
 
@@ -32,6 +33,15 @@ def test_a_claim_has_one_owner_at_a_time(kind, tmp_path):
             assert third
     with claims.claim(tmp_path / "run") as again:
         assert again
+
+
+def test_a_file_in_the_way_of_a_claim_is_named(tmp_path):
+    (tmp_path / "tables").touch()
+    with (
+        pytest.raises(ConfigError, match=r"cannot write into .*tables: File exists"),
+        claims.claim(tmp_path / "tables"),
+    ):
+        raise AssertionError
 
 
 def test_of_many_workers_one_alone_gets_the_claim(kind, tmp_path):

@@ -1,6 +1,7 @@
 """A study's definition: what is built from its file; each mistake in one sentence."""
 
 import copy
+import os
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,16 @@ def test_a_single_setting_is_not_tuned():
         ({"arm": {}}, "unknown entry of a study 'arm'.*did you mean 'arms'"),
         ({"comparisons": (("CFASL", "beta-VAE"),)}, "unknown arm 'CFASL'"),
         ({"comparisons": (("beta-VAE", "beta-VAE"),)}, "against itself"),
+        (
+            {"comparisons": (("beta-VAE", "CFASL (beta-VAE)"),) * 2},
+            r"has beta-VAE and CFASL \(beta-VAE\) twice",
+        ),
         ({"comparisons": 5}, "comparisons has pairs of arms, not 5"),
+        ({"question": None}, "question must be a sentence, not None"),
+        ({"budget": 5}, "budget must be a sentence, not 5"),
+        ({"arms": arms(grid={"beta": ()})}, "from 1 to 10,000 settings, not 0"),
+        ({"arms": arms(grid={"beta": range(10**9)})}, "settings, not 1,000,000,000"),
+        ({"protocols": ("dlib", "dlib")}, "protocols has 'dlib' more than once"),
         ({"comparisons": (5,)}, "comparisons has pairs of arms, not 5"),
         ({"reports": "no"}, "reports must be True or False, not 'no'"),
         ({"arms": {1: {}}}, "names in arms must be texts, not 1"),
@@ -159,6 +169,17 @@ def test_mistakes_are_told_in_one_sentence(changes, message):
     assert len(str(error.value).splitlines()) == 1
 
 
+def test_what_is_no_file_is_no_study(tmp_path, monkeypatch, capsys):
+    os.mkfifo(tmp_path / "pipe.py")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for place, message in (
+        ("~/pipe.py", f"{tmp_path}/pipe.py is no Python file"),
+        ("nothing", "there is no study file 'nothing'"),
+    ):
+        assert command.main(["study", f"--study={place}", "--workdir=x"]) == 2
+        assert capsys.readouterr().err == f"error: {message}\n"
+
+
 def test_names_that_would_share_a_folder_are_refused():
     with pytest.raises(ConfigError, match="'BETA-vae' and 'beta-VAE' need names"):
         build(arms={**arms(), "BETA-vae": arms()["beta-VAE"]})
@@ -177,6 +198,8 @@ def test_unequal_budgets_need_a_sentence():
         ("def get_study(): return {'arms': ", "cannot be read: '{' was never closed"),
         ("import nothing_of_that_name", "No module named 'nothing_of_that_name'"),
         ("", "has no function get_study"),
+        ("raise SystemExit(3)", "cannot be read: 3 (SystemExit)"),
+        ("def get_study(): raise SystemExit", "bad.py: SystemExit"),
         ("def get_study(): return 3", "must return a dict, not 3"),
         ("def get_study(): return {'arms': {}}", "lacks arms, reporting, primary"),
         ("def get_study(): raise ValueError('why\\nindeed')", "bad.py: why"),
