@@ -30,10 +30,11 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 def claim(folder: Path) -> Iterator[bool]:
     """Claim a folder while the context lasts.
 
-        Yields:
-    from cfasl_jax.errors import ConfigError
+    Yields:
+        Whether the claim is ours. It is False at once if another worker has it.
 
-            Whether the claim is ours. It is False at once if another worker has it.
+    Raises:
+        ConfigError: if the folder cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
