@@ -83,7 +83,7 @@ def test_killed_at_random_moments_a_run_ends_bitwise_the_same(tmp_path):
     processes.finish(processes.start(whole, num_steps))
     rng = np.random.default_rng(0)
     kills = 0
-    while kills < 3:
+    while kills < 2:
         process = processes.start(killed, num_steps)
         before = processes.newest(killed)
         while processes.newest(killed) == before and process.poll() is None:
