@@ -40,9 +40,9 @@ _RENDERED = (
 )
 _SCORE_NOTE = (
     '<p class="note">The interval is that of the mean over runs (Student\'s t); of a '
-    "single run, that of its score (bootstrap). Chance is the score of codes that know "
-    "nothing of the factors; \N{BLACK DOWN-POINTING TRIANGLE} marks a score below it."
-    "</p>"
+    "single run, that of its score over random draws. Chance is the score of codes "
+    "that know nothing of the factors; \N{BLACK DOWN-POINTING TRIANGLE} marks a score "
+    "below it.</p>"
 )
 BELOW = "\N{BLACK DOWN-POINTING TRIANGLE}"
 _PROTOCOLS = {
