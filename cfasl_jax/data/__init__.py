@@ -202,7 +202,7 @@ def _is_unprepared(entry: Entry, options: Data) -> bool:
 
 
 def _own_recipe(entry: Entry, options: Data) -> Recipe:
-    return entry.read_files(_path(options), options.convention)
+    return entry.reader(options.convention)(_path(options))
 
 
 def _require_twin(entry: Entry) -> None:

@@ -69,16 +69,16 @@ class Entry:
         require_choice(f"data.convention of {self.name}", convention, self.versions)
         return self.versions[convention]
 
-    def read_files(self, path: Path, convention: str) -> Recipe:
-        """A recipe that reads the files at a path, see `Version.from_files`.
+    def reader(self, convention: str) -> Callable[[Path], Recipe]:
+        """What makes a recipe of the files at a path, see `Version.from_files`.
 
         Raises:
-            DataFileError: if this data set has no files, or these are not its files.
+            DataFileError: if this data set has no files.
         """
         from_files = self.version(convention).from_files
         if from_files is None:
             raise DataFileError(self.no_files)
-        return from_files(path)
+        return from_files
 
     @property
     def no_files(self) -> str:

@@ -68,7 +68,7 @@ def from_files(entry: Entry, path: Path, convention: str) -> Recipe:
         path = _find_in(path, version) or path
     for archive in version.archives:
         check(path / archive.name if path.is_dir() else path, archive)
-    return entry.read_files(path, convention)
+    return entry.reader(convention)(path)
 
 
 def prepare(
@@ -196,10 +196,8 @@ def _from_tfds(
 
 def _download(entry: Entry, data_dir: str, convention: str) -> Recipe:
     """A recipe of the authors' files, after missing ones have been downloaded."""
-    version = entry.version(convention)
-    if version.from_files is None:
-        raise DataFileError(entry.no_files)
-    archives = version.archives
+    entry.reader(convention)  # downloads nothing for a data set without files
+    archives = entry.version(convention).archives
     if not archives:
         raise DataFileError(
             "say what to prepare with --from=FILE_OR_FOLDER: an .npz or .h5 file with "

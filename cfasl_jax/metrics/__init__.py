@@ -15,7 +15,7 @@ from cfasl_jax.metrics.mig import mig
 from cfasl_jax.metrics.modularity import modularity
 from cfasl_jax.metrics.points import load_array
 from cfasl_jax.metrics.protocols import PROTOCOLS, Protocol, get_protocol
-from cfasl_jax.metrics.registry import METRICS, SCORES, get_metrics
+from cfasl_jax.metrics.registry import METRICS, SCORES, better, get_metrics
 from cfasl_jax.metrics.sampling import Grid, Table
 from cfasl_jax.metrics.sap import sap
 from cfasl_jax.metrics.suite import score, score_arrays, score_unsupervised
@@ -33,6 +33,7 @@ __all__ = [
     "Score",
     "Table",
     "aggregate",
+    "better",
     "dci",
     "explicitness",
     "format_scores",

@@ -70,6 +70,11 @@ def get_metrics(names: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(name for name in METRICS if name in names)
 
 
+def better(score: str) -> int:
+    """1 if a higher value of a score is better, -1 if a lower value is."""
+    return -1 if score in SCORES and SCORES[score].lower_is_better else 1
+
+
 @dataclasses.dataclass(frozen=True)
 class Pool:
     """Distinct random images of a source, shared by several metrics.

@@ -17,9 +17,7 @@ def score(name: str) -> str:
 def metric(name: str) -> str:
     """The usual name of a metric: by its main score, else by its own name."""
     main = [one for one in METRICS[name].scores if one.variant_of is None]
-    if len(main) == 1 or name in SCORES:
-        return main[0].label if len(main) == 1 else SCORES[name].label
-    return _METRICS.get(name, spaced(name))
+    return main[0].label if len(main) == 1 else _METRICS.get(name, score(name))
 
 
 def term(name: str) -> str:

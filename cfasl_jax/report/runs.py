@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cfasl_jax.metrics import SCORES
+from cfasl_jax.metrics import better
 from cfasl_jax.report import names
 from cfasl_jax.report.analysis import Run
 from cfasl_jax.report.html import asset, text
@@ -37,8 +37,7 @@ def ranking(results: Mapping[str, Any]) -> dict[str, Ranks]:
         values = scores[name].get("values") or ()
         known = [run for run, value in enumerate(values) if value is not None]
         if known:
-            rising = name in SCORES and SCORES[name].lower_is_better
-            order = sorted(known, key=values.__getitem__, reverse=not rising)
+            order = sorted(known, key=values.__getitem__, reverse=better(name) > 0)
             ranks[name] = Ranks(order[0], order[len(order) // 2], order[-1])
     return ranks
 

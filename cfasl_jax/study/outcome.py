@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from cfasl_jax import config as config_lib
+from cfasl_jax.metrics import better
 from cfasl_jax.study import plan
 from cfasl_jax.study.arms import Arm
 from cfasl_jax.study.definition import Published, Study
@@ -63,7 +64,7 @@ def collect(study: Study, root: Path) -> dict[str, Any]:
         },
         "clear_best": {
             protocol: {
-                score: _clear_best(by_arm, plan.better(score))
+                score: _clear_best(by_arm, better(score))
                 for score, by_arm in by_score.items()
             }
             for protocol, by_score in scores.items()

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cfasl_jax.errors import ConfigError
-from cfasl_jax.metrics import SCORES
+from cfasl_jax.metrics import better
 from cfasl_jax.report import tables
 from cfasl_jax.run import provenance
 from cfasl_jax.settings import Config
@@ -163,11 +163,6 @@ def choose(study: Study, arm: Arm, entries: Mapping[Path, Entry]) -> Choice | No
     ranks = 1 + (table[None] > table[:, None]).sum(axis=1).mean(axis=1)
     by_name = dict(zip(means, ranks.tolist(), strict=True))
     return Choice(min(by_name, key=by_name.__getitem__), means, by_name)
-
-
-def better(score: str) -> int:
-    """1 if a higher value of a score is better, -1 if a lower value is."""
-    return -1 if score in SCORES and SCORES[score].lower_is_better else 1
 
 
 def entry(root: Path, run: Run) -> Entry | None:
