@@ -21,9 +21,8 @@ _matmul = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 # often. It is the largest norm for which both the Pade approximant of order 7 and the
 # Taylor polynomial of degree 18 are exact to float32.
 _MAX_NORM = {"scipy": 3.9, "taylor": 3.0}
-# Under vmap all allowed squarings are computed, whether needed or not. Eight suffice
-# for norms up to 700. Beyond that, the result is NaN, which stops a run with the name
-# of the loss term; such large generators are of no use.
+# Eight squarings suffice for norms up to 700. Beyond that, the result is NaN, which
+# stops a run with the name of the loss term; such large generators are of no use.
 _MAX_SQUARINGS = 8
 
 # Bader, Blanes & Casas, "Computing the matrix exponential with an optimized Taylor
@@ -126,9 +125,41 @@ def group_element(generator: jax.Array, expm: Expm = "scipy") -> jax.Array:
     of_small = _taylor if expm == "taylor" else _pade
     g = of_small(A * jnp.exp2(-halvings))
     for squaring in range(_MAX_SQUARINGS):
-        g = jnp.where(squaring < halvings, _matmul(g, g), g)
+        needed = squaring < halvings
+        g = jax.lax.cond(_worth_computing(needed), _square, _keep, needed, g)
     g = jnp.where(halvings > _MAX_SQUARINGS, jnp.nan, g)
     return g.reshape(generator.shape)
+
+
+def _square(needed: jax.Array, g: jax.Array) -> jax.Array:
+    """The squares of those matrices [N, D, D] that need it, bool [N, 1, 1]."""
+    return jnp.where(needed, _matmul(g, g), g)
+
+
+def _keep(needed: jax.Array, g: jax.Array) -> jax.Array:
+    del needed
+    return g
+
+
+@jax.custom_batching.custom_vmap
+def _worth_computing(needed: jax.Array) -> jax.Array:
+    """Whether to compute a squaring that some matrices may need.
+
+    A CPU computes it if any matrix needs it. An accelerator computes it always: there
+    the compiler removes the branch, which would cost more than the product.
+    """
+    return jax.lax.platform_dependent(
+        needed, cpu=jnp.any, default=lambda needed: jnp.ones((), bool)
+    )
+
+
+@_worth_computing.def_vmap
+def _worth_computing_for_all(
+    size: int, batched: list[bool], needed: jax.Array
+) -> tuple[jax.Array, bool]:
+    """One answer for all runs: with one for each, vmap would compute both branches."""
+    del size, batched
+    return _worth_computing(needed), False
 
 
 def _pade(A: jax.Array) -> jax.Array:

@@ -2,6 +2,7 @@
 
 import re
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -78,8 +79,37 @@ def test_the_polynomial_needs_no_solver_and_few_products():
     text = jax.jit(gradient).trace(A).lower(lowering_platforms=("cuda",)).as_text()
     # Five products and eight squarings; the gradient doubles each.
     assert len(re.findall("stablehlo.dot_general", text)) <= 3 * (5 + 8)
-    for operation in ("custom_call", "triangular_solve", "sort", "while", "case"):
+    for operation in ("custom_call", "triangular_solve", "sort", "while"):
         assert f"stablehlo.{operation}" not in text
+
+
+def test_runs_are_squared_as_often_as_each_needs():
+    A = np.stack([generators(norm, 6) for norm in (0.5, 5.0, 60.0)])
+    W = np.random.default_rng(1).normal(size=A.shape).astype(np.float32)
+
+    def value(A, W):
+        return (group_element(A, "taylor") * W).sum()
+
+    together = jax.jit(jax.vmap(jax.value_and_grad(value)))(A, W)
+    for run, (a, w) in enumerate(zip(A, W, strict=True)):
+        got = jax.tree.map(lambda leaf, run=run: leaf[run], together)
+        chex.assert_trees_all_close(got, jax.value_and_grad(value)(a, w), rtol=1e-5)
+        expected = (exact(scipy.linalg.expm, a) * w).sum()
+        assert got[0] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "default"])
+def test_only_a_cpu_branches_and_only_if_all_runs_branch_alike(monkeypatch, platform):
+    """Compiled on the CPU as its own program, and as that of an accelerator."""
+    monkeypatch.setattr(
+        jax.lax, "platform_dependent", lambda *args, **forms: forms[platform](*args)
+    )
+    gradient = jax.grad(lambda A: group_element(A, "taylor").sum())
+    A = jax.ShapeDtypeStruct((3, 7, 5, 5), jnp.float32)
+    # A new function, as JAX would take the other platform's from its cache.
+    compiled = jax.jit(jax.vmap(lambda A: gradient(A))).lower(A).compile().as_text()
+    branches = len(re.findall(r" conditional\(", compiled))
+    assert branches == (2 * 8 if platform == "cpu" else 0)
 
 
 def test_a_measurement_decides_unless_devices_share_a_processor(monkeypatch, tmp_path):
