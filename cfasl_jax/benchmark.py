@@ -10,7 +10,8 @@ case and a table, and remembers the fastest forms for this kind of device.
 
 measures seconds per training step and peak memory, each case in a process of its own.
 Cases are timed in turn, round after round, so that their ratios hold on a machine whose
-speed drifts; the median and the fastest round are printed.
+speed drifts. The median and the fastest round are printed, and the median over the
+rounds of a case's time divided by that of beta-VAE alone.
 """
 
 import argparse
@@ -138,13 +139,18 @@ def _compare(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         for case in cases:
             results[case].append(_in_a_process(case, arguments))
     print(f"{options.dataset}, {options.runs} run(s), {jax.devices()[0].device_kind}")
-    print(f"{'beta-VAE':>10} {'D':>3} {'median s':>9} {'fastest s':>9} {'peak GB':>8}")
+    print(
+        f"{'beta-VAE':>10} {'D':>3} {'median s':>9} {'fastest s':>9} {'/ alone':>8} "
+        f"{'peak GB':>8}"
+    )
     for case, measured in results.items():
         objective, latent_dim = case.split(",")
         seconds, memory = np.array(measured).T
+        alone = np.array(results[f"alone,{latent_dim}"])[:, 0]
         print(
             f"{objective:>10} {latent_dim:>3} {np.median(seconds):9.3f} "
-            f"{seconds.min():9.3f} {memory.max():8.2f}"
+            f"{seconds.min():9.3f} {np.median(seconds / alone):8.2f} "
+            f"{memory.max():8.2f}"
         )
     return 0
 

@@ -167,3 +167,23 @@ def test_without_configs_the_command_says_where_to_run_it(
     monkeypatch.chdir(tmp_path)
     assert benchmark.main(["", "--check"]) == 2
     assert "run this in the folder that holds configs" in capsys.readouterr().err
+
+
+def test_cases_are_compared_within_their_round(monkeypatch, capsys):
+    """A machine that slows down from round to round changes no ratio."""
+    seconds = {"alone,6": 1.0, "cfasl,6": 1.5, "alone,10": 2.0, "cfasl,10": 4.0}
+    drift = iter(np.repeat([1.0, 5.0, 2.0], len(seconds)))
+    monkeypatch.setattr(
+        benchmark,
+        "_in_a_process",
+        lambda case, _: [seconds[case] * next(drift), 0.5],
+    )
+    assert benchmark.main([""]) == 0
+    lines = capsys.readouterr().out.splitlines()[2:]
+    rows = [[float(number) for number in line.split()[1:]] for line in lines]
+    assert rows == [
+        [6, 2.0, 1.0, 1.0, 0.5],
+        [6, 3.0, 1.5, 1.5, 0.5],
+        [10, 4.0, 2.0, 1.0, 0.5],
+        [10, 8.0, 4.0, 2.0, 0.5],
+    ]
