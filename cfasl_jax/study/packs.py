@@ -40,18 +40,18 @@ def group(runs: Sequence[Run], size: int) -> list[list[Run]]:
     """Runs as packs of at most this size, the same ones in every worker and call.
 
     The reporting runs of each arm form packs of their own, since they become known arm
-    by arm.
+    by arm. Packs come in the order of their first runs.
     """
-    programs: dict[str, list[Run]] = {}
+    packs: list[list[Run]] = []
+    latest: dict[str, list[Run]] = {}
     for run in runs:
         arm = run.arm if run.phase == REPORTING else ""
         key = f"{run.phase} {arm} {_program(run.config)}"
-        programs.setdefault(key, []).append(run)
-    return [
-        members[start : start + size]
-        for members in programs.values()
-        for start in range(0, len(members), size)
-    ]
+        if len(latest.get(key, ())) in (0, size):
+            latest[key] = []
+            packs.append(latest[key])
+        latest[key].append(run)
+    return packs
 
 
 def together(runs: Sequence[Run]) -> Config:

@@ -62,6 +62,24 @@ def test_reporting_runs_are_packs_of_their_arm(small):
     assert (config.seeds, config.per_run) == ((1, 2), ())
 
 
+def test_packs_keep_the_order_of_the_runs():
+    """An unfinished study has whole pairs to compare, whatever fits into a pack."""
+    untuned = study_worker.ENTRIES | {
+        "arms": {
+            name: {"config": study_worker._DSPRITES, "set": {"beta": beta}}
+            for name, beta in (("beta-VAE", 1), ("strong beta-VAE", 4))
+        }
+    }
+    study = definition.from_dict(untuned, "untuned")
+    alone = [run for (run,) in packs.group(plan.known_runs(study, {}), 1)]
+    assert [(run.seed, run.arm) for run in alone] == [
+        (1, "beta-VAE"),
+        (1, "strong beta-VAE"),
+        (2, "beta-VAE"),
+        (2, "strong beta-VAE"),
+    ]
+
+
 def test_what_is_part_of_the_program_keeps_runs_apart():
     arms = {
         "A": {"config": study_worker._DSPRITES, "grid": {"latent_dim": (2, 3)}},
