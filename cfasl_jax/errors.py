@@ -110,7 +110,8 @@ def exit_code(
     except OSError as error:
         if error.errno not in _NOT_WRITABLE:
             raise
-        return fail(f"error: cannot write {error.filename}: {error.strerror}", 1)
+        place = error.filename or "the output"
+        return fail(f"error: cannot write {place}: {error.strerror}", 1)
     except KeyboardInterrupt:
         return fail(interrupted, INTERRUPTED)
     finally:

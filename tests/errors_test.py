@@ -32,6 +32,11 @@ def raising(error):
             1,
             "error: cannot write /full/results.json: No space left on device\n",
         ),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),  # standard output
+            1,
+            "error: cannot write the output: No space left on device\n",
+        ),
         (KeyboardInterrupt(), 130, "stopped here\n"),
     ],
 )

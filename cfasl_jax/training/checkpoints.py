@@ -1,6 +1,11 @@
 """Checkpoints of a run, written in the background; only the last few are kept."""
 
+import logging
+import os
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +53,8 @@ class Checkpoints:
                 self._directory.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise ConfigError(f"cannot write checkpoints: {error}") from error
+        self._quiet = ExitStack()
+        self._quiet.enter_context(_without_noise())
         self._manager = ocp.CheckpointManager(
             self._directory, options=options, item_names=(_ITEM,)
         )
@@ -61,7 +68,25 @@ class Checkpoints:
         if not self._writes:
             return
         item = ocp.args.StandardSave(_writable(state))
-        self._manager.save(step, args=ocp.args.Composite(**{_ITEM: item}))
+        with self._writing():
+            self._manager.save(step, args=ocp.args.Composite(**{_ITEM: item}))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Raise an OSError where the system refused a write, of this call or the last.
+
+        Orbax passes on TensorStore's ValueError, which has the error's number only in
+        its text.
+        """
+        try:
+            yield
+        except ValueError as error:
+            found = re.search(r"os_error_code='(\d+)'", str(error))
+            if found is None:
+                raise
+            number = int(found[1])
+            where = str(self._directory)
+            raise OSError(number, os.strerror(number), where) from error
 
     def restore(self, like: TrainState, set_aside: bool = False) -> TrainState:
         """The newest checkpoint that can be read, as numpy arrays.
@@ -78,16 +103,18 @@ class Checkpoints:
             FileNotFoundError: if there is no checkpoint.
             ConfigError: if none can be read.
         """
-        steps = sorted(self._manager.all_steps(), reverse=True)
-        if not steps:
-            raise FileNotFoundError(f"no checkpoint in {self._directory}")
-        for step in steps:
+        with self._writing():
+            self._manager.wait_until_finished()
+        tried: set[int] = set()
+        while steps := self._steps() - tried:
+            step = max(steps)
+            tried.add(step)
             try:
-                items = ocp.args.Composite(**{_ITEM: ocp.args.StandardRestore()})
-                stored = self._manager.restore(step, args=items)[_ITEM]
-                return _filled(like, stored)
+                return _filled(like, self._stored(step))
             # Orbax and TensorStore raise many kinds of errors for damaged files.
             except Exception as error:
+                if not (self._directory / str(step)).exists():
+                    continue  # the training run, which keeps the last few, removed it
                 reason = (str(error).splitlines() or [""])[0][:200]
                 print(
                     f"the checkpoint of step {step} in {self._directory} cannot be "
@@ -96,10 +123,24 @@ class Checkpoints:
                 )
             if set_aside and self._writes:
                 self._set_aside(step)
+        if not tried:
+            raise FileNotFoundError(f"no checkpoint in {self._directory}")
         raise ConfigError(
             f"no checkpoint in {self._directory} can be read: restore one from a copy, "
             "or choose another --workdir"
         )
+
+    def _steps(self) -> set[int]:
+        """Steps of all complete checkpoints, read anew from the directory."""
+        if not self._directory.exists():
+            return set()
+        names = (folder.name for folder in self._directory.iterdir())
+        return {int(name) for name in names if name.isdecimal()}
+
+    def _stored(self, step: int) -> Any:
+        """A checkpoint as nested dicts and lists."""
+        items = ocp.args.Composite(**{_ITEM: ocp.args.StandardRestore()})
+        return self._manager.restore(step, args=items)[_ITEM]
 
     def _set_aside(self, step: int) -> None:
         """Rename a checkpoint's folder, so that it no longer counts as a checkpoint."""
@@ -114,14 +155,41 @@ class Checkpoints:
 
     def close(self) -> None:
         """Wait until everything is written."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        with self._quiet, self._writing():
+            self._manager.wait_until_finished()
+            self._manager.close()
 
     def __enter__(self) -> "Checkpoints":
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+@contextmanager
+def _without_noise() -> Iterator[None]:
+    """Leave out what Orbax prints of errors that it raises anyway.
+
+    Each of its threads logs the traceback, it warns of checkpoints that another process
+    is removing, and TensorStore's late answers find its event loop closed, which would
+    print one traceback more for each.
+    """
+    logger, usual = logging.getLogger("absl"), sys.unraisablehook
+
+    def is_news(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR and record.exc_info is None
+
+    def report(unraisable: "sys.UnraisableHookArgs") -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            usual(unraisable)
+
+    logger.addFilter(is_news)
+    sys.unraisablehook = report
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_news)
+        sys.unraisablehook = usual
 
 
 def _writable(state: TrainState) -> TrainState:

@@ -126,6 +126,8 @@ def train(
         devices.require_same(first_step, f"the newest checkpoint in {workdir}")
         if first_step >= config.num_steps:
             return state
+        if first_step and devices.is_first_process():
+            print(f"resuming after step {first_step}", file=sys.stderr)
         with Record(
             workdir,
             config.seeds,

@@ -1,5 +1,7 @@
 """Checkpoints that are damaged, of another shape, or of an early version."""
 
+import errno
+import resource
 import shutil
 
 import chex
@@ -89,6 +91,42 @@ def test_a_reader_leaves_what_another_process_is_writing(workdir, state, tmp_pat
     with pytest.raises(ConfigError, match="holds no checkpoint yet"):
         loop.restore(tiny.config(), tiny.objective(), SPEC, tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def test_a_reader_whose_checkpoints_are_gone_reads_the_newer_ones(
+    workdir, state, capsys
+):
+    """The training run goes on and keeps only the last few."""
+    with Checkpoints(workdir, keep=1, writes=False) as reader:
+        assert reader.latest_step() == 8
+        with Checkpoints(workdir, keep=2) as run:
+            for step in (12, 16, 20):
+                run.save(step, after(state, step))
+        assert not (workdir / "checkpoints" / "8").exists()
+        chex.assert_trees_all_equal(reader.restore(state), after(state, 20))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_write_that_the_system_refuses_is_its_error(tmp_path, state, capfd):
+    """A limit of the size of files stands for a disk that is full."""
+    noise = np.random.default_rng(0).normal(size=100_000)  # cannot be compressed
+    large = state.replace(params={"large": noise})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+        checkpoints.save(4, large)  # in the background
+        with pytest.raises(OSError, match="File too large") as raised:
+            checkpoints.save(8, large)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        checkpoints.close()
+    assert raised.value.errno == errno.EFBIG
+    assert raised.value.filename == str(tmp_path / "checkpoints")
+    assert "Traceback" not in "".join(capfd.readouterr())
+    with Checkpoints(tmp_path, keep=2) as checkpoints:
+        assert checkpoints.latest_step() is None
+        checkpoints.save(4, state)
 
 
 def test_if_none_reads_one_sentence_says_so(workdir, state):

@@ -47,13 +47,15 @@ def test_train_writes_every_logged_step_and_keeps_few_checkpoints(tmp_path):
     chex.assert_trees_all_equal(again, state)
 
 
-def test_a_run_in_two_parts_is_the_run_in_one_bit_by_bit(tmp_path):
+def test_a_run_in_two_parts_is_the_run_in_one_bit_by_bit(tmp_path, capsys):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     expected = loop.train(tiny.config(num_steps=12), tiny.dataset(), whole)
     for num_steps in (4, 8, 12):
         got = loop.train(tiny.config(num_steps=num_steps), tiny.dataset(), parts)
     chex.assert_trees_all_equal(got, expected)
     assert metrics(parts) == metrics(whole)
+    said = capsys.readouterr().err
+    assert [f"resuming after step {n}\n" in said for n in (0, 4, 8)] == [0, 1, 1]
 
 
 def test_a_chunk_is_started_before_the_one_before_is_read(tmp_path, monkeypatch):
