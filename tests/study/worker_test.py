@@ -56,7 +56,7 @@ def test_killed_and_shared_studies_end_like_one_left_alone(tmp_path):
     finish(start(alone))
     results = json.loads((alone / "study.json").read_text())
     assert results["unfinished"] == 0
-    assert [len(arm["reporting"]) for arm in results["arms"].values()] == [2, 2]
+    assert [len(arm["reporting"]) for arm in results["arms"].values()] == [1, 1]
     assert (alone / "study.html").exists()
 
     killed, other = start(shared), start(shared)

@@ -50,9 +50,20 @@ ENTRIES = {
 }
 
 
-def get_study():
+# Two tuning runs and two reporting runs, where each study is a process or several.
+SHORT = ENTRIES | {
+    "arms": {
+        "beta-VAE": ENTRIES["arms"]["beta-VAE"],
+        "slow beta-VAE": {"config": _DSPRITES, "set": {"learning_rate": 1e-4}},
+    },
+    "reporting": {"seeds": (1,)},
+    "budget": "The second arm is not tuned.",
+}
+
+
+def get_study(preset=""):
     """This file is a study's file too."""
-    return ENTRIES
+    return {"": ENTRIES, "short": SHORT}[preset]
 
 
 def dataset(*_):
@@ -73,5 +84,5 @@ def use_small_networks(replace=setattr):
 if __name__ == "__main__":
     jax.config.update("jax_num_cpu_devices", 1)
     use_small_networks()
-    study, workdir = f"--study={__file__}", f"--workdir={sys.argv[1]}"
+    study, workdir = f"--study={__file__}:short", f"--workdir={sys.argv[1]}"
     sys.exit(command.main(["study", study, workdir]))

@@ -1,10 +1,10 @@
 """Trains the tests' small networks in a process of its own, to be killed or joined.
 
-    python tests/support/worker.py WORKDIR NUM_STEPS [IMAGES]
+    python tests/support/worker.py WORKDIR NUM_STEPS [OBJECTIVE [IMAGES]]
 
 The command line's own code runs, on a small data set; with IMAGES, a .npy file, that is
-streamed from there. With JAX_COORDINATOR_ADDRESS and its companions set, this is one of
-several processes.
+streamed from there. OBJECTIVE is "cfasl", or "base", which starts sooner. With
+JAX_COORDINATOR_ADDRESS and its companions set, this is one of several processes.
 """
 
 import sys
@@ -18,7 +18,7 @@ import tiny  # noqa: E402
 from cfasl_jax import command_line, data, main, objectives, workdirs  # noqa: E402
 
 
-def run(workdir, num_steps, images=None, mode="train", **changes):
+def run(workdir, num_steps, objective="base", images=None, mode="train", **changes):
     """The command with its arguments already read; its exit code."""
     command_line.parse = lambda _: command_line.Command(
         config=tiny.config(num_steps=int(num_steps), **changes),
@@ -28,7 +28,7 @@ def run(workdir, num_steps, images=None, mode="train", **changes):
     )
     # Made when asked for: processes join before anything else of JAX.
     data.load = lambda *_: tiny.streamed(images) if images else tiny.dataset()
-    objectives.build = lambda *_: tiny.objective()
+    objectives.build = lambda *_: tiny.objective(cfasl=objective == "cfasl")
     return main.main([])
 
 

@@ -52,8 +52,8 @@ def killed(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("killed")
     images = str(tmp_path_factory.mktemp("images") / "images.npy")
     tiny.streamed(images)
-    length = kill_one(workdir, PROCESSES, images) + 6
-    for process in start_together([workdir] * PROCESSES, length, images):
+    length = kill_one(workdir, PROCESSES, "cfasl", images) + 6
+    for process in start_together([workdir] * PROCESSES, length, "cfasl", images):
         finish(process)
     return Killed(workdir, length)
 
@@ -64,7 +64,7 @@ def test_of_four_processes_three_end_with_one_that_is_killed(tmp_path):
 
 def test_after_a_kill_all_resume_bitwise(killed, tmp_path):
     workdir, length = killed
-    for process in start_together([tmp_path] * PROCESSES, length):
+    for process in start_together([tmp_path] * PROCESSES, length, "cfasl"):
         finish(process)
     config = tiny.config(num_steps=length)
     resumed, whole = (
@@ -89,7 +89,7 @@ def test_processes_train_what_one_trains(killed, tmp_path):
 
 def test_processes_that_see_different_directories_stop(killed, tmp_path):
     workdirs = [killed.workdir, tmp_path]
-    processes = start_together(workdirs, killed.length + 2)
+    processes = start_together(workdirs, killed.length + 2, "cfasl")
     messages = [ending(process, timeout=100) for process in processes]
     # One of them may be ended by the other's end before it has said why.
     assert all(process.returncode != 0 for process in processes)
