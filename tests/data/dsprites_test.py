@@ -44,9 +44,12 @@ PUBLISHED = [
 ]
 
 
+RENDER = jax.jit(dsprites.render)
+
+
 def draw(*factors):
     """White pixels of one combination, bool [64, 64]."""
-    return np.asarray(dsprites.render(jnp.asarray([factors])))[0, :, :, 0] > 0
+    return np.asarray(RENDER(jnp.asarray([factors])))[0, :, :, 0] > 0
 
 
 def centre(white):

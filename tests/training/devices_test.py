@@ -53,27 +53,28 @@ def first_moment(state):
 
 @pytest.fixture(scope="module", params=[False, True], ids=["float32", "float64"])
 def both(request):
-    """Terms and Adam's first moment, after one step of two runs on 1, 2, 4 devices.
+    """Terms and Adam's first moment, after one step of two runs on 1 and more devices.
 
     The moment is then a tenth of the clipped gradient.
     """
+    counts = (1, 2, 4) if request.param else (1, 4)
     with jax.enable_x64(request.param):
-        steps = {n: one_step(n, tiny.objective(D, L), seeds=(5, 6)) for n in (1, 2, 4)}
+        steps = {n: one_step(n, tiny.objective(D, L), seeds=(5, 6)) for n in counts}
     # In float32 the gradient of -log cos^2 amplifies the rounding of a cosine near 0.
     tolerance = 1e-9 if request.param else 1e-4
     return tolerance, {n: (t, first_moment(s)) for n, (t, s) in steps.items()}
 
 
-@pytest.mark.parametrize("count", [2, 4])
-def test_losses_and_gradients_are_those_of_one_device(both, count):
+def test_losses_and_gradients_are_those_of_one_device(both):
     tolerance, steps = both
-    (terms, gradient), (expected_terms, expected) = steps[count], steps[1]
-    chex.assert_shape(list(terms.values()), (2, 1))
-    chex.assert_trees_all_close(terms, expected_terms, rtol=min(tolerance, 1e-5))
-    for network in gradient:
-        distance = jax.tree.map(np.subtract, gradient[network], expected[network])
-        assert norm(distance) < tolerance * norm(gradient[network]), network
-        assert norm(gradient[network]) > 1e-3
+    expected_terms, expected = steps[1]
+    chex.assert_shape(list(expected_terms.values()), (2, 1))
+    for terms, gradient in (steps[count] for count in steps if count > 1):
+        chex.assert_trees_all_close(terms, expected_terms, rtol=min(tolerance, 1e-5))
+        for network in gradient:
+            distance = jax.tree.map(np.subtract, gradient[network], expected[network])
+            assert norm(distance) < tolerance * norm(gradient[network]), network
+            assert norm(gradient[network]) > 1e-3
 
 
 def test_replicated_trees_come_back_as_they_were():
