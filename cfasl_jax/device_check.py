@@ -118,7 +118,7 @@ def _agreement(configure: Configure) -> list[str]:
                 highest=exact._asdict(),
                 default={"terms": usual.terms, "gradient": usual.gradient},
             )
-            wrong += [f"{case}: {phrase}" for phrase in exact.disagreements()]
+            wrong += [f"{case}: {phrase}" for phrase in exact.disagreements(cfasl)]
     return wrong
 
 

@@ -187,3 +187,13 @@ def test_cases_are_compared_within_their_round(monkeypatch, capsys):
         [10, 4.0, 2.0, 1.0, 0.5],
         [10, 8.0, 4.0, 2.0, 0.5],
     ]
+
+
+def test_gradients_with_cfasl_may_differ_by_what_rounding_explains():
+    rounded = Difference(draws=0.0, pixels=0.0, terms=0.0, gradient=1.1e-3)
+    assert rounded.disagreements(cfasl=True) == []
+    assert rounded.disagreements(cfasl=False) == [
+        "gradient differ by 0.0011, more than 0.001"
+    ]
+    wrong = rounded._replace(gradient=float("nan"))
+    assert len(wrong.disagreements(cfasl=True)) == 1

@@ -21,6 +21,11 @@ from cfasl_jax.types import Params, Terms
 # thousandth if the term is nearly 0.
 MOST = {"draws": 1e-5, "pixels": 1.0, "terms": 1e-4, "gradient": 1e-3}
 _LEAST_TERM = 1e-3
+# With CFASL, the gradient of the parallel loss -log(cos^2 + 1e-9) amplifies the
+# rounding of cosines near 0. On the first step of rendered dSprites with D = 10, the
+# codebook's gradient in float32 is 7e-4 to 8e-4 away from the one in float64, with both
+# ways of computing the matrix exponential, and the two are 1e-3 away from each other.
+_MOST_WITH_CFASL = MOST | {"gradient": 5e-3}
 
 
 class Difference(NamedTuple):
@@ -40,12 +45,13 @@ class Difference(NamedTuple):
     terms: float
     gradient: float
 
-    def disagreements(self) -> list[str]:
+    def disagreements(self, cfasl: bool) -> list[str]:
         """A phrase for each difference that is larger than rounding explains."""
+        most = _MOST_WITH_CFASL if cfasl else MOST
         return [
-            f"{name} differ by {value:.2g}, more than {MOST[name]:g}"
+            f"{name} differ by {value:.2g}, more than {most[name]:g}"
             for name, value in self._asdict().items()
-            if not value <= MOST[name]
+            if not value <= most[name]
         ]
 
 
