@@ -21,6 +21,7 @@ from cfasl_jax import objectives
 from cfasl_jax.data.dataset import Spec
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.settings import Config, flatten
+from cfasl_jax.training import checkpoints
 
 CONFIG_FILE = "config.json"
 # Of config.json. Version 2 added "format" itself and "dataset".
@@ -134,9 +135,7 @@ def claim(workdir: Path, config: Config, spec: Spec, trains: bool = True) -> Non
 
 def latest_step(workdir: Path) -> int | None:
     """The step of the newest checkpoint; None without any."""
-    folder = workdir / "checkpoints"
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return max((int(name) for name in names if name.isdigit()), default=None)
+    return max(checkpoints.steps(workdir), default=None)
 
 
 @contextmanager

@@ -23,6 +23,13 @@ FOLDER = "checkpoints"
 _ITEM = "default"
 
 
+def steps(workdir: Path) -> set[int]:
+    """Steps of all complete checkpoints that a working directory holds now."""
+    folder = workdir / FOLDER
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return {int(name) for name in names if name.isdecimal()}
+
+
 class Checkpoints:
     """The checkpoints of one working directory, on Orbax's CheckpointManager.
 
@@ -61,7 +68,7 @@ class Checkpoints:
 
     def latest_step(self) -> int | None:
         """Step of the newest complete checkpoint, or None."""
-        return self._manager.latest_step()
+        return max(self._steps(), default=None)
 
     def save(self, step: int, state: TrainState) -> None:
         """Write host arrays in the background, after any earlier write has ended."""
@@ -103,11 +110,11 @@ class Checkpoints:
             FileNotFoundError: if there is no checkpoint.
             ConfigError: if none can be read.
         """
-        with self._writing():
+        with self._writing():  # what is still being written counts too
             self._manager.wait_until_finished()
         tried: set[int] = set()
-        while steps := self._steps() - tried:
-            step = max(steps)
+        while left := self._steps() - tried:
+            step = max(left)
             tried.add(step)
             try:
                 return _filled(like, self._stored(step))
@@ -131,11 +138,7 @@ class Checkpoints:
         )
 
     def _steps(self) -> set[int]:
-        """Steps of all complete checkpoints, read anew from the directory."""
-        if not self._directory.exists():
-            return set()
-        names = (folder.name for folder in self._directory.iterdir())
-        return {int(name) for name in names if name.isdecimal()}
+        return steps(self._directory.parent)
 
     def _stored(self, step: int) -> Any:
         """A checkpoint as nested dicts and lists."""
