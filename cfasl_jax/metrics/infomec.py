@@ -6,7 +6,12 @@ import numpy as np
 
 from cfasl_jax.metrics.estimators import logistic_regression
 from cfasl_jax.metrics.information import entropy, neighbor_terms
-from cfasl_jax.metrics.intervals import SUBSAMPLES, normal_interval, subsample_variance
+from cfasl_jax.metrics.intervals import (
+    SUBSAMPLES,
+    normal_interval,
+    subsample_variance,
+    training_variance,
+)
 from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import (
     Points,
@@ -75,14 +80,11 @@ def infomec(
     count, confidence = len(train.codes), protocol.confidence
     infom, infoc = concentrations(np.arange(count)).tolist()
     variances = subsample_variance(concentrations, count, protocol.refits // 2, rng)
-    gains = _predictive_gains(train, test, protocol, jobs)
-    scores = {"infom": infom, "infoe": float(gains.mean()), "infoc": infoc}
-    infoe_variance = gains.var(ddof=1) / len(gains)
+    infoe, infoe_variance = _explained(train, test, protocol, rng, jobs)
+    scores = {"infom": infom, "infoe": infoe, "infoc": infoc}
     intervals: dict[str, list[float] | None] = {
         "infom": normal_interval(infom, variances[0], confidence, freedom=SUBSAMPLES),
-        "infoe": normal_interval(
-            scores["infoe"], infoe_variance, confidence, (-np.inf, 1.0)
-        ),
+        "infoe": normal_interval(infoe, infoe_variance, confidence, (-np.inf, 1.0)),
         "infoc": normal_interval(infoc, variances[1], confidence, freedom=SUBSAMPLES),
     }
     notes = (
@@ -107,19 +109,35 @@ def _information(codes: np.ndarray, factors: np.ndarray, neighbors: int) -> np.n
     return np.maximum(shares, 0.0)
 
 
-def _predictive_gains(
-    train: Points, test: Points, protocol: Protocol, jobs: int | None
-) -> np.ndarray:
-    """The contribution of each test point to InfoE, [m]; the mean is the score."""
+def _explained(
+    train: Points,
+    test: Points,
+    protocol: Protocol,
+    rng: np.random.Generator,
+    jobs: int | None,
+) -> tuple[float, float]:
+    """InfoE, and its variance due to the test points and to the training points."""
     scaled_train, scaled_test = (
         Points(standardized(part.codes, train.codes), part.factors, part.sizes)
         for part in (train, test)
     )
 
-    def per_factor(k: int) -> np.ndarray:
-        return _predictive_gain(scaled_train, scaled_test, k, protocol.infomec_max_iter)
+    def gains(rows: np.ndarray) -> np.ndarray:
+        """The contribution of each test point, [n]; the mean is the score."""
+        fitted_on, most = scaled_train.take(rows), protocol.infomec_max_iter
 
-    return np.mean(over_factors(per_factor, train.sizes, jobs), axis=0)
+        def per_factor(k: int) -> np.ndarray:
+            return _predictive_gain(fitted_on, scaled_test, k, most)
+
+        return np.mean(over_factors(per_factor, train.sizes, jobs), axis=0)
+
+    count = len(train.codes)
+    found = gains(np.arange(count))
+    variance = float(found.var(ddof=1)) / len(found)
+    variance += training_variance(
+        lambda rows: float(gains(rows).mean()), count, protocol.refits // 10, rng
+    )
+    return float(found.mean()), variance
 
 
 def concentration(shares: np.ndarray) -> float:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
-from scipy.special import ndtri, stdtrit
+from scipy.special import chdtri, ndtri, stdtrit
 
 
 def resamples(rng: np.random.Generator, replicates: int, n: int) -> np.ndarray:
@@ -32,14 +32,20 @@ def interval(
 
 
 def share_interval(
-    share: float, variance: float, count: int, confidence: float
+    share: float,
+    variance: float,
+    count: int,
+    confidence: float,
+    freedom: float = np.inf,
 ) -> list[float]:
     """Confidence interval [low, high] of a share of votes.
 
     This is Wilson's interval (1927) for the number of independent votes that would have
     the same variance (as Korn & Graubard 1998 do for complex samples). Unlike a normal
     interval, it has a positive width even if every vote is a hit, and stays within 0
-    and 1.
+    and 1. If only up to three of these votes are misses, the end on their side is that
+    of the Poisson distribution, where Wilson's interval covers too seldom; the same
+    holds for hits (Brown, Cai & DasGupta 2001, Statistical Science 16, section 4.1.1).
 
     Args:
         share: the estimate, from 0 to 1.
@@ -47,16 +53,30 @@ def share_interval(
             since nothing else is known if every vote is a hit.
         count: the number of votes.
         confidence: coverage.
+        freedom: degrees of freedom of the variance (Student's t).
     """
     inner = np.clip(share, 0.5 / count, 1 - 0.5 / count)
     effective = inner * (1 - inner) / max(float(variance), 0.5 / count**2)
-    z = float(ndtri((1 + confidence) / 2))
+    z = _quantile(confidence, freedom)
     centre = (share + z**2 / (2 * effective)) / (1 + z**2 / effective)
     spread = share * (1 - share) / effective + (z / (2 * effective)) ** 2
     reach = z / (1 + z**2 / effective) * np.sqrt(spread)
+    low = min(centre - reach, _fewest(share * effective, confidence) / effective)
+    few = _fewest((1 - share) * effective, confidence) / effective
+    high = max(centre + reach, 1 - few)
     # Rounding must not leave a share of 0 or 1 outside.
-    low, high = min(share, centre - reach), max(share, centre + reach)
-    return [float(max(0.0, low)), float(min(1.0, high))]
+    return [float(max(0.0, min(share, low))), float(min(1.0, max(share, high)))]
+
+
+# Up to this number of hits, their expected number has a Poisson distribution.
+_FEW = 3
+
+
+def _fewest(hits: float, confidence: float) -> float:
+    """Lower end of the expected number of hits if there are few, else infinity."""
+    if hits > _FEW:
+        return np.inf
+    return float(chdtri(2 * hits, confidence)) / 2 if hits > 0 else 0.0
 
 
 def common_variance(drawn: np.ndarray, groups: np.ndarray) -> float:
@@ -75,7 +95,7 @@ def common_variance(drawn: np.ndarray, groups: np.ndarray) -> float:
     return max(float(np.var(drawn @ size, ddof=1) - alone), 0.0)
 
 
-# A standard deviation from halves and quarters of the same points, which share their
+# A standard deviation from thirds and sixths of the same points, which share their
 # extremes, has an error of about a fifth, like one with ten degrees of freedom.
 SUBSAMPLES = 10
 
@@ -87,40 +107,70 @@ def subsample_variance(
     rng: np.random.Generator,
     fastest: float = 0.25,
 ) -> np.ndarray:
-    """Variance of statistics of points, from disjoint halves and quarters of them.
+    """Variance of statistics of points, from disjoint thirds and sixths of them.
 
-    For any statistic, half the squared difference between two disjoint halves has the
-    variance of one half as its mean; the same holds for quarters. The factor between
-    the variances of a half and of a quarter determines the factor between those of the
-    whole and of a half: 1/2 for a mean, 1/4 if only noise is measured, and nearly 1 for
-    the range of the codes, on which histograms and IRS depend. The bootstrap would not
-    do: its resamples have nearly the same range, and copies of a point are each other's
-    nearest neighbours.
+    For any statistic, its variance over disjoint thirds has the variance of one third
+    as its mean; the same holds for sixths. The factor between the variances of a third
+    and of a sixth determines the factor between those of the whole and of a third: 1/3
+    for a mean, 1/9 if only noise is measured, and nearly 1 for the range of the codes,
+    on which histograms and IRS depend.
+
+    The bootstrap would not do: its resamples have nearly the same range, and copies of
+    a point are each other's nearest neighbours. Halves would not do either. A gap
+    between two dimensions that are equally good in the whole is as large in one half
+    as in the other, in the opposite direction, so that the halves seem to agree.
 
     Args:
         statistic: maps rows to [m] values.
         count: the number of points.
         repeats: the number of random divisions.
         rng: source of randomness.
-        fastest: the smallest factor from a half to the whole that is accepted.
+        fastest: the smallest factor from a sixth to a third that is accepted: 1/2 if
+            the variance can fall no faster than that of a mean.
 
     Returns:
         [m].
     """
-    quarter = count // 4
-    of_half, of_quarter = [], []
+    sixth = count // 6
+    of_third, of_sixth = [], []
     for _ in range(max(repeats, 1)):
-        rows = rng.permutation(count)[: 4 * quarter]
-        halves = [statistic(part) for part in np.split(rows, 2)]
-        quarters = [statistic(part) for part in np.split(rows, 4)]
-        of_half.append(np.var(halves, axis=0, ddof=1))
-        of_quarter.append(np.var(quarters, axis=0, ddof=1))
-    half, fourth = np.mean(of_half, axis=0), np.mean(of_quarter, axis=0)
-    factor = half / np.where(fourth > 0, fourth, np.inf)
-    # A variance a/n + b is 4a + b for a quarter, 2a + b for a half, a + b for the
-    # whole.
-    slow = 1.5 - 0.5 / np.maximum(factor, 0.5)
-    return half * np.clip(np.where(factor > 0.5, slow, factor), fastest, 1.0)
+        rows = rng.permutation(count)[: 6 * sixth]
+        thirds = [statistic(part) for part in np.split(rows, 3)]
+        sixths = [statistic(part) for part in np.split(rows, 6)]
+        of_third.append(np.var(thirds, axis=0, ddof=1))
+        of_sixth.append(np.var(sixths, axis=0, ddof=1))
+    third, small = np.mean(of_third, axis=0), np.mean(of_sixth, axis=0)
+    factor = np.clip(third / np.where(small > 0, small, np.inf), fastest, 1.0)
+    # A variance a/n + b is 6a + b for a sixth, 3a + b for a third, a + b for the whole;
+    # a variance n**-p falls by the same factor each time that n is doubled.
+    slow = (5 - 2 / factor) / 3
+    return third * np.where(factor > 0.5, slow, factor ** np.log2(3))
+
+
+def training_variance(
+    statistic: Callable[[np.ndarray], float],
+    count: int,
+    repeats: int,
+    rng: np.random.Generator,
+) -> float:
+    """The part of a test score's variance that is due to the training points.
+
+    Half the squared difference between the scores of two models, fitted on disjoint
+    halves of the training points and tested on the same points, has the variance due
+    to one half as its mean; that due to all of them is taken to be half as large.
+
+    Args:
+        statistic: maps training rows to the score of a model that is fitted on them.
+        count: the number of training points.
+        repeats: the number of random divisions; without any, the result is 0.
+        rng: source of randomness.
+    """
+    squares = [0.0] * (not repeats)
+    for _ in range(repeats):
+        rows = rng.permutation(count)[: count // 2 * 2]
+        first, second = (statistic(half) for half in np.split(rows, 2))
+        squares.append((first - second) ** 2)
+    return float(np.mean(squares)) / 4
 
 
 def normal_interval(
@@ -140,10 +190,14 @@ def normal_interval(
         freedom: degrees of freedom of the variance (Student's t), if it is not known
             but estimated: SUBSAMPLES for that of `subsample_variance`.
     """
-    p = (1 + confidence) / 2
-    quantile = ndtri(p) if np.isinf(freedom) else stdtrit(freedom, p)
-    reach = float(quantile) * np.sqrt(variance)
+    reach = _quantile(confidence, freedom) * np.sqrt(variance)
     return np.clip([estimate - reach, estimate + reach], *bounds).tolist()
+
+
+def _quantile(confidence: float, freedom: float) -> float:
+    """Quantile of the normal or of Student's distribution for a two-sided interval."""
+    p = (1 + confidence) / 2
+    return float(ndtri(p) if np.isinf(freedom) else stdtrit(freedom, p))
 
 
 def mean_interval(

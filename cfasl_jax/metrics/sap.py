@@ -5,7 +5,11 @@ from typing import Any
 import numpy as np
 
 from cfasl_jax.metrics.estimators import linear_svm
-from cfasl_jax.metrics.intervals import interval, resamples
+from cfasl_jax.metrics.intervals import (
+    normal_interval,
+    resamples,
+    training_variance,
+)
 from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import (
     Points,
@@ -55,20 +59,28 @@ def sap(
     train, test = draw_points(codes, factors, counts, "SAP", rng)
     require_dims(train, 2, "SAP compares two dimensions")
 
-    def hits(k: int) -> np.ndarray:
-        return _hits(train, test, k, protocol.sap_c)
+    def correct(train: Points) -> np.ndarray:
+        def hits(k: int) -> np.ndarray:
+            return _hits(train, test, k, protocol.sap_c)
 
-    correct = np.stack(over_factors(hits, train.sizes, jobs), axis=-1)
-    estimate = _gap(correct.mean(axis=0))
-    weights = resamples(rng, protocol.bootstrap, len(correct)) / len(correct)
-    flat = weights @ correct.reshape(len(correct), -1).astype(np.float64)
-    replicates = _gap(flat.reshape(-1, *correct.shape[1:]))
+        return np.stack(over_factors(hits, train.sizes, jobs), axis=-1)
+
+    def score(rows: np.ndarray) -> float:
+        return float(_gap(correct(train.take(rows)).mean(axis=0)))
+
+    found = correct(train)
+    estimate = float(_gap(found.mean(axis=0)))
+    weights = resamples(rng, protocol.bootstrap, len(found)) / len(found)
+    flat = weights @ found.reshape(len(found), -1).astype(np.float64)
+    variance = float(_gap(flat.reshape(-1, *found.shape[1:])).var(ddof=1))
+    repeats = protocol.refits // 10
+    variance += training_variance(score, len(train.codes), repeats, rng)
     return record(
         protocol,
         rng,
         num_active(train.codes, protocol.prune_std),
-        {"sap": float(estimate)},
-        {"sap": interval(float(estimate), replicates, protocol.confidence)},
+        {"sap": estimate},
+        {"sap": normal_interval(estimate, variance, protocol.confidence)},
         ("train and test points never overlap",),
     )
 

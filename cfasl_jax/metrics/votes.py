@@ -11,6 +11,10 @@ from cfasl_jax.metrics.sampling import Source, hold_out
 
 NOTE = "no held-out vote repeats a training vote"
 
+# The standard deviation of a share is estimated with an error of about 16%, like one
+# with twenty degrees of freedom.
+_FREEDOM = 20
+
 # A vote gives an answer for something that is given: (given, answer), int [n] each.
 Elected = tuple[np.ndarray, np.ndarray]
 # The dimensions of each vote in the order of their variance, the smallest first: [n,
@@ -67,7 +71,9 @@ class Votes:
         results = []
         for part, variance in ((own, of_own), (held_out, of_held_out)):
             share = mean_share(hits[part], self.groups[part])
-            ends = share_interval(share, variance, len(part), protocol.confidence)
+            ends = share_interval(
+                share, variance, len(part), protocol.confidence, _FREEDOM
+            )
             results.append((share, ends))
         return results
 

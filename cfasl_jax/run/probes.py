@@ -6,6 +6,7 @@ posterior means.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import chex
 import jax
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cfasl_jax import codebook
-from cfasl_jax.codebook import composite, displacement
+from cfasl_jax.codebook import Symmetry, composite
 from cfasl_jax.data.dataset import Dataset, Labels
 from cfasl_jax.data.grid import FactorGrid
 from cfasl_jax.losses import elbo
@@ -22,12 +23,12 @@ from cfasl_jax.report.analysis import Run, kl_order, numbered
 from cfasl_jax.run import export
 from cfasl_jax.run.codes import Codes
 from cfasl_jax.run.evaluate import ACTIVE_KL, sample_indices
-from cfasl_jax.run.model import Model, section_generators
+from cfasl_jax.run.model import Model, moved, section_generators
 
 Arrays = dict[str, np.ndarray]
 
-# Compiled as a whole, once for each number of rows, rather than operation by operation.
-_act = jax.jit(codebook.act)
+# Compiled as a whole rather than operation by operation.
+_displacement = jax.jit(codebook.displacement)
 
 # Of the pictures alone; scores have seeds of their own.
 _SEED = 1
@@ -146,23 +147,39 @@ def decode(model: Model, z: jax.Array | np.ndarray) -> np.ndarray:
     return pixels.astype(np.uint8).reshape(*z.shape[:-1], *pixels.shape[1:])
 
 
-def _tiled(
-    function: Callable[[np.ndarray], chex.Array], rows: np.ndarray
-) -> np.ndarray:
-    """A function of rows [n, ...], on one size of batch, which compiles once."""
-    parts = []
-    for start in range(0, len(rows), _TILE):
-        part = rows[start : start + _TILE]
-        filled = np.resize(part, (_TILE, *rows.shape[1:]))
-        parts.append(np.asarray(function(filled))[: len(part)])
-    return np.concatenate(parts)
+def encode(model: Model, images: np.ndarray) -> np.ndarray:
+    """Images [n, 64, 64, C] -> posterior means [n, D]."""
+    return _tiled(lambda rows: model.encode(rows).mu, images)
+
+
+def symmetry(model: Model, x1: np.ndarray, x2: np.ndarray) -> Symmetry:
+    """The symmetries that should carry images x1 to x2, [n, 64, 64, C] each."""
+    return _tiled(model.symmetry, x1, x2)
+
+
+def act(z: np.ndarray, generator: chex.Array) -> np.ndarray:
+    """Latents [n, D] and generators [n, D, D] -> z expm(generator), [n, D]."""
+    return _tiled(moved, z, np.asarray(generator))
+
+
+def _tiled(function: Callable[..., Any], *arrays: np.ndarray) -> Any:
+    """A function of rows [n, ...], on one size of batch, for which it compiles once."""
+
+    def on_tile(start: int) -> Any:
+        rows = [a[start : start + _TILE] for a in arrays]
+        filled = [np.resize(part, (_TILE, *part.shape[1:])) for part in rows]
+        kept = len(rows[0])
+        return jax.tree.map(lambda x: np.asarray(x)[:kept], function(*filled))
+
+    parts = [on_tile(start) for start in range(0, len(arrays[0]), _TILE)]
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
 def reconstructions(model: Model, originals: np.ndarray) -> Arrays:
     """Images [n, 64, 64, C], and decode(mu) of each."""
     return {
         "reconstructions/originals": originals,
-        "reconstructions/decoded": decode(model, model.encode(originals).mu),
+        "reconstructions/decoded": decode(model, encode(model, originals)),
     }
 
 
@@ -184,26 +201,26 @@ def traversals(
 
 def composition(model: Model, x1: np.ndarray, x2: np.ndarray) -> Arrays:
     """Pairs, and the path from x1 to decode(z1 g_c) for amounts from 0 to 1."""
-    z1 = model.encode(x1).mu
-    symmetry = model.symmetry(x1, x2)
+    z1 = encode(model, x1)
+    found = symmetry(model, x1, x2)
     amounts = np.linspace(0, 1, _STEPS, dtype=np.float32)
-    path = np.stack([_act(z1, a * symmetry.generator) for a in amounts], axis=1)
+    path = np.stack([act(z1, a * found.generator) for a in amounts], axis=1)
     return {
         "composition/x1": x1,
         "composition/x2": x2,
         "composition/path": decode(model, path),
-        "composition/switch": np.asarray(symmetry.switch),
+        "composition/switch": np.asarray(found.switch),
     }
 
 
 def sections(model: Model, x1: np.ndarray, x2: np.ndarray) -> Arrays:
     """The exponent of the composite symmetry, built up section by section."""
-    z1 = model.encode(x1).mu
-    _, switch, attention = model.symmetry(x1, x2)
+    z1 = encode(model, x1)
+    _, switch, attention = symmetry(model, x1, x2)
     S = switch.shape[1]
     upto = np.tri(S + 1, S, k=-1, dtype=np.float32)
     steps = [
-        _act(z1, composite(model.generators(), switch * row[None], attention))
+        act(z1, composite(model.generators(), switch * row[None], attention))
         for row in upto
     ]
     return {
@@ -218,7 +235,7 @@ def walk(
     model: Model, x1: np.ndarray, x2: np.ndarray, kl: np.ndarray, active: np.ndarray
 ) -> Arrays:
     """From z1 to z2 by exchanging dimensions, the largest KL first."""
-    z1, z2 = np.asarray(model.encode(x1).mu), np.asarray(model.encode(x2).mu)
+    z1, z2 = encode(model, x1), encode(model, x2)
     order = kl_order(kl, active)
     codes = [z1]
     for dimension in order:
@@ -244,19 +261,19 @@ def factor_steps(
         factors = np.tile(start, (len(values), 1))
         factors[:, k] = values
         originals = lookup(dataset, grid.indices(factors))
-        z = model.encode(originals).mu
-        M = model.symmetry(originals[:-1], originals[1:]).generator
-        one_shot = jnp.concatenate([z[:1], _act(z[:-1], M)])
+        z = encode(model, originals)
+        M = symmetry(model, originals[:-1], originals[1:]).generator
+        one_shot = np.concatenate([z[:1], act(z[:-1], M)])
         chained = [z[:1]]
         for generator in M:
-            chained.append(_act(chained[-1], generator[None]))
+            chained.append(act(chained[-1], generator[None]))
         steps.append(
             {
                 "factor": name,
                 "values": values,
                 "originals": originals,
                 "one_shot": decode(model, one_shot),
-                "chained": decode(model, jnp.concatenate(chained)),
+                "chained": decode(model, np.concatenate(chained)),
             }
         )
     return numbered("factor_steps", steps)
@@ -272,7 +289,7 @@ def section_action(model: Model, z: np.ndarray) -> Arrays:
     speed = np.linalg.norm(z @ np.asarray(G), axis=-1)
     most = float(_REACH / max(np.median(speed), 1e-6))
     amounts = np.linspace(-most, most, _STEPS, dtype=np.float32)
-    codes = [_act(np.tile(z, (len(G), 1)), a * G) for a in amounts]
+    codes = [act(np.tile(z, (len(G), 1)), a * G) for a in amounts]
     return {
         "section_action/frames": decode(model, np.stack(codes, axis=1)),
         "section_action/amounts": amounts,
@@ -314,12 +331,12 @@ def codebook_pictures(
     pairs = min(pairs, dataset.num_images // 2)
     indices = rng.choice(dataset.num_images, 2 * pairs, replace=False)
     x1, x2 = np.split(lookup(dataset, indices), 2)
-    _, switch, attention = model.symmetry(x1, x2)
+    _, switch, attention = symmetry(model, x1, x2)
     return {
         "codebook/commutator": commutator_norms(model.generators()),
         "codebook/cosine": section_cosines(model.generators(), codes.mean(indices)),
-        "codebook/section_use": np.asarray(switch.mean(axis=0)),
-        "codebook/element_use": np.asarray(attention.mean(axis=0)),
+        "codebook/section_use": np.asarray(switch).mean(axis=0),
+        "codebook/element_use": np.asarray(attention).mean(axis=0),
     }
 
 
@@ -333,7 +350,7 @@ def commutator_norms(generators: jax.Array) -> np.ndarray:
 
 def section_cosines(generators: jax.Array, z: np.ndarray) -> np.ndarray:
     """Mean |cos| between the displacements of two sections' elements, [S, S]."""
-    delta = np.asarray(displacement(generators, jnp.asarray(z[:32])))
+    delta = np.asarray(_displacement(generators, z[:32]))
     norm = np.linalg.norm(delta, axis=-1, keepdims=True)
     unit = np.divide(delta, norm, out=np.zeros_like(delta), where=norm > 0)
     S, L, B, D = unit.shape
@@ -360,10 +377,10 @@ def equivariance(
         change = rng.integers(1, grid.sizes[k], pairs)
         second[:, k] = (first[:, k] + change) % grid.sizes[k]
         x1, x2 = (lookup(dataset, grid.indices(f)) for f in (first, second))
-        z1, z2 = model.encode(x1).mu, model.encode(x2).mu
-        carried = _act(z1, model.symmetry(x1, x2).generator)
-        errors.append(float(jnp.square(carried - z2).mean()))
-        distances.append(float(jnp.square(z1 - z2).mean()))
+        z1, z2 = encode(model, x1), encode(model, x2)
+        carried = act(z1, symmetry(model, x1, x2).generator)
+        errors.append(float(np.square(carried - z2).mean()))
+        distances.append(float(np.square(z1 - z2).mean()))
     return {
         "equivariance/errors": np.array(errors),
         "equivariance/distances": np.array(distances),

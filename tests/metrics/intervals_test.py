@@ -3,7 +3,16 @@ import pytest
 from scipy import stats
 
 from cfasl_jax.metrics import aggregate
-from cfasl_jax.metrics.intervals import interval, mean_interval, resamples
+from cfasl_jax.metrics.intervals import (
+    SUBSAMPLES,
+    interval,
+    mean_interval,
+    normal_interval,
+    resamples,
+    share_interval,
+    subsample_variance,
+    training_variance,
+)
 
 
 def result(value, chance=0.1, protocol="dlib"):
@@ -39,6 +48,79 @@ def test_a_shift_of_the_replicates_does_not_move_the_interval():
     found = interval(0.5, 0.7 + spread, 0.9)
     assert found == pytest.approx([0.41, 0.59])
     assert interval(0.95, spread, 0.9) == pytest.approx([0.86, 1.0])
+
+
+@pytest.mark.parametrize("count", [100, 200])
+@pytest.mark.parametrize("truth", [0.9, 0.97, 0.99, 0.997, 0.9985, 0.9995])
+def test_interval_of_a_share_covers_where_nearly_all_votes_are_hits(count, truth):
+    hits = np.arange(count + 1)
+    ends = np.array(
+        [
+            share_interval(x / count, x * (count - x) / count**3, count, 0.95)
+            for x in hits
+        ]
+    )
+    chance = stats.binom.pmf(hits, count, truth)
+    for inside in (truth, 1 - truth):
+        covered = (ends[:, 0] <= inside) & (inside <= ends[:, 1])
+        weights = chance if inside == truth else chance[::-1]
+        assert 0.92 <= weights[covered].sum() <= 0.999
+
+
+def test_interval_of_a_share_with_few_misses_ends_where_poisson_says():
+    low, high = share_interval(0.99, 0.99 * 0.01 / 100, 100, 0.95)
+    # One event or more, of which so many are expected, has a chance of 5%.
+    assert 100 * (1 - high) == pytest.approx(-np.log(0.95))
+    assert low == pytest.approx(0.9455, abs=1e-4)  # Wilson's
+    assert share_interval(1.0, 0.0, 100, 0.95)[1] == 1.0
+    assert share_interval(0.0, 0.0, 100, 0.95)[0] == 0.0
+
+
+def test_interval_of_a_share_is_wider_if_its_variance_is_uncertain():
+    low, high = share_interval(0.5, 0.0025, 100, 0.95)
+    lower, higher = share_interval(0.5, 0.0025, 100, 0.95, freedom=10)
+    assert lower < low - 0.005
+    assert higher > high + 0.005
+
+
+def test_variance_of_a_mean_from_its_thirds_and_sixths():
+    values = np.random.default_rng(0).standard_normal((600, 400))
+    found = subsample_variance(
+        lambda rows: values[rows].mean(axis=0), 600, 50, np.random.default_rng(1)
+    )
+    # The whole is extrapolated from parts by a factor that is uncertain itself.
+    assert 0.95 / 600 < found.mean() < 1.25 / 600
+
+
+def test_the_gap_between_two_equal_dimensions_has_a_variance():
+    """Halves of a sample without any gap have equal gaps and would show no variance."""
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((600, 600))
+    gaps = np.abs(values.mean(axis=0))
+    variances = subsample_variance(
+        lambda rows: np.abs(values[rows].mean(axis=0)), 600, 50, rng
+    )
+    ends = [
+        normal_interval(gap, variance, 0.95, freedom=SUBSAMPLES)
+        for gap, variance in zip(gaps, variances, strict=True)
+    ]
+    covered = [low <= gaps.mean() <= high for low, high in ends]
+    # 73% with halves and quarters.
+    assert np.mean(covered) > 0.85
+
+
+def test_variance_due_to_the_training_points_of_a_mean():
+    values = np.random.default_rng(0).standard_normal((200, 500))
+    found = np.mean(
+        [
+            training_variance(lambda rows, v=v: v[rows].mean(), 200, 2, rng)
+            for v, rng in zip(
+                values.T, np.random.default_rng(1).spawn(500), strict=True
+            )
+        ]
+    )
+    assert found == pytest.approx(1 / 200, rel=0.15)
+    assert training_variance(lambda rows: rows.mean(), 200, 0, rng=None) == 0.0
 
 
 def test_aggregate_of_several_seeds():
