@@ -8,15 +8,17 @@ reads it.
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import jax
 
 Form = TypeVar("Form", bound=str)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _asked_for: ContextVar[Mapping[str, str] | None] = ContextVar(
     "_asked_for", default=None
@@ -32,6 +34,16 @@ def cache_directory() -> Path:
 def devices_share_processor() -> bool:
     """Whether several devices are parts of one CPU, with one pool of threads."""
     return jax.default_backend() == "cpu" and jax.local_device_count() > 1
+
+
+def jit_once(function: Callable[P, T]) -> Callable[P, T]:
+    """`jax.jit` for a program that runs once, which may be slow if it compiles fast.
+
+    On a CPU, the initial state of a training compiles in 2 s rather than 9 s.
+    """
+    options = {"xla_backend_optimization_level": 1}
+    on_cpu = jax.default_backend() == "cpu"
+    return jax.jit(function, compiler_options=options if on_cpu else None)
 
 
 def fastest(operation: str, choices: tuple[Form, ...], otherwise: Form) -> Form:

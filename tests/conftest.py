@@ -8,7 +8,8 @@ import tempfile
 # Before JAX is imported, which reads it. Tests compile many small programs and run each
 # a few times: compiling fast matters more than fast code.
 os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
+    os.environ.get("XLA_FLAGS", "")
+    + " --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 )
 # One cache of compiled programs for all test processes and the commands they start. The
 # first process makes it, and the others inherit its name.

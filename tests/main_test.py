@@ -12,14 +12,17 @@ import pytest
 
 import cfasl_jax
 from cfasl_jax import main
+from cfasl_jax.run import evaluate, probes
 
 ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(autouse=True)
 def scratch(tmp_path, monkeypatch):
-    """Chance floors and the like of this test alone."""
+    """Chance floors and the like of this test alone; fewer images to encode."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(evaluate, "_SAMPLE", 256)
+    monkeypatch.setattr(probes, "_CODES", 256)
 
 
 def run(name, workdir, *arguments):

@@ -30,6 +30,7 @@ from cfasl_jax.data.grid import FactorGrid
 from cfasl_jax.data.published import Arrays
 from cfasl_jax.data.shapes3d_geometry import OBJECT_HITS, ROOM, Room
 from cfasl_jax.data.shapes3d_shading import LIGHT, PLANES, SIZE, Light
+from cfasl_jax.forms import jit_once
 
 GRID = FactorGrid(
     names=("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation"),
@@ -65,7 +66,7 @@ def hue_colours() -> np.ndarray:
 
 
 def light_table(room: Room = ROOM, light: Light = LIGHT) -> jax.Array:
-    """Ray-traces the brightness planes of all geometries. Wrap it in jax.jit.
+    """Ray-traces the brightness planes of all geometries. Wrap it in `jit_once`.
 
     Returns:
         float16 [15, 8, 4, 8, 64, 64]: orientation, scale, shape, plane, row, column.
@@ -134,7 +135,7 @@ def _look_up(table: jax.Array, indices: jax.Array) -> jax.Array:
 
 def twin() -> Dataset:
     """3D Shapes with its images drawn on the device."""
-    return rendered(CONTENTS, _look_up, store=jax.jit(light_table)())
+    return rendered(CONTENTS, _look_up, store=jit_once(light_table)())
 
 
 def entry(contents: Contents = CONTENTS, archive: Archive = ARCHIVE) -> Entry:

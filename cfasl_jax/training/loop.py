@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from cfasl_jax import objectives
 from cfasl_jax.data.dataset import Dataset, Spec
 from cfasl_jax.errors import ConfigError
+from cfasl_jax.forms import jit_once
 from cfasl_jax.objectives import Objective
 from cfasl_jax.settings import Config
 from cfasl_jax.training import devices, stream
@@ -53,29 +55,30 @@ Score = Callable[[TrainState], dict[str, list[float]]]
 
 def initial_state(config: Config, objective: Objective, spec: Spec) -> TrainState:
     """The state of all runs before the first step, with a leading axis [R]."""
-    # It runs once: on a CPU, compiling takes 2 s, and 9 s if it is to be fast as well.
-    options = {"xla_backend_optimization_level": 1}
-    init = jax.jit(
-        _initialiser(config, objective, spec),
-        compiler_options=options if jax.default_backend() == "cpu" else None,
-    )
-    return jax.tree.map(np.asarray, init(jnp.asarray(config.seeds, jnp.uint32)))
+    init = _initialiser(objective, config.clip_norm, spec.image_shape)
+    return jax.tree.map(np.asarray, init(np.asarray(config.seeds, np.uint32)))
 
 
 def _template(config: Config, objective: Objective, spec: Spec) -> TrainState:
     """Zeros with the shapes and types of a state; this compiles nothing."""
-    seeds = jax.ShapeDtypeStruct((len(config.seeds),), jnp.uint32)
-    shapes = jax.eval_shape(_initialiser(config, objective, spec), seeds)
+    init = _initialiser(objective, config.clip_norm, spec.image_shape)
+    # With the precision of `train`, or it would be traced again.
+    with jax.default_matmul_precision(config.matmul_precision):
+        shapes = init.eval_shape(np.asarray(config.seeds, np.uint32))
     return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
 
 
+@lru_cache(maxsize=8)
 def _initialiser(
-    config: Config, objective: Objective, spec: Spec
-) -> Callable[[jax.Array], TrainState]:
-    """Seeds [R] -> state [R]."""
-    adam = state_lib.optimizer(objective, config.clip_norm)
-    shape = spec.image_shape
-    return jax.vmap(lambda seed: state_lib.init(objective, adam, seed, shape))
+    objective: Objective, clip_norm: float, image_shape: tuple[int, int, int]
+) -> Any:
+    """Seeds [R] -> state [R]; kept, so that a run and its scores trace it once."""
+    adam = state_lib.optimizer(objective, clip_norm)
+
+    def init(seed: jax.Array) -> TrainState:
+        return state_lib.init(objective, adam, seed, image_shape)
+
+    return jit_once(jax.vmap(init))
 
 
 def restore(

@@ -25,7 +25,7 @@ REAL_SKYLINES = {
 
 @pytest.fixture(scope="module")
 def table() -> jax.Array:
-    return jax.jit(shapes3d.light_table)()
+    return shapes3d.twin().store
 
 
 @pytest.fixture(scope="module")

@@ -59,6 +59,17 @@ def test_a_run_in_two_parts_is_the_run_in_one_bit_by_bit(tmp_path, capsys):
     assert [f"resuming after step {n}\n" in said for n in (0, 4, 8)] == [0, 1, 1]
 
 
+def test_a_run_and_its_restored_state_trace_the_networks_once(tmp_path, monkeypatch):
+    traced, init = [], loop.state_lib.init
+    monkeypatch.setattr(loop.state_lib, "init", lambda *a: traced.append(1) or init(*a))
+    config = tiny.config(num_steps=2, clip_norm=7.0)  # of no other test
+    state = loop.train(config, tiny.dataset(), tmp_path)
+    spec = tiny.dataset().spec
+    restored = loop.restore(config, objectives.build(config, spec), spec, tmp_path)
+    chex.assert_trees_all_equal(restored, state)
+    assert traced == [1]
+
+
 def test_a_chunk_is_started_before_the_one_before_is_read(tmp_path, monkeypatch):
     """But where a checkpoint is due, everything is read first."""
     events = []

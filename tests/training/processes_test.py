@@ -24,6 +24,7 @@ class Killed(NamedTuple):
 
     workdir: Path
     length: int
+    images: str
 
 
 PROCESSES = 2
@@ -55,7 +56,7 @@ def killed(tmp_path_factory):
     length = kill_one(workdir, PROCESSES, "cfasl", images) + 6
     for process in start_together([workdir] * PROCESSES, length, "cfasl", images):
         finish(process)
-    return Killed(workdir, length)
+    return Killed(workdir, length, images)
 
 
 def test_of_four_processes_three_end_with_one_that_is_killed(tmp_path):
@@ -63,8 +64,8 @@ def test_of_four_processes_three_end_with_one_that_is_killed(tmp_path):
 
 
 def test_after_a_kill_all_resume_bitwise(killed, tmp_path):
-    workdir, length = killed
-    for process in start_together([tmp_path] * PROCESSES, length, "cfasl"):
+    workdir, length, images = killed
+    for process in start_together([tmp_path] * PROCESSES, length, "cfasl", images):
         finish(process)
     config = tiny.config(num_steps=length)
     resumed, whole = (
