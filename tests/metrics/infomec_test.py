@@ -90,7 +90,7 @@ def test_the_intervals_narrow_with_more_points():
     codes = reference.mixed(factors)
     widths = {}
     for count in (200, 1600):
-        protocol = dataclasses.replace(TINY, infomec_train=count, refits=20)
+        protocol = dataclasses.replace(TINY, infomec_train=count, refits=9)
         ends = [
             infomec(codes, factors, protocol, reference.rng(seed), jobs=1)["intervals"]
             for seed in range(5)

@@ -14,7 +14,7 @@ import pytest
 
 import cfasl_jax
 from cfasl_jax import data, main
-from cfasl_jax.run import analyze
+from cfasl_jax.run import analyze, evaluate, probes
 
 OLD = Path(golden.__file__).parent / "old_run"
 
@@ -38,8 +38,11 @@ def test_it_loads_without_its_data(workdir, monkeypatch):
 
 @pytest.fixture(scope="module")
 def continued(workdir):
-    """The directory after five more steps, scores and a report."""
-    assert main.main(["main", f"--workdir={workdir}", "--config.num_steps=25"]) == 0
+    """The directory after five more steps, scores and a report, of a few images."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "_SAMPLE", 256)
+        patch.setattr(probes, "_CODES", 256)
+        assert main.main(["main", f"--workdir={workdir}", "--config.num_steps=25"]) == 0
     return workdir
 
 
