@@ -310,6 +310,8 @@ def _stop_signals() -> Iterator[_StopSignals]:
     def ask(number: int, _: FrameType | None) -> None:
         if asked.number:  # the second signal does not wait for the chunk to end
             if number == signal.SIGINT:
+                # A third one need not wait for the files that are being written.
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
                 raise KeyboardInterrupt
             raise SystemExit(128 + number)
         asked.number = number

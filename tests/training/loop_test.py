@@ -149,6 +149,9 @@ def test_ctrl_c_saves_and_a_second_one_ends_at_once(tmp_path):
         assert asked.number == signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+        # A third one kills the process, whatever it is still writing.
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_scores_along_the_way_stand_in_the_log(tmp_path):
