@@ -131,11 +131,11 @@ def _explained(
 
         return np.mean(over_factors(per_factor, train.sizes, jobs), axis=0)
 
-    count = len(train.codes)
-    found = gains(np.arange(count))
+    found = gains(np.arange(len(train.codes)))
     variance = float(found.var(ddof=1)) / len(found)
+    repeats = protocol.refits // 10
     variance += training_variance(
-        lambda rows: float(gains(rows).mean()), count, protocol.refits // 10, rng
+        lambda rows: float(gains(rows).mean()), train.factors, repeats, rng
     )
     return float(found.mean()), variance
 

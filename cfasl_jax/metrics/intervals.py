@@ -149,7 +149,7 @@ def subsample_variance(
 
 def training_variance(
     statistic: Callable[[np.ndarray], float],
-    count: int,
+    factors: np.ndarray,
     repeats: int,
     rng: np.random.Generator,
 ) -> float:
@@ -161,16 +161,21 @@ def training_variance(
 
     Args:
         statistic: maps training rows to the score of a model that is fitted on them.
-        count: the number of training points.
-        repeats: the number of random divisions; without any, the result is 0.
+        factors: of the training points, int [n, K].
+        repeats: the number of random divisions.
         rng: source of randomness.
+
+    Returns:
+        The variance; 0 without any division in which both halves have at least two
+        values of each factor, as classifiers need.
     """
-    squares = [0.0] * (not repeats)
+    squares = []
     for _ in range(repeats):
-        rows = rng.permutation(count)[: count // 2 * 2]
-        first, second = (statistic(half) for half in np.split(rows, 2))
-        squares.append((first - second) ** 2)
-    return float(np.mean(squares)) / 4
+        halves = np.split(rng.permutation(len(factors))[: len(factors) // 2 * 2], 2)
+        if all(np.ptp(factors[half], axis=0).all() for half in halves):
+            first, second = map(statistic, halves)
+            squares.append((first - second) ** 2)
+    return float(np.mean(squares)) / 4 if squares else 0.0
 
 
 def normal_interval(

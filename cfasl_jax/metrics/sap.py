@@ -59,9 +59,9 @@ def sap(
     train, test = draw_points(codes, factors, counts, "SAP", rng)
     require_dims(train, 2, "SAP compares two dimensions")
 
-    def correct(train: Points) -> np.ndarray:
+    def correct(fitted_on: Points) -> np.ndarray:
         def hits(k: int) -> np.ndarray:
-            return _hits(train, test, k, protocol.sap_c)
+            return _hits(fitted_on, test, k, protocol.sap_c)
 
         return np.stack(over_factors(hits, train.sizes, jobs), axis=-1)
 
@@ -74,7 +74,7 @@ def sap(
     flat = weights @ found.reshape(len(found), -1).astype(np.float64)
     variance = float(_gap(flat.reshape(-1, *found.shape[1:])).var(ddof=1))
     repeats = protocol.refits // 10
-    variance += training_variance(score, len(train.codes), repeats, rng)
+    variance += training_variance(score, train.factors, repeats, rng)
     return record(
         protocol,
         rng,

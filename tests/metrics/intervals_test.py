@@ -111,16 +111,22 @@ def test_the_gap_between_two_equal_dimensions_has_a_variance():
 
 def test_variance_due_to_the_training_points_of_a_mean():
     values = np.random.default_rng(0).standard_normal((200, 500))
+    factors = np.arange(200)[:, None] % 4
     found = np.mean(
         [
-            training_variance(lambda rows, v=v: v[rows].mean(), 200, 2, rng)
+            training_variance(lambda rows, v=v: v[rows].mean(), factors, 2, rng)
             for v, rng in zip(
                 values.T, np.random.default_rng(1).spawn(500), strict=True
             )
         ]
     )
     assert found == pytest.approx(1 / 200, rel=0.15)
-    assert training_variance(lambda rows: rows.mean(), 200, 0, rng=None) == 0.0
+
+
+def test_no_classifier_is_fitted_to_half_of_the_points_with_one_value_of_a_factor():
+    factors = np.array([[0, 0], [0, 1], [0, 2], [1, 3]])
+    rng = np.random.default_rng(0)
+    assert training_variance(pytest.fail, factors, 10, rng) == 0.0
 
 
 def test_aggregate_of_several_seeds():

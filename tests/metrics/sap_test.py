@@ -1,3 +1,5 @@
+import dataclasses
+
 import metrics_reference as reference
 import numpy as np
 import pytest
@@ -63,3 +65,23 @@ def test_parallel_factors_change_nothing():
 def test_refuses_one_dimension():
     with pytest.raises(ValueError, match="two dimensions, got codes of 1"):
         score(reference.perfect(FACTORS)[:, :1])
+
+
+def test_the_interval_includes_the_choice_of_training_points():
+    codes = reference.mixed(FACTORS)
+    without, included = (
+        sap(codes, FACTORS, dataclasses.replace(TINY, refits=n), reference.rng(), 1)
+        for n in (0, 50)
+    )
+    assert included["sap"] == without["sap"]
+    assert np.ptp(included["intervals"]["sap"]) > np.ptp(without["intervals"]["sap"])
+
+
+def test_a_value_of_a_factor_may_be_rare():
+    factors = FACTORS.copy()
+    factors[:, 0] = np.arange(len(factors)) < 3
+    protocol = dataclasses.replace(TINY, refits=50)
+    for seed in range(5):
+        found = sap(reference.mixed(FACTORS), factors, protocol, reference.rng(seed), 1)
+        low, high = found["intervals"]["sap"]
+        assert low <= found["sap"] <= high
