@@ -91,6 +91,16 @@ def test_a_section_moves_latents_by_its_generator(model):
     np.testing.assert_allclose((moved - Z) / amount, Z @ G, atol=1e-3)
 
 
+def test_a_second_move_compiles_nothing(model, caplog):
+    model.transform(Z, section=0, amount=0.5)
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        model.transform(Z, section=1, amount=0.25)
+    assert "Compiling" not in caplog.text
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        model.transform(np.tile(Z, (7, 1)), section=1, amount=0.25)
+    assert "Compiling jit(moved)" in caplog.text
+
+
 @pytest.mark.parametrize("section", [3, 99, -1, 1.5, "0", None])
 def test_there_is_no_such_section(model, section):
     message = f"whole number from 0 to 2, not {re.escape(repr(section))}"
