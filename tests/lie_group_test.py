@@ -2,7 +2,6 @@
 
 import re
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -94,7 +93,10 @@ def test_runs_are_squared_as_often_as_each_needs():
     for run, (a, w) in enumerate(zip(A, W, strict=True)):
         got = jax.tree.map(lambda leaf, run=run: leaf[run], together)
         alone = jax.value_and_grad(value)(a, w)
-        chex.assert_trees_all_close(got, alone, rtol=1e-5, atol=1e-6)
+        assert got[0] == pytest.approx(float(alone[0]), rel=1e-5)
+        # Entries differ by ten orders of magnitude, and small ones are differences.
+        largest = np.abs(alone[1]).max()
+        np.testing.assert_allclose(got[1], alone[1], rtol=0, atol=1e-5 * largest)
         expected = (exact(scipy.linalg.expm, a) * w).sum()
         assert got[0] == pytest.approx(expected, rel=1e-4)
 
