@@ -83,5 +83,4 @@ def test_a_value_of_a_factor_may_be_rare():
     protocol = dataclasses.replace(TINY, refits=50)
     for seed in range(5):
         found = sap(reference.mixed(FACTORS), factors, protocol, reference.rng(seed), 1)
-        low, high = found["intervals"]["sap"]
-        assert low <= found["sap"] <= high
+        assert 0 < np.ptp(found["intervals"]["sap"]) < 0.5
