@@ -100,6 +100,9 @@ def resolve(expm: str) -> Expm:
     return cast(Expm, expm)
 
 
+# Compiled as a whole also where nothing else is: JAX would compile the branches of the
+# squarings anew at every call.
+@partial(jax.jit, static_argnames="expm")
 def group_element(generator: jax.Array, expm: Expm = "scipy") -> jax.Array:
     """The exponential of generators, [..., D, D] -> [..., D, D], float32.
 

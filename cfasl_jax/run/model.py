@@ -115,12 +115,14 @@ class Model:
         amount, z = _checked_amount(amount), self._checked_latents(z)
 
         def act(rows: chex.Array) -> jax.Array:
-            return moved(rows, jnp.broadcast_to(amount * G, (len(rows), *G.shape)))
+            return codebook.act(
+                rows, jnp.broadcast_to(amount * G, (len(rows), *G.shape))
+            )
 
-        codes = _on_rows(act, z)
-        if not _is_finite(codes):
+        moved = _on_rows(act, z)
+        if not _is_finite(moved):
             raise ValueError(f"an amount of {amount} moves z beyond what float32 holds")
-        return codes
+        return moved
 
     def symmetry(self, x1: chex.Array, x2: chex.Array) -> Symmetry:
         """The symmetry that should carry x1 to x2, images as in `encode`.
@@ -232,12 +234,6 @@ def _on_rows(function: Callable[..., Any], *arrays: chex.Array) -> Any:
     row = [jax.ShapeDtypeStruct((1, *a.shape[1:]), a.dtype) for a in arrays]
     results = jax.eval_shape(function, *row)
     return jax.tree.map(lambda leaf: jnp.zeros((0, *leaf.shape[1:])), results)
-
-
-@jax.jit
-def moved(z: chex.Array, generator: chex.Array) -> jax.Array:
-    """`codebook.act`, compiled as a whole rather than operation by operation."""
-    return codebook.act(z, generator)
 
 
 @partial(jax.jit, static_argnums=0)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cfasl_jax import codebook
-from cfasl_jax.codebook import Symmetry, composite
+from cfasl_jax.codebook import Symmetry, composite, displacement
 from cfasl_jax.data.dataset import Dataset, Labels
 from cfasl_jax.data.grid import FactorGrid
 from cfasl_jax.losses import elbo
@@ -23,12 +23,9 @@ from cfasl_jax.report.analysis import Run, kl_order, numbered
 from cfasl_jax.run import export
 from cfasl_jax.run.codes import Codes
 from cfasl_jax.run.evaluate import ACTIVE_KL, sample_indices
-from cfasl_jax.run.model import Model, moved, section_generators
+from cfasl_jax.run.model import Model, section_generators
 
 Arrays = dict[str, np.ndarray]
-
-# Compiled as a whole rather than operation by operation.
-_displacement = jax.jit(codebook.displacement)
 
 # Of the pictures alone; scores have seeds of their own.
 _SEED = 1
@@ -159,7 +156,7 @@ def symmetry(model: Model, x1: np.ndarray, x2: np.ndarray) -> Symmetry:
 
 def act(z: np.ndarray, generator: chex.Array) -> np.ndarray:
     """Latents [n, D] and generators [n, D, D] -> z expm(generator), [n, D]."""
-    return _tiled(moved, z, np.asarray(generator))
+    return _tiled(codebook.act, z, np.asarray(generator))
 
 
 def _tiled(function: Callable[..., Any], *arrays: np.ndarray) -> Any:
@@ -350,7 +347,7 @@ def commutator_norms(generators: jax.Array) -> np.ndarray:
 
 def section_cosines(generators: jax.Array, z: np.ndarray) -> np.ndarray:
     """Mean |cos| between the displacements of two sections' elements, [S, S]."""
-    delta = np.asarray(_displacement(generators, z[:32]))
+    delta = np.asarray(displacement(generators, z[:32]))
     norm = np.linalg.norm(delta, axis=-1, keepdims=True)
     unit = np.divide(delta, norm, out=np.zeros_like(delta), where=norm > 0)
     S, L, B, D = unit.shape

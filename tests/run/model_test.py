@@ -98,7 +98,7 @@ def test_a_second_move_compiles_nothing(model, caplog):
     assert "Compiling" not in caplog.text
     with jax.log_compiles(), caplog.at_level("WARNING"):
         model.transform(np.tile(Z, (7, 1)), section=1, amount=0.25)
-    assert "Compiling jit(moved)" in caplog.text
+    assert "Compiling jit(group_element)" in caplog.text
 
 
 @pytest.mark.parametrize("section", [3, 99, -1, 1.5, "0", None])
