@@ -103,6 +103,17 @@ def test_the_intervals_narrow_with_more_points():
     assert np.all(np.divide(widths[1600], widths[200]) < 0.6)
 
 
+def test_the_interval_of_infoe_includes_the_choice_of_training_points():
+    codes = reference.mixed(FACTORS)
+    without, included = (
+        infomec(codes, FACTORS, dataclasses.replace(TINY, refits=n), reference.rng(), 1)
+        for n in (9, 50)
+    )
+    assert included["infoe"] == without["infoe"]
+    widths = [np.ptp(each["intervals"]["infoe"]) for each in (without, included)]
+    assert widths[0] < widths[1]
+
+
 def test_constant_codes_have_intervals_of_no_width():
     intervals = score(reference.constant(BINARY), BINARY)["intervals"]
     assert intervals["infom"] == intervals["infoc"] == [0.0, 0.0]

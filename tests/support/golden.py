@@ -1,6 +1,7 @@
 """Recorded logs of short trainings, which changes of structure must not move.
 
     PYTHONPATH=. python tests/support/golden.py    records them anew, in golden/
+    PYTHONPATH=. python tests/support/golden.py FOLDER NAME...    some, elsewhere
 
 A change that is meant to alter the arithmetic records them anew and says so.
 """
@@ -79,24 +80,24 @@ def train(objective, cfasl, fidelity, workdir):
     return [json.loads(line) for line in lines]
 
 
-def recorded(case):
-    text = (FOLDER / f"{name(*case)}.jsonl").read_text()
+def recorded(case, folder=FOLDER):
+    text = (folder / f"{name(*case)}.jsonl").read_text()
     return [json.loads(line) for line in text.splitlines()]
 
 
-def main():
-    for case in CASES:
+def main(folder=FOLDER, *names):
+    for case in [case for case in CASES if not names or name(*case) in names]:
         with tempfile.TemporaryDirectory() as workdir:
             lines = train(*case, Path(workdir))
-        path = FOLDER / f"{name(*case)}.jsonl"
+        path = Path(folder) / f"{name(*case)}.jsonl"
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
         print(path.name, lines[-1]["loss"])
 
 
 if __name__ == "__main__":
-    # As the tests run: see conftest.py.
+    # The same wherever it runs: what a compiler fuses decides the rounding.
     os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"
     import jax
 
     jax.config.update("jax_num_cpu_devices", 4)
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

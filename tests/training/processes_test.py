@@ -24,7 +24,6 @@ class Killed(NamedTuple):
 
     workdir: Path
     length: int
-    images: str
 
 
 PROCESSES = 2
@@ -56,7 +55,7 @@ def killed(tmp_path_factory):
     length = kill_one(workdir, PROCESSES, "cfasl", images) + 6
     for process in start_together([workdir] * PROCESSES, length, "cfasl", images):
         finish(process)
-    return Killed(workdir, length, images)
+    return Killed(workdir, length)
 
 
 def test_of_four_processes_three_end_with_one_that_is_killed(tmp_path):
@@ -64,8 +63,8 @@ def test_of_four_processes_three_end_with_one_that_is_killed(tmp_path):
 
 
 def test_after_a_kill_all_resume_bitwise(killed, tmp_path):
-    workdir, length, images = killed
-    for process in start_together([tmp_path] * PROCESSES, length, "cfasl", images):
+    workdir, length = killed
+    for process in start_together([tmp_path] * PROCESSES, length, "cfasl"):
         finish(process)
     config = tiny.config(num_steps=length)
     resumed, whole = (
