@@ -11,6 +11,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import jax
 
 from cfasl_jax import data, metrics, objectives
+from cfasl_jax.codebook import ACTIONS
 from cfasl_jax.errors import ConfigError, require_choice
 from cfasl_jax.lie_group import EXPMS
 from cfasl_jax.settings import FIDELITIES, Config
@@ -101,6 +102,7 @@ def validate(config: Config) -> None:
     require_choice("data set", config.dataset, data.NAMES)
     require_choice("objective", config.objective, objectives.OBJECTIVES)
     require_choice("codebook.expm", config.codebook.expm, ("auto", *EXPMS))
+    require_choice("ours.action", config.ours.action, ACTIONS)
     require_choice("matmul_precision", config.matmul_precision, PRECISIONS)
     require_choice("eval.protocol", config.eval.protocol, metrics.PROTOCOLS)
     for name in config.eval.metrics:

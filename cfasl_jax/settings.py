@@ -97,11 +97,25 @@ class Ours:
             their displacements are computed from stop_gradient(z).
         relative_sparsity: sparsity is the mean of 1 - max_d delta_d^2 / ||delta||^2,
             which does not depend on how far an element moves z.
+        even_heads: the heads also read |mu1 - mu2|. The factor prediction asks whether
+            |mu1 - mu2| exceeds the threshold, which no linear function of mu1, mu2 and
+            their deviations can tell.
+        equivariance_of_mu: the encoder's equivariance compares means, mu1 g_c with mu2,
+            instead of samples, so that it does not also ask for small deviations.
+        action: how group elements act. linear: z expm(A), as in the paper, which keeps
+            0 where it is. affine: [z, 1] expm(A), so that sections can also translate
+            z. axes: affine, and the codebook is not learnt: element l of section s
+            translates dimension s by one of L amounts from -4 to 4. Since its inductive
+            bias is then perfect from the start, it is a control: what is lost with a
+            learnt codebook, and what the equivariances do alone?
     """
 
     detached_heads: bool = False
     detached_biases: bool = False
     relative_sparsity: bool = False
+    even_heads: bool = False
+    equivariance_of_mu: bool = False
+    action: str = "linear"
 
 
 FIDELITIES: Mapping[str, Fidelity] = {
@@ -127,12 +141,13 @@ class CodebookSettings:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Weights:
-    """Weights of CFASL's losses."""
+    """Weights of CFASL's losses; lamb and epsilon rise from 0 over `ramp` steps."""
 
     alpha: float = bounded(least=0)
     gamma: float = bounded(least=0)
     lamb: float = bounded(least=0)
     epsilon: float = bounded(least=0)
+    ramp: int = bounded(least=0, default=0)
 
 
 @jax.tree_util.register_dataclass

@@ -7,6 +7,7 @@ Axes, as they are named in shapes throughout the project:
     D   latent dimensions
     S   sections of the codebook, each of which should learn one factor; S = D
     L   elements (generators) in a section
+    E   rows of a generator: D, or D + 1 if it acts on [z, 1]
     K   ground-truth factors
     R   runs trained together: seeds and hyperparameter settings
     H, W, C   height, width and channels of an image
@@ -14,7 +15,7 @@ Axes, as they are named in shapes throughout the project:
 Symbols of the paper (Jung, Jeong, Kim, TMLR 2024):
 
     mu, sigma, z    posterior mean, standard deviation and sample, z = mu + sigma eps
-    A[s, l]         a Lie-algebra generator, [D, D]
+    A[s, l]         a Lie-algebra generator, [E, E]
     g = expm(A)     a group element; it acts on row vectors, z -> z g
     delta[s, l](z)  z - z g[s, l], the displacement of z by an element
     sw, a           switch [P, S] and attention [P, S, L] of a pair

@@ -63,6 +63,11 @@ def get_config() -> ConfigDict:
     config.ours.detached_heads = False  # the heads send no gradient to the encoder
     config.ours.detached_biases = False  # the codebook's biases send none to z
     config.ours.relative_sparsity = False  # 1 - max delta_d^2 / ||delta||^2
+    config.ours.even_heads = False  # the heads also read |mu1 - mu2|
+    config.ours.equivariance_of_mu = False  # of the encoder: mu1 g_c is mu2, not z
+    # linear: z expm(A). affine: [z, 1] expm(A), which can translate. axes: affine, and
+    # not learnt: section s translates dimension s (a control).
+    config.ours.action = "linear"
 
     # Networks.
     config.latent_dim = 10  # D, and the number of sections S
@@ -109,6 +114,8 @@ def get_config() -> ConfigDict:
     config.weights.gamma = 1.0  # of the factor prediction
     config.weights.lamb = 1.0  # of the encoder's equivariance
     config.weights.epsilon = 0.1  # of the decoder's equivariance
+    # Steps over which lamb and epsilon rise from 0; 0: constant, as in the paper.
+    config.weights.ramp = 0
     config.threshold = 0.2  # a factor changed where |mu1 - mu2| exceeds it
 
     # Training.

@@ -91,6 +91,48 @@ def test_row_vectors_are_acted_on_from_the_right():
     np.testing.assert_allclose(codebook.act(np.float32([[1, 0]]), A), [[1, 1]])
 
 
+def affine(seed, *shape, scale=0.4):
+    """Generators [..., D + 1, D + 1] that leave the 1 in [z, 1] alone."""
+    A = normal(seed, *shape, D + 1, D + 1, scale=scale)
+    A[..., D] = 0.0
+    return A
+
+
+def on_extended(A, z):
+    """[z, 1] expm(A) without the 1, by scipy in float64."""
+    row = np.append(np.float64(z), 1.0) @ scipy.linalg.expm(np.float64(A))
+    np.testing.assert_allclose(row[-1], 1.0)
+    return row[:-1]
+
+
+def test_affine_elements_act_on_z_and_1():
+    z, M, A = normal(0, B, D), affine(1, B), affine(2, S, L)
+    expected = [on_extended(M[p], z[p]) for p in range(B)]
+    np.testing.assert_allclose(codebook.act(z, M), expected, rtol=1e-4, atol=1e-5)
+    delta = codebook.displacement(A, z)
+    chex.assert_shape(delta, (S, L, B, D))
+    for s, i, b in np.ndindex(S, L, B):
+        np.testing.assert_allclose(
+            delta[s, i, b], z[b] - on_extended(A[s, i], z[b]), rtol=1e-3, atol=1e-5
+        )
+    attention = np.random.default_rng(3).dirichlet(np.ones(L), (B, S))
+    composed = codebook.composite(A, jnp.ones((B, S)), jnp.float32(attention))
+    np.testing.assert_array_equal(composed[..., D], 0)
+
+
+def test_given_axes_translate_one_dimension_each():
+    module = codebook.Codebook(D, 4, scale=0.1, action="axes")
+    features = normal(0, B, 4 * D)
+    variables = module.init(jax.random.key(0), features)
+    generators, _ = module.apply(variables, features)
+    z = normal(1, B, D)
+    delta = codebook.displacement(generators, z)
+    amounts = (-4, -4 / 3, 4 / 3, 4)
+    for s, i, b in np.ndindex(D, 4, B):
+        expected = -amounts[i] * np.eye(D)[s]
+        np.testing.assert_allclose(delta[s, i, b], expected, atol=1e-5)
+
+
 def test_gradients():
     z, A = normal(0, B, D), normal(1, B, D, D, scale=0.3)
     check_grads(codebook.act, (z, A), order=1, modes=["rev"], atol=3e-2, rtol=3e-2)
@@ -171,14 +213,21 @@ def test_pair_features():
     slip = codebook.pair_features(first, second, sigma2_from_mu=True)
     np.testing.assert_allclose(slip[:, 3 * D :], np.exp(second.mu / 2), rtol=1e-6)
     np.testing.assert_array_equal(slip[:, : 3 * D], got[:, : 3 * D])
+    even = codebook.pair_features(first, second, even=True)
+    np.testing.assert_array_equal(even[:, : 4 * D], got)
+    np.testing.assert_array_equal(even[:, 4 * D :], abs(first.mu - second.mu))
 
 
-def test_module_reads_pairs():
-    module = codebook.Codebook(latent_dim=D, elements=L, scale=0.1)
-    features = normal(0, 5, 4 * D)
+@pytest.mark.parametrize("even", [False, True])
+@pytest.mark.parametrize(("action", "E"), [("linear", D), ("affine", D + 1)])
+def test_module_reads_pairs(action, E, even):
+    module = codebook.Codebook(D, L, scale=0.1, even_heads=even, action=action)
+    features = normal(0, 5, codebook.num_features(D, even))
     variables = module.init(jax.random.key(0), features)
     generators, prediction = module.apply(variables, features)
-    chex.assert_shape(generators, (S, L, D, D))
+    chex.assert_shape(generators, (S, L, E, E))
+    np.testing.assert_array_equal(generators[..., D:], 0)
+    assert np.abs(generators[..., :D]).min() > 0
     chex.assert_shape(prediction.logits, (5, S, 2))
     chex.assert_shape(prediction.attention, (5, S, L))
     np.testing.assert_allclose(prediction.attention.sum(-1), 1.0, rtol=1e-6)
@@ -205,3 +254,5 @@ def test_shapes_are_checked():
         codebook.composite(
             jnp.zeros((S, L, D, D)), jnp.zeros((B, S)), jnp.zeros((1, S, L))
         )
+    with pytest.raises(AssertionError):
+        codebook.act(jnp.zeros((B, D)), jnp.zeros((B, D + 2, D + 2)))

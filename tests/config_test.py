@@ -80,6 +80,7 @@ def test_whole_numbers_are_fine_where_numbers_are_wanted():
     [
         ({"dataset": "dsprite"}, "unknown data set 'dsprite'.*did you mean 'dsprites'"),
         ({"objective": "betavae"}, "unknown objective.*did you mean 'beta_vae'"),
+        ({"ours__action": "afine"}, "unknown ours.action.*did you mean 'affine'"),
         ({"data__source": "tfd"}, "unknown data.source 'tfd'.*did you mean 'tfds'"),
         ({"fidelity__preset": "corected"}, "unknown fidelity.*'corrected'"),
         ({"eval__protocol": "offical"}, "unknown eval.protocol.*'official'"),

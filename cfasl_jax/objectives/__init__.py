@@ -11,6 +11,7 @@ in this list.
 
 from collections.abc import Mapping
 
+from cfasl_jax import codebook as codebook_lib
 from cfasl_jax import lie_group
 from cfasl_jax.codebook import Codebook
 from cfasl_jax.data.dataset import Spec
@@ -57,13 +58,16 @@ def build(config: Config, spec: Spec) -> Objective:
     cfasl = None
     if config.cfasl:
         published = config.fidelity.published_init
+        inputs = codebook_lib.num_features(config.latent_dim, config.ours.even_heads)
         codebook = Codebook(
             latent_dim=config.latent_dim,
             elements=config.codebook.elements,
             scale=(
                 entry.published_codebook_scale if published else config.codebook.scale
             ),
-            bias_init=bias_init(4 * config.latent_dim),
+            bias_init=bias_init(inputs),
+            even_heads=config.ours.even_heads,
+            action=config.ours.action,
         )
         expm = lie_group.resolve(config.codebook.expm)
         cfasl = CFASL(codebook, config.fidelity, expm, config.ours)

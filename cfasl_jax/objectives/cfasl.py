@@ -50,8 +50,13 @@ class CFASL:
 
     def init(self, key: jax.Array) -> Params:
         """Parameters of the codebook."""
-        features = jnp.zeros((1, 4 * self.codebook.latent_dim))
-        return self.codebook.init(key, features)["params"]
+        codebook = self.codebook
+        inputs = codebook_lib.num_features(codebook.latent_dim, codebook.even_heads)
+        return codebook.init(key, jnp.zeros((1, inputs)))["params"]
+
+    def generators(self, params: Params) -> jax.Array:
+        """The codebook's generators, [S, L, E, E]."""
+        return self.codebook.generators(params["codebook"]["generators"])
 
     def compose(
         self,
@@ -76,7 +81,10 @@ class CFASL:
             The symmetry, and the factor prediction's logits p, [P, S, 2].
         """
         features = codebook_lib.pair_features(
-            first, second, sigma2_from_mu=self.fidelity.sigma2_from_mu
+            first,
+            second,
+            sigma2_from_mu=self.fidelity.sigma2_from_mu,
+            even=self.codebook.even_heads,
         )
         generators, (logits, attention) = apply(
             self.codebook, params["codebook"], features
@@ -102,15 +110,14 @@ class CFASL:
             z1 moved forth, which should decode to x2.
         """
         hyper, fidelity, noise = batch.hyper, self.fidelity, batch.noise
-        first, second = _halves(batch.posterior)
+        first, second = pair = _halves(batch.posterior)
         z1, z2 = jnp.split(batch.z, 2)
 
-        if self.ours.detached_heads:
-            first, second = jax.lax.stop_gradient((first, second))
+        read = jax.lax.stop_gradient(pair) if self.ours.detached_heads else pair
         symmetry, logits = self.compose(
-            batch.params, first, second, hyper.codebook.temperature, noise.gumbel
+            batch.params, *read, hyper.codebook.temperature, noise.gumbel
         )
-        generators = batch.params["codebook"]["generators"]
+        generators = self.generators(batch.params)
         # One matrix exponential for all elements, symmetries and their inverses.
         g, g_c, g_c_inverse = _group_elements(
             self.expm, generators, symmetry.generator, -symmetry.generator
@@ -118,6 +125,12 @@ class CFASL:
         z = jax.lax.stop_gradient(batch.z) if self.ours.detached_biases else batch.z
         delta = codebook_lib.displaced_by(g, z)
         forth, back = codebook_lib.move(z1, g_c), codebook_lib.move(z2, g_c_inverse)
+        carried = (forth, z2), (back, z1)
+        if self.ours.equivariance_of_mu:
+            carried = (
+                (codebook_lib.move(first.mu, g_c), second.mu),
+                (codebook_lib.move(second.mu, g_c_inverse), first.mu),
+            )
 
         commutator, sparsity, factor_prediction = self._chosen_losses()
         mu1, mu2 = (z1, z2) if fidelity.targets_from_sample else (first.mu, second.mu)
@@ -135,8 +148,8 @@ class CFASL:
                 factor_prediction(logits, changed), hyper.weights.gamma
             ),
             "encoder_equivariance": Term(
-                symmetry_lib.distance(forth, z2) + symmetry_lib.distance(back, z1),
-                hyper.weights.lamb,
+                symmetry_lib.distance(*carried[0]) + symmetry_lib.distance(*carried[1]),
+                ramped(hyper.weights.lamb, batch),
             ),
         }
         return losses, jnp.concatenate([back, forth])
@@ -154,6 +167,13 @@ class CFASL:
             if self.fidelity.double_softmax
             else symmetry_lib.factor_prediction,
         )
+
+
+def ramped(weight: chex.Numeric, batch: Batch) -> jax.Array:
+    """The weight of an equivariance at this step, which may rise from 0 at first."""
+    ramp = batch.hyper.weights.ramp
+    share = jnp.where(ramp > 0, batch.step / jnp.maximum(ramp, 1), 1.0)
+    return weight * jnp.minimum(share, 1.0)
 
 
 def _halves(posterior: Posterior) -> tuple[Posterior, Posterior]:

@@ -13,7 +13,7 @@ from cfasl_jax.losses import elbo
 from cfasl_jax.losses.control import Controller
 from cfasl_jax.objectives import base as base_lib
 from cfasl_jax.objectives.base import Base, Batch, Losses, Noise, Path, Term
-from cfasl_jax.objectives.cfasl import CFASL
+from cfasl_jax.objectives.cfasl import CFASL, ramped
 from cfasl_jax.settings import Hyper
 from cfasl_jax.types import Likelihood, Params, Posterior, Terms
 
@@ -130,7 +130,7 @@ class Objective:
                 if self.base.decodes_moved_latents
                 else reconstruction
             )
-            epsilon = batch.hyper.weights.epsilon
+            epsilon = ramped(batch.hyper.weights.epsilon, batch)
             losses["decoder_equivariance"] = Term(equivariance, epsilon)
         return losses
 

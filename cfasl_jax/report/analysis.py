@@ -5,9 +5,10 @@ drawn from these arrays alone: redrawing needs no model, no data and no device. 
 that a run cannot have (without a codebook or without ground-truth factors) is absent,
 and `Run.lacking` says why.
 
-Axes are those of `cfasl_jax.types`: D latent dimensions, S sections of L elements, K
-factors, images [H, W, C]. Further axes are n examples or pairs, T steps along a path,
-and N samples. Images are uint8; matrices act on row vectors, z -> z expm(A).
+Axes are those of `cfasl_jax.types`: D latent dimensions, S sections of L elements with
+E rows each, K factors, images [H, W, C]. Further axes are n examples or pairs, T steps
+along a path, and N samples. Images are uint8; matrices act on row vectors,
+z -> z expm(A), or on [z, 1] where E = D + 1.
 """
 
 import dataclasses
@@ -88,8 +89,8 @@ ARRAYS = {
     # from, and the symmetry predicted from example i to example j.
     "explorer/images": "n H W C",
     "explorer/latents": "n D",
-    "explorer/section_generators": "S D D",
-    "explorer/generators": "S L D D",
+    "explorer/section_generators": "S E E",
+    "explorer/generators": "S L E E",
     "explorer/switch": "n n S",
     "explorer/attention": "n n S L",
     "explorer/layers/*/kind": "",

@@ -6,7 +6,7 @@ const Explorer = (() => {
   const data = Kernel.unpack(
     JSON.parse(document.getElementById("explorer-data").textContent));
   const layers = data.layers.map(Kernel.unpack);
-  const { examples: n, dims: D, sections: S, elements: L, channels: C } = data;
+  const { examples: n, dims: D, sections: S, elements: L, rows: E, channels: C } = data;
   const one = (selector) => root.querySelector(selector);
   const all = (selector) => [...root.querySelectorAll(selector)];
   const code = (i) => data.latents.slice(i * D, (i + 1) * D);
@@ -40,7 +40,7 @@ const Explorer = (() => {
   function currentCode() {
     const amounts = all("[data-section]").map((input) => Number(input.value));
     if (!amounts.some((a) => a !== 0)) return z;
-    return Kernel.act(z, Kernel.combine(amounts, data.section_generators, D * D));
+    return Kernel.act(z, Kernel.combine(amounts, data.section_generators, E * E));
   }
 
   function drawOne() {
@@ -62,7 +62,7 @@ const Explorer = (() => {
     all("[data-switch]").forEach((box, s) => {
       if (!box.checked) weights.fill(0, s * L, (s + 1) * L);
     });
-    return Kernel.combine(weights, data.generators, D * D);
+    return Kernel.combine(weights, data.generators, E * E);
   }
 
   function pairCode() {

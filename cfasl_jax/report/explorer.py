@@ -67,13 +67,13 @@ def pack_layer(layer: Part) -> dict[str, Any]:
 def _payload(part: Part, layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Everything that the script reads."""
     n, D = part["latents"].shape
-    S, L = part["generators"].shape[:2] if "generators" in part else (0, 0)
+    S, L, E = part["generators"].shape[:3] if "generators" in part else (0, 0, 0)
     packed = {
         name: pack(array)
         for name, array in part.items()
         if name != "images" and not name.startswith("layers/")
     }
-    sizes = {"examples": n, "dims": D, "sections": S, "elements": L}
+    sizes = {"examples": n, "dims": D, "sections": S, "elements": L, "rows": E}
     channels = part["images"].shape[-1]
     return {"layers": layers, "channels": channels, **sizes, **packed}
 
@@ -178,7 +178,11 @@ def _section_reach(latents: np.ndarray, generators: np.ndarray) -> float:
 
     A traversal also goes as far as 2. Generators of different models differ in size.
     """
-    speed = np.linalg.norm(latents @ generators, axis=-1)
+    D = latents.shape[1]
+    # With D + 1 rows, a generator acts on [z, 1].
+    ones = np.ones((len(latents), generators.shape[-1] - D))
+    velocity = np.concatenate([latents, ones], axis=1) @ generators
+    speed = np.linalg.norm(velocity[..., :D], axis=-1)
     return float(f"{2.0 / max(float(np.median(speed)), 1e-6):.1g}")
 
 

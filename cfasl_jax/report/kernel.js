@@ -42,12 +42,13 @@ const Kernel = (() => {
     return sum;
   }
 
-  // z -> z expm(matrix), for a row vector z.
+  // z -> z expm(matrix), for a row vector z; with one row more, on [z, 1].
   function act(z, matrix) {
-    const n = z.length;
+    const n = Math.sqrt(matrix.length);
     const group = expm(matrix, n);
-    const moved = new Float64Array(n);
-    z.forEach((x, i) => moved.forEach((_, j) => (moved[j] += x * group[i * n + j])));
+    const moved = new Float64Array(z.length);
+    const row = n > z.length ? [...z, 1] : z;
+    row.forEach((x, i) => moved.forEach((_, j) => (moved[j] += x * group[i * n + j])));
     return moved;
   }
 

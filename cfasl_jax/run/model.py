@@ -95,13 +95,12 @@ class Model:
         return images
 
     def generators(self) -> jax.Array:
-        """The codebook, [S, L, D, D].
+        """The codebook, [S, L, E, E]: E is D, or D + 1 if it acts on [z, 1].
 
         Raises:
             ValueError: for a baseline.
         """
-        _require_codebook(self.objective)
-        return self.params["codebook"]["generators"]
+        return _require_codebook(self.objective).generators(self.params)
 
     def transform(self, z: chex.Array, section: int, amount: float) -> jax.Array:
         """Let one section act: z expm(amount G_s), [n, D]; see `section_generators`.
@@ -266,20 +265,20 @@ def _as_float(images: chex.Array) -> jax.Array:
 
 
 def section_generators(generators: jax.Array) -> jax.Array:
-    """One generator that represents each section, [S, L, D, D] -> [S, D, D].
+    """One generator that represents each section, [S, L, E, E] -> [S, E, E].
 
     The elements of a section may move latents along their common direction with either
     sign, so that they may cancel in a mean. So the generator is the matrix whose
     multiples best approximate all L elements, from the singular value decomposition of
-    [L, D^2]. Its size is the root mean square of the multiples, and its sign is that of
+    [L, E^2]. Its size is the root mean square of the multiples, and its sign is that of
     most of them.
     """
-    S, L, D, _ = generators.shape
-    flat = generators.reshape(S, L, D * D)
+    S, L, E, _ = generators.shape
+    flat = generators.reshape(S, L, E * E)
     u, singular, vt = jnp.linalg.svd(flat, full_matrices=False)
     sign = jnp.where(u[:, :, 0].sum(axis=-1) < 0, -1.0, 1.0)
     size = sign * singular[:, 0] / jnp.sqrt(L)
-    return (size[:, None] * vt[:, 0]).reshape(S, D, D)
+    return (size[:, None] * vt[:, 0]).reshape(S, E, E)
 
 
 def models(config: Config, spec: Spec, workdir: Path) -> list[Model]:

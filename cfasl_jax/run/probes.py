@@ -155,7 +155,7 @@ def symmetry(model: Model, x1: np.ndarray, x2: np.ndarray) -> Symmetry:
 
 
 def act(z: np.ndarray, generator: chex.Array) -> np.ndarray:
-    """Latents [n, D] and generators [n, D, D] -> z expm(generator), [n, D]."""
+    """Latents [n, D] and generators [n, E, E] -> z expm(generator), [n, D]."""
     return _tiled(codebook.act, z, np.asarray(generator))
 
 
@@ -283,10 +283,11 @@ def section_action(model: Model, z: np.ndarray) -> Arrays:
     traversal does: the generators of different models differ in size.
     """
     G = section_generators(model.generators())
-    speed = np.linalg.norm(z @ np.asarray(G), axis=-1)
+    start = np.tile(z, (len(G), 1))
+    speed = np.linalg.norm(codebook.move(start, G), axis=-1)
     most = float(_REACH / max(np.median(speed), 1e-6))
     amounts = np.linspace(-most, most, _STEPS, dtype=np.float32)
-    codes = [act(np.tile(z, (len(G), 1)), a * G) for a in amounts]
+    codes = [act(start, a * G) for a in amounts]
     return {
         "section_action/frames": decode(model, np.stack(codes, axis=1)),
         "section_action/amounts": amounts,

@@ -34,12 +34,14 @@ def softmax(x):
 
 def expected_terms(objective, params, threshold=0.2):
     """Every term from its definition, in float64."""
-    fidelity = objective.cfasl.fidelity
+    fidelity, ours = objective.cfasl.fidelity, objective.cfasl.ours
     mu, logvar = (np.float64(x) for x in objective.encode(params, IMAGES))
     z = mu + np.exp(logvar / 2) * NOISE.eps
     z1, z2, mu1, mu2 = z[:P], z[P:], mu[:P], mu[P:]
     half = mu2 / 2 if fidelity.sigma2_from_mu else logvar[P:] / 2
     phi = np.concatenate([mu1, np.exp(logvar[:P] / 2), mu2, np.exp(half)], axis=1)
+    if ours.even_heads:
+        phi = np.concatenate([phi, np.abs(mu1 - mu2)], axis=1)
     heads = params["codebook"]["heads"]
     out = (phi @ np.float64(heads["kernel"]) + np.float64(heads["bias"])).reshape(
         P, S, 2 + L
@@ -48,11 +50,25 @@ def expected_terms(objective, params, threshold=0.2):
     noisy = p + NOISE.gumbel
     sw = (noisy[..., 1] > noisy[..., 0]).astype(float)
     A = np.float64(params["codebook"]["generators"])
+    if ours.action != "linear":
+        A = np.concatenate([A, np.zeros((S, L, D + 1, 1))], axis=3)
+
+    def extended(codes):
+        """[z, 1] where group elements act on it."""
+        return np.pad(codes, ((0, 0), (0, A.shape[-1] - D)), constant_values=1.0)
+
+    def act(codes, generators):
+        return reference.act(extended(codes), generators)[:, :D]
+
     M = reference.composite(A, sw, a)
-    delta = reference.displacement(A, z)
+    delta = reference.displacement(A, extended(z))[..., :D]
     far = z1 - z2 if fidelity.targets_from_sample else mu1 - mu2
     changed = np.abs(far) > threshold
-    back, forth = reference.act(z2, -M), reference.act(z1, M)
+    back, forth = act(z2, -M), act(z1, M)
+    compared = (mu1, mu2) if ours.equivariance_of_mu else (z1, z2)
+    sparsity = (
+        reference.relative_sparsity if ours.relative_sparsity else reference.sparsity
+    )
     commute = (
         reference.commutator_official
         if fidelity.commutator_memory_order
@@ -68,12 +84,15 @@ def expected_terms(objective, params, threshold=0.2):
         "kl": reference.kl(mu, logvar).mean(),
         "parallel": reference.parallel(delta),
         "perpendicular": reference.perpendicular(delta, NOISE.element),
-        "sparsity": reference.sparsity(delta),
+        "sparsity": sparsity(delta),
         "commutator": commute(A),
         "factor_prediction": reference.factor_prediction(
             softmax(p) if fidelity.double_softmax else p, changed
         ),
-        "encoder_equivariance": reference.encoder_equivariance(z1, z2, M),
+        "encoder_equivariance": reference.encoder_equivariance(
+            *map(extended, compared), M
+        )
+        * (A.shape[-1] / D),  # the 1 differs by nothing, but counts in the mean
         "decoder_equivariance": rec(np.concatenate([back, forth])),
     }
 
@@ -153,14 +172,48 @@ def test_detached_biases_shape_the_codebook_alone():
     assert size(detached["encoder"]) < 1e-4 < size(detached["codebook"]["generators"])
 
 
-def test_relative_sparsity_takes_the_place_of_sparsity():
-    objective = tiny.objective(D, L, ours=Ours(relative_sparsity=True))
+# The changes whose effect is on the value of a term.
+CHANGES = (
+    {"relative_sparsity": True},
+    {"even_heads": True},
+    {"equivariance_of_mu": True},
+    {"action": "affine"},
+    {"action": "axes"},
+    {"action": "affine", "even_heads": True, "equivariance_of_mu": True},
+)
+
+
+@pytest.mark.parametrize("ours", CHANGES, ids=str)
+def test_each_change_of_ours_agrees_with_its_plain_loop(ours):
+    objective = tiny.objective(D, L, ours=Ours(**ours))
     params, _, terms = evaluate(objective)
-    mu, logvar = (np.float64(x) for x in objective.encode(params, IMAGES))
-    z = mu + np.exp(logvar / 2) * NOISE.eps
-    delta = reference.displacement(np.float64(params["codebook"]["generators"]), z)
-    expected = reference.relative_sparsity(delta)
-    np.testing.assert_allclose(terms["sparsity"], expected, rtol=2e-4)
+    expected = expected_terms(objective, params)
+    chex.assert_trees_all_close(terms, expected, rtol=2e-4, atol=1e-6)
+    _, _, without = evaluate(tiny.objective(D, L))
+    assert any(abs(terms[k] - without[k]) > 1e-3 * abs(without[k]) for k in terms)
+
+
+def test_given_axes_are_not_learnt():
+    gradient = gradients(action="axes")(alpha=1.0, gamma=1.0, lamb=1.0, epsilon=1.0)
+    assert size(gradient["codebook"]["generators"]) == 0
+    assert size(gradient["codebook"]["heads"]) > 1e-3
+
+
+@pytest.mark.parametrize(("step", "share"), [(0, 0.0), (5, 0.25), (20, 1.0), (99, 1.0)])
+def test_equivariances_rise_over_the_ramp(step, share):
+    objective = tiny.objective(D, L)
+    params, _, terms = evaluate(objective)
+    weights = tiny.hyper().weights
+
+    def total(**changes):
+        hyper = tiny.hyper(weights=dataclasses.replace(weights, **changes))
+        return objective.loss(params, IMAGES, NOISE, hyper, step)[0]
+
+    rising = weights.lamb * terms["encoder_equivariance"]
+    rising += weights.epsilon * terms["decoder_equivariance"]
+    assert rising > 1.0
+    lacking = total(ramp=np.float32(0)) - total(ramp=np.float32(20))
+    np.testing.assert_allclose(lacking, (1 - share) * rising, rtol=1e-4, atol=1e-5)
 
 
 def test_soft_noisy_switch_is_published_gumbel_softmax():

@@ -17,7 +17,8 @@ from cfasl_jax.data.dataset import Labels
 from cfasl_jax.report.figures import left_out, write_figures
 from cfasl_jax.run import analyze, probes
 from cfasl_jax.run.codes import Codes
-from cfasl_jax.run.model import Model, Symmetry
+from cfasl_jax.run.model import Model, Symmetry, section_generators
+from cfasl_jax.settings import Ours
 
 DATA = tiny.dataset()
 LABELS = Labels(
@@ -27,8 +28,8 @@ LABELS = Labels(
 )
 
 
-def model_of(cfasl=True, D=3):
-    objective = tiny.objective(D=D, cfasl=cfasl)
+def model_of(cfasl=True, D=3, ours=None):
+    objective = tiny.objective(D=D, cfasl=cfasl, ours=ours)
     params = objective.init(jax.random.key(0), DATA.image_shape)
     return Model(objective, params, seed=4, step=0)
 
@@ -179,6 +180,21 @@ def test_a_composition_ends_with_the_whole_symmetry(model):
     np.testing.assert_allclose(
         part["composition/path"][:, 4], pixels(model, moved_by(z1, M / 2)), atol=0.52
     )
+
+
+@pytest.mark.parametrize("action", ["linear", "affine"])
+def test_sections_act_on_one_code_about_as_far_as_a_traversal(action):
+    model = model_of(ours=Ours(action=action))
+    z = np.array([0.3, -0.8, 0.5], np.float32)
+    part = probes.section_action(model, z)
+    G = np.asarray(section_generators(model.generators()))
+    row = np.append(z, 1.0)[: G.shape[-1]]
+    amounts = part["section_action/amounts"]
+    speed = np.median(np.linalg.norm((row @ G)[:, :3], axis=1))
+    np.testing.assert_allclose(amounts[[0, -1]] * speed, [-2, 2], rtol=1e-5)
+    moved = moved_by([row] * 3, amounts[1] * G)[:, :3]
+    frames = part["section_action/frames"][:, 1]
+    np.testing.assert_allclose(frames, pixels(model, moved), atol=0.52)
 
 
 def test_sections_are_added_one_by_one(model):

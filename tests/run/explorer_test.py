@@ -55,13 +55,16 @@ def decoder_of(kind, channels):
     return decoder, params
 
 
-@pytest.fixture(scope="module", params=[("plain", 1), ("plain", 3), ("lie", 3)])
+@pytest.fixture(
+    scope="module", params=[("plain", 1, D), ("plain", 3, D + 1), ("lie", 3, D)]
+)
 def driven(request, tmp_path_factory):
     """A decoder, the explorer's arrays, and what the page shows of them."""
-    kind, channels = request.param
+    kind, channels, E = request.param
     decoder, params = decoder_of(kind, channels)
     rng = np.random.default_rng(channels)
-    generators = (0.2 * rng.normal(size=(D, L, D, D))).astype(np.float32)
+    generators = (0.2 * rng.normal(size=(D, L, E, E))).astype(np.float32)
+    generators[..., D:] = 0  # an affine generator leaves the 1 in [z, 1] alone
     part = {
         "images": synthetic.images(rng, N, channels=channels),
         "latents": rng.normal(size=(N, D)).astype(np.float32),
@@ -153,6 +156,12 @@ def test_sliders_of_latents(driven):
     check(driven, "latents", z)
 
 
+def act(z, generator):
+    """z expm(A), or [z, 1] expm(A) without the 1."""
+    row = np.append(z, 1.0)[: len(generator)]
+    return (row @ scipy.linalg.expm(generator.astype(float)))[: len(z)]
+
+
 @needs_browser
 def test_a_section_acts(driven):
     _, _, part, seen = driven
@@ -160,8 +169,8 @@ def test_a_section_acts(driven):
     assert amounts.pop(4) == pytest.approx(0.6, abs=0.3)
     assert set(amounts.values()) == {0}
     amount = dict(seen["sections"])[4]
-    g = scipy.linalg.expm(amount * part["section_generators"][4].astype(float))
-    check(driven, "section", np.array(seen["latents"]["z"]) @ g)
+    G = part["section_generators"][4]
+    check(driven, "section", act(np.array(seen["latents"]["z"]), amount * G))
 
 
 @needs_browser
@@ -174,5 +183,5 @@ def test_a_composition(driven):
         part["attention"][2, 3],
         part["generators"],
     )
-    z = part["latents"][2] @ scipy.linalg.expm(seen["amount"] * M.astype(float))
+    z = act(part["latents"][2], seen["amount"] * M)
     check(driven, "composition", z)

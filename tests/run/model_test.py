@@ -10,11 +10,13 @@ import golden
 import jax
 import numpy as np
 import pytest
+import scipy.linalg
 import tiny
 
 import cfasl_jax
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run.model import Model, section_generators
+from cfasl_jax.settings import Ours
 
 OLD = Path(golden.__file__).parent / "old_run"
 IMAGES = np.asarray(tiny.dataset().store)[:4]
@@ -89,6 +91,16 @@ def test_a_section_moves_latents_by_its_generator(model):
     amount = 1e-3
     moved = model.transform(Z, np.int64(2), np.float32(amount))
     np.testing.assert_allclose((moved - Z) / amount, Z @ G, atol=1e-3)
+
+
+def test_an_affine_section_translates():
+    objective = tiny.objective(ours=Ours(action="affine"))
+    params = objective.init(jax.random.key(0), tiny.dataset().image_shape)
+    model = Model(objective, params, seed=4, step=7)
+    G = np.asarray(section_generators(model.generators())[2])
+    expected = np.pad(Z, ((0, 0), (0, 1)), constant_values=1) @ scipy.linalg.expm(G)
+    np.testing.assert_allclose(model.transform(Z, 2, 1.0), expected[:, :3], rtol=1e-5)
+    assert np.abs(model.transform(0 * Z, 2, 1.0)).min() > 1e-3
 
 
 def test_a_second_move_compiles_nothing(model, caplog):

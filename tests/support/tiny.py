@@ -119,13 +119,14 @@ def objective(
 ):
     """Any objective with small networks, for images of this module's data set."""
     fidelity = Fidelity(**switches)
-    codebook = Codebook(latent_dim=D, elements=L, scale=0.3)
+    ours = ours or Ours()
+    codebook = Codebook(D, L, scale=0.3, even_heads=ours.even_heads, action=ours.action)
     lie = base_name == "clg_vae"
     return Objective(
         encoder=LieEncoder(D) if lie else Encoder(D),
         decoder=LieDecoder(D) if lie else Decoder(),
         base=base(base_name, fidelity),
-        cfasl=CFASL(codebook, fidelity, ours=ours or Ours()) if cfasl else None,
+        cfasl=CFASL(codebook, fidelity, ours=ours) if cfasl else None,
         likelihood=likelihood,
         latent_dim=D,
     )
