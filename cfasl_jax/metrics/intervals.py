@@ -37,6 +37,7 @@ def share_interval(
     count: int,
     confidence: float,
     freedom: float = np.inf,
+    typical: float | None = None,
 ) -> list[float]:
     """Confidence interval [low, high] of a share of votes.
 
@@ -54,8 +55,12 @@ def share_interval(
         count: the number of votes.
         confidence: coverage.
         freedom: degrees of freedom of the variance (Student's t).
+        typical: the share that the variance belongs to, if it is not this one but the
+            mean of several. A share that is larger by luck would seem to come from
+            more votes than there are.
     """
-    inner = np.clip(share, 0.5 / count, 1 - 0.5 / count)
+    inner = share if typical is None else typical
+    inner = np.clip(inner, 0.5 / count, 1 - 0.5 / count)
     effective = inner * (1 - inner) / max(float(variance), 0.5 / count**2)
     z = _quantile(confidence, freedom)
     centre = (share + z**2 / (2 * effective)) / (1 + z**2 / effective)
@@ -68,13 +73,13 @@ def share_interval(
     return [float(max(0.0, min(share, low))), float(min(1.0, max(share, high)))]
 
 
-# Up to this number of hits, their expected number has a Poisson distribution.
-_FEW = 3
+# Below this number of hits, their expected number has a Poisson distribution.
+_FEW = 4
 
 
 def _fewest(hits: float, confidence: float) -> float:
     """Lower end of the expected number of hits if there are few, else infinity."""
-    if hits > _FEW:
+    if hits >= _FEW:
         return np.inf
     return float(chdtri(2 * hits, confidence)) / 2 if hits > 0 else 0.0
 

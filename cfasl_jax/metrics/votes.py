@@ -65,14 +65,19 @@ class Votes:
             for whole in weighted_variances(self.images, weights)
         ]
         hits = np.array([self._hits(each, own) for each in drawn])[:, held_out]
-        of_own, of_held_out = self._variances(votes, drawn, rng)
-        of_held_out += common_variance(hits, self.groups[held_out])
+        variances, typical = self._halves(votes, drawn, rng)
+        variances[1] += common_variance(hits, self.groups[held_out])
         hits = self._hits(votes, own)
         results = []
-        for part, variance in ((own, of_own), (held_out, of_held_out)):
+        for i, part in enumerate((own, held_out)):
             share = mean_share(hits[part], self.groups[part])
             ends = share_interval(
-                share, variance, len(part), protocol.confidence, _FREEDOM
+                share,
+                variances[i],
+                len(part),
+                protocol.confidence,
+                _FREEDOM,
+                typical[i],
             )
             results.append((share, ends))
         return results
@@ -97,9 +102,9 @@ class Votes:
         known = table.max(axis=1) > 0
         return known[given] & (table.argmax(axis=1)[given] == answer)
 
-    def _variances(
+    def _halves(
         self, votes: Elected, drawn: Sequence[Elected], rng: np.random.Generator
-    ) -> tuple[float, float]:
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Variance of the own share, and the part of the held-out one's due to votes.
 
         For any statistic, half the squared difference between two disjoint random
@@ -112,10 +117,13 @@ class Votes:
             votes: the votes of the estimate.
             drawn: the votes of replicates with other global variances.
             rng: source of randomness.
+
+        Returns:
+            The two variances, and the mean own and held-out share of a half.
         """
         total = len(self.variances)
         half, quarter = total // 2, total // 2 * self.train // total
-        squares = np.empty((len(drawn), 3))
+        squares, means = np.empty((2, len(drawn), 3))
         for r in range(len(drawn)):
             order = rng.permutation(total)
             shares = []
@@ -133,8 +141,10 @@ class Votes:
                     )
                 )
             squares[r] = np.square(np.diff(shares, axis=0)[0])
+            means[r] = np.mean(shares, axis=0)
         same, both, held_out = squares.mean(axis=0) / 2
-        return same * half / self.train + max(both - same, 0.0), held_out / 2
+        of_own = same * half / self.train + max(both - same, 0.0)
+        return np.array([of_own, held_out / 2]), means.mean(axis=0)[[0, 2]]
 
     def _share(self, votes: Elected, train: np.ndarray, test: np.ndarray) -> float:
         """Share, among test votes, of the majority of the training votes."""

@@ -52,14 +52,18 @@ def test_a_shift_of_the_replicates_does_not_move_the_interval():
 
 @pytest.mark.parametrize("count", [100, 200])
 @pytest.mark.parametrize("truth", [0.9, 0.97, 0.99, 0.997, 0.9985, 0.9995])
-def test_interval_of_a_share_covers_where_nearly_all_votes_are_hits(count, truth):
+@pytest.mark.parametrize("variance_of", ["this share", "the expected share"])
+def test_interval_of_a_share_covers_where_nearly_all_votes_are_hits(
+    count, truth, variance_of
+):
     hits = np.arange(count + 1)
-    ends = np.array(
-        [
-            share_interval(x / count, x * (count - x) / count**3, count, 0.95)
-            for x in hits
-        ]
-    )
+    ends = []
+    for x in hits:
+        share, typical = x / count, None if variance_of == "this share" else truth
+        p = share if typical is None else typical
+        variance = p * (1 - p) / count
+        ends.append(share_interval(share, variance, count, 0.95, typical=typical))
+    ends = np.array(ends)
     chance = stats.binom.pmf(hits, count, truth)
     for inside in (truth, 1 - truth):
         covered = (ends[:, 0] <= inside) & (inside <= ends[:, 1])
