@@ -56,14 +56,14 @@ def fvm(
     labels = rng.integers(0, num_factors, train + protocol.fvm_eval)
     fixed = np.eye(num_factors, dtype=bool)[labels]
     images = variance_images(source, protocol, rng)
-    variances = within_variances(
+    variances, whole = within_variances(
         source, fixed, protocol.fvm_batch, train, protocol, rng, "FVM"
     )
     active = num_active(images, protocol.prune_std)
     both = [(0.0, [0.0, 0.0])] * 2
     if active:
         groups = np.zeros(len(labels), np.int64)
-        votes = Votes(variances, groups, train, images, protocol.prune_std)
+        votes = Votes(variances, whole, groups, train, images, protocol.prune_std)
         both = votes.shares(partial(_elect, labels), protocol, rng)
     shares = dict(zip(("fvm_own_votes", "fvm_held_out"), both, strict=True))
     shares = {"fvm": shares[f"fvm_{_SUFFIX[protocol.fvm_scored_on]}"], **shares}

@@ -92,11 +92,11 @@ def _shares(
     train = protocol.m_fvm_train
     total = train + protocol.m_fvm_eval
     fixed = random_subsets(rng, total, len(source.sizes), k)
-    variances = within_variances(
+    variances, whole = within_variances(
         source, fixed, protocol.m_fvm_batch, train, protocol, rng, f"m-FVM_{k}"
     )
     rows = np.unique(fixed, axis=0, return_inverse=True)[1].reshape(-1)
-    votes = Votes(variances, rows, train, images, protocol.prune_std)
+    votes = Votes(variances, whole, rows, train, images, protocol.prune_std)
     return votes.shares(partial(_elect, rows, k), protocol, rng)
 
 

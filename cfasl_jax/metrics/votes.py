@@ -28,6 +28,7 @@ class Votes:
 
     Attributes:
         variances: variance (ddof 1) of each dimension within each vote, float64 [n, D].
+        whole: variance of each dimension over the images of all votes, float64 [D].
         groups: group of each vote, int [n], from 0: shares are means over groups.
         train: number of the n votes, the first ones, that are for training.
         images: codes of the random images that the global variances come from, [m, D].
@@ -35,6 +36,7 @@ class Votes:
     """
 
     variances: np.ndarray
+    whole: np.ndarray
     groups: np.ndarray
     train: int
     images: np.ndarray
@@ -48,7 +50,9 @@ class Votes:
         The majority is the most frequent answer in the training votes. The variance of
         a share is the sum of two parts: that of the votes, with the global variances as
         drawn, and that of the global variances. If these come from few images, their
-        part is the larger one.
+        part is the larger one. Their replicates are drawn about the variances over the
+        images of all votes, which are nearly exact: about those of the few images they
+        would be wrong twice, and vary more than one draw does.
 
         Args:
             elect: says what is given in each vote and what the vote answers.
@@ -59,11 +63,7 @@ class Votes:
         (rng,) = rng.spawn(1)
         own, held_out = np.split(np.arange(len(self.variances)), [self.train])
         votes = elect(self._ranked(self.images.var(axis=0, ddof=1, dtype=np.float64)))
-        weights = resamples(rng, protocol.bootstrap, len(self.images))
-        drawn = [
-            elect(self._ranked(whole))
-            for whole in weighted_variances(self.images, weights)
-        ]
+        drawn = [elect(self._ranked(whole)) for whole in self._redrawn(protocol, rng)]
         hits = np.array([self._hits(each, own) for each in drawn])[:, held_out]
         variances, typical = self._halves(votes, drawn, rng)
         variances[1] += common_variance(hits, self.groups[held_out])
@@ -81,6 +81,14 @@ class Votes:
             )
             results.append((share, ends))
         return results
+
+    def _redrawn(self, protocol: Protocol, rng: np.random.Generator) -> np.ndarray:
+        """Replicates of the global variances, [R, D]."""
+        weights = resamples(rng, protocol.bootstrap, len(self.images))
+        drawn = self.images.var(axis=0, ddof=1, dtype=np.float64)
+        known = (drawn > 0) & (self.whole > 0)
+        shift = np.where(known, self.whole, 1.0) / np.where(known, drawn, 1.0)
+        return weighted_variances(self.images, weights) * shift
 
     def _ranked(self, whole: np.ndarray) -> np.ndarray:
         """Active dimensions of each vote, by increasing relative variance: int [n, A].
@@ -174,8 +182,8 @@ def within_variances(
     protocol: Protocol,
     rng: np.random.Generator,
     metric: str,
-) -> np.ndarray:
-    """Draws the images of each vote; variance (ddof 1) of each dimension within it.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws the images of each vote; variances of each dimension within and over them.
 
     Args:
         source: where images are drawn.
@@ -187,7 +195,9 @@ def within_variances(
         metric: name of the metric for error messages.
 
     Returns:
-        float64 [n, D].
+        The variances (ddof 1) within each vote, float64 [n, D], and those of all images
+        of all votes, [D]. Since the fixed values are random, these images are random
+        ones of the data set.
     """
 
     def draw(chosen: np.ndarray) -> np.ndarray:
@@ -195,7 +205,8 @@ def within_variances(
         return source.draw(rng, anchors, fixed[chosen], batch, protocol.min_distinct)
 
     codes = source.codes(hold_out(draw, len(fixed), train, metric))
-    return codes.var(axis=1, ddof=1, dtype=np.float64)
+    within = codes.var(axis=1, ddof=1, dtype=np.float64)
+    return within, codes.var(axis=(0, 1), ddof=1, dtype=np.float64)
 
 
 def variance_images(

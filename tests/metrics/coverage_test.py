@@ -44,6 +44,15 @@ def runs():
     return simulated
 
 
+def test_intervals_of_noise_are_as_wide_as_its_scores_vary():
+    # Global variances of a hundred images decide which dimensions of noise are elected.
+    codes = coverage.code_sets()["noise"]
+    found = coverage.simulate(codes, PROTOCOL, ["m_fvm"], 40)
+    for scores, ends in found.values():
+        reach = np.median(np.diff(ends)) / 2
+        assert 1.5 < reach / scores.std(ddof=1) < 3.2
+
+
 def test_coverage_by_hand():
     scores = np.array([0.0, 1.0, 2.0])
     ends = np.array([[-1.0, 0.5], [0.9, 1.1], [1.0, 3.0]])
