@@ -44,6 +44,29 @@ def arms(name="beta-VAE", **changes):
     return changed
 
 
+@pytest.mark.parametrize("preset", ["", ":smaller_beta", ":affine"])
+def test_the_short_study_of_dsprites_has_two_arms_on_the_same_seeds(preset):
+    study = definition.load(f"configs/studies/dsprites_10k.py{preset}")
+    plain, other = (arm.settings[0].reporting for arm in study.arms)
+    assert plain != other
+    assert plain.seeds == other.seeds == (11, 12, 13, 14, 15)
+    assert plain.objective == other.objective == "beta_tcvae"
+    assert plain.num_steps == other.num_steps == 10_000
+
+
+def test_the_short_study_of_3d_shapes_takes_over_the_settings_of_dsprites():
+    base, cfasl = definition.load("configs/studies/shapes3d_10k.py").arms
+    base, cfasl = base.settings[0].reporting, cfasl.settings[0].reporting
+    assert (base.dataset, base.objective, base.cfasl) == ("shapes3d", "beta_vae", False)
+    assert (cfasl.dataset, cfasl.objective, cfasl.cfasl) == (
+        "shapes3d",
+        "beta_vae",
+        True,
+    )
+    assert cfasl.ours.detached_heads
+    assert (base.beta, base.num_steps) == (cfasl.beta, cfasl.num_steps) == (4.0, 10_000)
+
+
 def test_a_study_has_a_configuration_for_every_setting_and_phase():
     study = build()
     assert [arm.name for arm in study.arms] == ["beta-VAE", "CFASL (beta-VAE)"]
