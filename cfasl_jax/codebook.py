@@ -111,7 +111,7 @@ class Codebook(nn.Module):
         """Predict which sections and elements act on P pairs.
 
         Args:
-            features: phi = [mu1; sigma1; mu2; sigma2], [P, 4D]; see `pair_features`.
+            features: phi, [P, 4D], or [P, 5D] with even heads; see `pair_features`.
 
         Returns:
             The generators [S, L, E, E] and the pairs' prediction.

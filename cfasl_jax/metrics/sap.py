@@ -7,7 +7,7 @@ import numpy as np
 from cfasl_jax.metrics.estimators import linear_svm
 from cfasl_jax.metrics.intervals import (
     normal_interval,
-    resamples,
+    subsample_variance,
     training_variance,
 )
 from cfasl_jax.metrics.metric import Metric, Score, record
@@ -69,12 +69,14 @@ def sap(
         return float(_gap(correct(train.take(rows)).mean(axis=0)))
 
     found = correct(train)
-    estimate = float(_gap(found.mean(axis=0)))
-    weights = resamples(rng, protocol.bootstrap, len(found)) / len(found)
-    flat = weights @ found.reshape(len(found), -1).astype(np.float64)
-    variance = float(_gap(flat.reshape(-1, *found.shape[1:])).var(ddof=1))
-    repeats = protocol.refits // 10
-    variance += training_variance(score, train.factors, repeats, rng)
+
+    def gap(rows: np.ndarray) -> np.ndarray:
+        return _gap(found[rows].mean(axis=0))
+
+    estimate = float(gap(np.arange(len(found))))
+    divisions, refits = protocol.bootstrap // 4, protocol.refits // 10
+    variance = float(subsample_variance(gap, len(found), divisions, rng))
+    variance += training_variance(score, train.factors, refits, rng)
     return record(
         protocol,
         rng,
