@@ -38,6 +38,7 @@ def share_interval(
     confidence: float,
     freedom: float = np.inf,
     typical: float | None = None,
+    skewness: float = 0.0,
 ) -> list[float]:
     """Confidence interval [low, high] of a share of votes.
 
@@ -58,6 +59,8 @@ def share_interval(
         typical: the share that the variance belongs to, if it is not this one but the
             mean of several. A share that is larger by luck would seem to come from
             more votes than there are.
+        skewness: of the estimate's distribution. If a few draws give far smaller shares
+            than the others, the interval must reach further up (Cornish & Fisher 1938).
     """
     inner = share if typical is None else typical
     inner = np.clip(inner, 0.5 / count, 1 - 0.5 / count)
@@ -66,12 +69,18 @@ def share_interval(
     centre = (share + z**2 / (2 * effective)) / (1 + z**2 / effective)
     spread = share * (1 - share) / effective + (z / (2 * effective)) ** 2
     reach = z / (1 + z**2 / effective) * np.sqrt(spread)
-    low = min(centre - reach, _fewest(share * effective, confidence) / effective)
-    few = _fewest((1 - share) * effective, confidence) / effective
-    high = max(centre + reach, 1 - few)
+    tilt = np.clip(skewness * (z - 1 / z) / 6, -_MOST_TILT, _MOST_TILT)
+    fewest_hits, fewest_misses = (
+        _fewest(part * effective, confidence) / effective for part in (share, 1 - share)
+    )
+    low = min(centre - (1 + tilt) * reach, fewest_hits)
+    high = max(centre + (1 - tilt) * reach, 1 - fewest_misses)
     # Rounding must not leave a share of 0 or 1 outside.
     return [float(max(0.0, min(share, low))), float(min(1.0, max(share, high)))]
 
+
+# An interval is at most three times as long on one side as on the other.
+_MOST_TILT = 0.5
 
 # Below this number of hits, their expected number has a Poisson distribution.
 _FEW = 4
@@ -84,6 +93,12 @@ def _fewest(hits: float, confidence: float) -> float:
     return float(chdtri(2 * hits, confidence)) / 2 if hits > 0 else 0.0
 
 
+def vote_weights(groups: np.ndarray) -> np.ndarray:
+    """Weight of each vote in a mean over groups, int [n] -> [n]; they sum to 1."""
+    counts = np.bincount(groups)
+    return 1 / (counts[groups] * np.count_nonzero(counts))
+
+
 def common_variance(drawn: np.ndarray, groups: np.ndarray) -> float:
     """The part of a mean share's variance in which all votes change together.
 
@@ -94,10 +109,9 @@ def common_variance(drawn: np.ndarray, groups: np.ndarray) -> float:
         drawn: hits of the same votes in each replicate, bool [R, n].
         groups: int [n].
     """
-    counts = np.bincount(groups)
-    size = 1 / (counts[groups] * np.count_nonzero(counts))
-    alone = np.sum(size**2 * drawn.var(axis=0, ddof=1))
-    return max(float(np.var(drawn @ size, ddof=1) - alone), 0.0)
+    weights = vote_weights(groups)
+    alone = np.sum(weights**2 * drawn.var(axis=0, ddof=1))
+    return max(float(np.var(drawn @ weights, ddof=1) - alone), 0.0)
 
 
 # A standard deviation from thirds and sixths of the same points, which share their

@@ -5,7 +5,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from cfasl_jax.metrics.intervals import common_variance, resamples, share_interval
+from cfasl_jax.metrics.intervals import (
+    common_variance,
+    resamples,
+    share_interval,
+    vote_weights,
+)
 from cfasl_jax.metrics.protocols import Protocol
 from cfasl_jax.metrics.sampling import Source, hold_out
 
@@ -64,13 +69,15 @@ class Votes:
         own, held_out = np.split(np.arange(len(self.variances)), [self.train])
         votes = elect(self._ranked(self.images.var(axis=0, ddof=1, dtype=np.float64)))
         drawn = [elect(self._ranked(whole)) for whole in self._redrawn(protocol, rng)]
-        hits = np.array([self._hits(each, own) for each in drawn])[:, held_out]
+        redrawn = np.array([self._hits(each, own) for each in drawn])
         variances, typical = self._halves(votes, drawn, rng)
-        variances[1] += common_variance(hits, self.groups[held_out])
+        variances[1] += common_variance(redrawn[:, held_out], self.groups[held_out])
         hits = self._hits(votes, own)
         results = []
         for i, part in enumerate((own, held_out)):
             share = mean_share(hits[part], self.groups[part])
+            shares = redrawn[:, part] @ vote_weights(self.groups[part])
+            third = np.mean((shares - shares.mean()) ** 3)
             ends = share_interval(
                 share,
                 variances[i],
@@ -78,6 +85,7 @@ class Votes:
                 protocol.confidence,
                 _FREEDOM,
                 typical[i],
+                third / max(variances[i], 1e-12) ** 1.5,
             )
             results.append((share, ends))
         return results

@@ -51,6 +51,10 @@ def test_intervals_of_noise_are_as_wide_as_its_scores_vary():
     for scores, ends in found.values():
         reach = np.median(np.diff(ends)) / 2
         assert 1.5 < reach / scores.std(ddof=1) < 3.2
+    # Few draws give far larger scores: an interval goes down further than up, whereas
+    # one that only knows their variance goes up further (1.23), as shares below 1/2 do.
+    scores, ends = found["m_fvm_2"]
+    assert np.median((ends[:, 1] - scores) / (scores - ends[:, 0])) < 1.1
 
 
 def test_coverage_by_hand():

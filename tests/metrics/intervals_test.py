@@ -80,6 +80,24 @@ def test_interval_of_a_share_with_few_misses_ends_where_poisson_says():
     assert share_interval(0.0, 0.0, 100, 0.95)[0] == 0.0
 
 
+@pytest.mark.parametrize("skewed", [False, True])
+def test_interval_of_a_share_with_a_long_tail_errs_equally_often_on_both_sides(skewed):
+    shares = 0.5 - 0.003 * stats.gamma(2).rvs(4000, random_state=0)
+    variance, skewness = 2 * 0.003**2, -np.sqrt(2) if skewed else 0.0
+    ends = np.array(
+        [share_interval(s, variance, 10**6, 0.95, skewness=skewness) for s in shares]
+    )
+    expected = 0.5 - 2 * 0.003
+    too_low = np.mean(ends[:, 1] < expected)
+    too_high = np.mean(ends[:, 0] > expected)
+    if skewed:
+        assert 0.01 < too_low < 0.03
+        assert 0.01 < too_high < 0.03
+    else:
+        assert too_low > 0.04
+        assert too_high == 0
+
+
 def test_interval_of_a_share_is_wider_if_its_variance_is_uncertain():
     low, high = share_interval(0.5, 0.0025, 100, 0.95)
     lower, higher = share_interval(0.5, 0.0025, 100, 0.95, freedom=10)
