@@ -119,9 +119,8 @@ class Codebook(nn.Module):
         S = D = self.latent_dim
         L = self.elements
         chex.assert_shape(features, (None, num_features(D, self.even_heads)))
-        init = _truncated_normal(self.scale)
-        if self.action == "axes":
-            init = _axis_translations
+        given = self.action == "axes"
+        init = _axis_translations if given else _truncated_normal(self.scale)
         E = D if self.action == "linear" else D + 1
         stored = self.param("generators", init, (S, L, E, D), jnp.float32)
         # Both heads are one linear layer, so that Xavier's bound counts both.

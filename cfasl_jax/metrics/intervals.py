@@ -93,12 +93,6 @@ def _fewest(hits: float, confidence: float) -> float:
     return float(chdtri(2 * hits, confidence)) / 2 if hits > 0 else 0.0
 
 
-def vote_weights(groups: np.ndarray) -> np.ndarray:
-    """Weight of each vote in a mean over groups, int [n] -> [n]; they sum to 1."""
-    counts = np.bincount(groups)
-    return 1 / (counts[groups] * np.count_nonzero(counts))
-
-
 def common_variance(drawn: np.ndarray, groups: np.ndarray) -> float:
     """The part of a mean share's variance in which all votes change together.
 
@@ -109,9 +103,10 @@ def common_variance(drawn: np.ndarray, groups: np.ndarray) -> float:
         drawn: hits of the same votes in each replicate, bool [R, n].
         groups: int [n].
     """
-    weights = vote_weights(groups)
-    alone = np.sum(weights**2 * drawn.var(axis=0, ddof=1))
-    return max(float(np.var(drawn @ weights, ddof=1) - alone), 0.0)
+    counts = np.bincount(groups)
+    size = 1 / (counts[groups] * np.count_nonzero(counts))
+    alone = np.sum(size**2 * drawn.var(axis=0, ddof=1))
+    return max(float(np.var(drawn @ size, ddof=1) - alone), 0.0)
 
 
 # A standard deviation from thirds and sixths of the same points, which share their

@@ -5,12 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from cfasl_jax.metrics.intervals import (
-    common_variance,
-    resamples,
-    share_interval,
-    vote_weights,
-)
+from cfasl_jax.metrics.intervals import common_variance, resamples, share_interval
 from cfasl_jax.metrics.protocols import Protocol
 from cfasl_jax.metrics.sampling import Source, hold_out
 
@@ -67,8 +62,12 @@ class Votes:
         # The bootstrap has a generator of its own, so that scores do not depend on it.
         (rng,) = rng.spawn(1)
         own, held_out = np.split(np.arange(len(self.variances)), [self.train])
-        votes = elect(self._ranked(self.images.var(axis=0, ddof=1, dtype=np.float64)))
-        drawn = [elect(self._ranked(whole)) for whole in self._redrawn(protocol, rng)]
+        observed = self.images.var(axis=0, ddof=1, dtype=np.float64)
+        votes = elect(self._ranked(observed))
+        weights = resamples(rng, protocol.bootstrap, len(self.images))
+        drawn = [
+            elect(self._ranked(whole)) for whole in self._redrawn(observed, weights)
+        ]
         redrawn = np.array([self._hits(each, own) for each in drawn])
         variances, typical = self._halves(votes, drawn, rng)
         variances[1] += common_variance(redrawn[:, held_out], self.groups[held_out])
@@ -76,7 +75,9 @@ class Votes:
         results = []
         for i, part in enumerate((own, held_out)):
             share = mean_share(hits[part], self.groups[part])
-            shares = redrawn[:, part] @ vote_weights(self.groups[part])
+            shares = np.array(
+                [mean_share(each, self.groups[part]) for each in redrawn[:, part]]
+            )
             third = np.mean((shares - shares.mean()) ** 3)
             ends = share_interval(
                 share,
@@ -90,12 +91,10 @@ class Votes:
             results.append((share, ends))
         return results
 
-    def _redrawn(self, protocol: Protocol, rng: np.random.Generator) -> np.ndarray:
-        """Replicates of the global variances, [R, D]."""
-        weights = resamples(rng, protocol.bootstrap, len(self.images))
-        drawn = self.images.var(axis=0, ddof=1, dtype=np.float64)
-        known = (drawn > 0) & (self.whole > 0)
-        shift = np.where(known, self.whole, 1.0) / np.where(known, drawn, 1.0)
+    def _redrawn(self, observed: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Global variances of resamples [R, m], shifted to be about `whole`: [R, D]."""
+        known = (observed > 0) & (self.whole > 0)
+        shift = np.where(known, self.whole, 1.0) / np.where(known, observed, 1.0)
         return weighted_variances(self.images, weights) * shift
 
     def _ranked(self, whole: np.ndarray) -> np.ndarray:

@@ -104,14 +104,7 @@ def test_the_intervals_narrow_with_more_points():
 
 
 def test_the_interval_of_infoe_includes_the_choice_of_training_points():
-    codes = reference.mixed(FACTORS)
-    without, included = (
-        infomec(codes, FACTORS, dataclasses.replace(TINY, refits=n), reference.rng(), 1)
-        for n in (9, 50)
-    )
-    assert included["infoe"] == without["infoe"]
-    widths = [np.ptp(each["intervals"]["infoe"]) for each in (without, included)]
-    assert widths[0] < widths[1]
+    reference.assert_refits_widen(infomec, "infoe", FACTORS, TINY, few=9)
 
 
 def test_constant_codes_have_intervals_of_no_width():

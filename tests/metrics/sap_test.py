@@ -68,13 +68,7 @@ def test_refuses_one_dimension():
 
 
 def test_the_interval_includes_the_choice_of_training_points():
-    codes = reference.mixed(FACTORS)
-    without, included = (
-        sap(codes, FACTORS, dataclasses.replace(TINY, refits=n), reference.rng(), 1)
-        for n in (0, 50)
-    )
-    assert included["sap"] == without["sap"]
-    assert np.ptp(included["intervals"]["sap"]) > np.ptp(without["intervals"]["sap"])
+    reference.assert_refits_widen(sap, "sap", FACTORS, TINY, few=0)
 
 
 def test_a_value_of_a_factor_may_be_rare():

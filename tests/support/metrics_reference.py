@@ -89,6 +89,18 @@ def mixed(factors, seed=7):
     return np.concatenate([known, scaled[:, :1], useless], axis=1)
 
 
+def assert_refits_widen(metric, name, factors, protocol, few):
+    """The interval includes the choice of training points; the score does not move."""
+    codes = mixed(factors)
+    without, included = (
+        metric(codes, factors, dataclasses.replace(protocol, refits=n), rng(), 1)
+        for n in (few, 50)
+    )
+    assert included[name] == without[name]
+    widths = [np.ptp(each["intervals"][name]) for each in (without, included)]
+    assert widths[0] < widths[1]
+
+
 def entropy(labels):
     total = len(labels)
     return -sum(c / total * math.log(c / total) for c in Counter(labels).values())
