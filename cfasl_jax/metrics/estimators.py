@@ -18,13 +18,6 @@ def logistic_regression(**options: Any) -> Any:
     return LogisticRegression(**options)
 
 
-def one_vs_rest(estimator: Any) -> Any:
-    """A OneVsRestClassifier of an estimator."""
-    from sklearn.multiclass import OneVsRestClassifier
-
-    return OneVsRestClassifier(estimator)
-
-
 def linear_svm(**options: Any) -> Any:
     """A LinearSVC."""
     from sklearn.svm import LinearSVC

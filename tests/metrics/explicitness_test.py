@@ -1,3 +1,5 @@
+import dataclasses
+
 import metrics_reference as reference
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from cfasl_jax.metrics import explicitness
-from cfasl_jax.metrics.explicitness import roc_area
+from cfasl_jax.metrics.explicitness import regressions, roc_area
 from cfasl_jax.metrics.points import UnavailableError
 
 FACTORS = reference.grid((4, 4, 4, 4))
@@ -61,6 +63,31 @@ def test_area_with_ties_and_weights_agrees_with_scikit_learn():
     expected = [roc_auc_score(positive, scores, sample_weight=row) for row in weights]
     np.testing.assert_allclose(roc_area(scores, positive, weights), expected)
     assert np.isnan(roc_area(scores, np.zeros(80, bool), weights)).all()
+
+
+def test_one_step_from_all_points_is_nearly_a_fit_of_the_resampled_points():
+    random = reference.rng()
+    x = np.insert(random.normal(size=(4_000, 4)), 0, 1.0, axis=1)
+    signal = x @ [0.5, 1.0, -0.5, 0.0, 0.3] + random.logistic(size=len(x))
+    labels = np.stack([signal > 0, signal < -1], axis=1)
+    weights = random.multinomial(len(x), np.full(len(x), 1 / len(x)), size=8)
+    fitted, *again = regressions(x, labels, weights)
+    for once_fitted, column in enumerate(labels.T):
+        for row, found in zip(weights, again, strict=True):
+            model = LogisticRegression(tol=1e-8)
+            model.fit(x[:, 1:], column, sample_weight=row)
+            expected = np.append(model.intercept_, model.coef_)
+            moved = expected - fitted[once_fitted]
+            step = found[once_fitted] - fitted[once_fitted]
+            assert np.linalg.norm(step - moved) < 0.1 * np.linalg.norm(moved)
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_the_interval_includes_the_choice_of_training_points(normalized):
+    protocol = dataclasses.replace(TINY, explicitness_normalized=normalized)
+    reference.assert_refits_widen(
+        explicitness, "explicitness", FACTORS, protocol, few=0
+    )
 
 
 def test_a_rare_value_gives_a_finite_score_or_none():
