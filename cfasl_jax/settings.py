@@ -102,6 +102,9 @@ class Ours:
             their deviations can tell.
         equivariance_of_mu: the encoder's equivariance compares means, mu1 g_c with mu2,
             instead of samples, so that it does not also ask for small deviations.
+        near_partners: the partner of a pair's first sample is that second sample of
+            the batch from which fewest latents differ (`objectives.cfasl.nearest`),
+            instead of one at random, so that a symmetry is that of few factors.
         action: how group elements act. linear: z expm(A), as in the paper, which keeps
             0 where it is. affine: [z, 1] expm(A), so that sections can also translate
             z. axes: affine, and the codebook is not learnt: element l of section s
@@ -115,6 +118,7 @@ class Ours:
     relative_sparsity: bool = False
     even_heads: bool = False
     equivariance_of_mu: bool = False
+    near_partners: bool = False
     action: str = "linear"
 
 

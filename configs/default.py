@@ -65,6 +65,7 @@ def get_config() -> ConfigDict:
     config.ours.relative_sparsity = False  # 1 - max delta_d^2 / ||delta||^2
     config.ours.even_heads = False  # the heads also read |mu1 - mu2|
     config.ours.equivariance_of_mu = False  # of the encoder: mu1 g_c is mu2, not z
+    config.ours.near_partners = False  # x2: of the batch's, that with most mu unchanged
     # linear: z expm(A). affine: [z, 1] expm(A), which can translate. axes: affine, and
     # not learnt: section s translates dimension s (a control).
     config.ours.action = "linear"

@@ -8,6 +8,7 @@ equivariance. The decoder's equivariance is the reconstruction loss of the laten
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -23,6 +24,19 @@ from cfasl_jax.types import Params, Posterior
 
 _PUBLISHED_TEMPERATURE = 1e-4
 _NOTHING_OF_OURS = Ours()
+
+
+class Moved(NamedTuple):
+    """Latents that the pairs' symmetries have moved, for the decoder's equivariance.
+
+    Attributes:
+        z: first the pairs' second latents, moved back, then the first ones, moved
+            forth, [B, D].
+        images: what they should decode to, [B, H, W, C].
+    """
+
+    z: jax.Array
+    images: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,18 +115,21 @@ class CFASL:
         M = codebook_lib.composite(generators, switch, attention)
         return Symmetry(M, switch, attention), logits
 
-    def losses(self, batch: Batch) -> tuple[Losses, jax.Array]:
+    def losses(self, batch: Batch, images: jax.Array) -> tuple[Losses, Moved]:
         """CFASL's terms, except the decoder's equivariance.
 
-        Returns:
-            The terms, and the latents that each pair's symmetry has moved, [B, D]. The
-            first half is z2 moved back, which should decode to x1; the second half is
-            z1 moved forth, which should decode to x2.
+        Args:
+            batch: see `Batch`; its first half holds the pairs' first samples.
+            images: of the batch, [B, H, W, C].
         """
         hyper, fidelity, noise = batch.hyper, self.fidelity, batch.noise
-        first, second = pair = _halves(batch.posterior)
-        z1, z2 = jnp.split(batch.z, 2)
+        (first, z1, x1), (second, z2, x2) = _halves((batch.posterior, batch.z, images))
+        if self.ours.near_partners:
+            others = _of_all_devices((second, z2, x2), batch.axis_name)
+            partner = nearest(first.mu, others[0].mu, hyper.threshold)
+            second, z2, x2 = jax.tree.map(lambda x: x[partner], others)
 
+        pair = first, second
         read = jax.lax.stop_gradient(pair) if self.ours.detached_heads else pair
         symmetry, logits = self.compose(
             batch.params, *read, hyper.codebook.temperature, noise.gumbel
@@ -152,7 +169,8 @@ class CFASL:
                 ramped(hyper.weights.lamb, batch),
             ),
         }
-        return losses, jnp.concatenate([back, forth])
+        moved = Moved(jnp.concatenate([back, forth]), jnp.concatenate([x1, x2]))
+        return losses, moved
 
     def _chosen_losses(self) -> tuple[Callable[..., jax.Array], ...]:
         """Commutator, sparsity and factor prediction, in the configured variants."""
@@ -176,10 +194,35 @@ def ramped(weight: chex.Numeric, batch: Batch) -> jax.Array:
     return weight * jnp.minimum(share, 1.0)
 
 
-def _halves(posterior: Posterior) -> tuple[Posterior, Posterior]:
-    """Posteriors of the pairs' first and of their second samples, [P, D] each."""
-    (mu1, mu2), (logvar1, logvar2) = (jnp.split(x, 2) for x in posterior)
-    return Posterior(mu1, logvar1), Posterior(mu2, logvar2)
+def _halves(tree: Any) -> tuple[Any, Any]:
+    """Arrays of the pairs' first and of their second samples, [B, ...] -> [P, ...]."""
+    P = len(jax.tree.leaves(tree)[0]) // 2
+    return jax.tree.map(lambda x: x[:P], tree), jax.tree.map(lambda x: x[P:], tree)
+
+
+def nearest(mu1: jax.Array, mu2: jax.Array, threshold: chex.Numeric) -> jax.Array:
+    """For each of P samples, that of Q others from which fewest latents differ.
+
+    Two samples are as far apart as the sum over dimensions of abs(mu1 - mu2), each cut
+    off at the threshold beyond which the factor prediction counts it as a change.
+
+    Args:
+        mu1: means of the samples, [P, D].
+        mu2: means of the others, [Q, D].
+        threshold: of the factor prediction.
+
+    Returns:
+        The index of each sample's partner, int [P].
+    """
+    apart = jnp.abs(mu1[:, None] - mu2[None])
+    return jnp.minimum(apart, threshold).sum(axis=-1).argmin(axis=1)
+
+
+def _of_all_devices(tree: Any, axis_name: str | None) -> Any:
+    """The samples of all devices, [P, ...] -> [Q, ...]; the identity on one device."""
+    if axis_name is None:
+        return tree
+    return jax.lax.all_gather(tree, axis_name, tiled=True)
 
 
 def _group_elements(expm: Expm, *generators: jax.Array) -> list[jax.Array]:

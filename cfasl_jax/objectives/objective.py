@@ -13,7 +13,7 @@ from cfasl_jax.losses import elbo
 from cfasl_jax.losses.control import Controller
 from cfasl_jax.objectives import base as base_lib
 from cfasl_jax.objectives.base import Base, Batch, Losses, Noise, Path, Term
-from cfasl_jax.objectives.cfasl import CFASL, ramped
+from cfasl_jax.objectives.cfasl import CFASL, Moved, ramped
 from cfasl_jax.settings import Hyper
 from cfasl_jax.types import Likelihood, Params, Posterior, Terms
 
@@ -105,7 +105,7 @@ class Objective:
         losses = self.base.losses(batch)
         moved = None
         if self.cfasl is not None:
-            symmetry_losses, moved = self.cfasl.losses(batch)
+            symmetry_losses, moved = self.cfasl.losses(batch, images)
             losses |= symmetry_losses
         losses |= self._reconstructions(batch, images, moved)
         weighted = [t.weight * t.value for t in losses.values() if t.weight is not None]
@@ -113,20 +113,20 @@ class Objective:
         return sum(weighted, start=jnp.zeros(())), terms
 
     def _reconstructions(
-        self, batch: Batch, images: jax.Array, moved: jax.Array | None
+        self, batch: Batch, images: jax.Array, moved: Moved | None
     ) -> Losses:
         """Reconstruction losses of the latents and, with CFASL, of moved latents."""
         B, code = len(images), self.base.reconstructed_code(batch)
         if moved is not None and self.base.decodes_moved_latents:
             # One call of the decoder for both is faster, since its products are larger.
-            moved_code = self.base.code(self.decoder, batch.params, moved)
+            moved_code = self.base.code(self.decoder, batch.params, moved.z)
             code = jnp.concatenate([code, moved_code])
         logits = self.base.decode(self.decoder, batch.params, code)
         reconstruction = self._reconstruction(logits[:B], images)
         losses = {"reconstruction": Term(reconstruction, 1.0)}
         if moved is not None:
             equivariance = (
-                self._reconstruction(logits[B:], images)
+                self._reconstruction(logits[B:], moved.images)
                 if self.base.decodes_moved_latents
                 else reconstruction
             )

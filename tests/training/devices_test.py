@@ -10,6 +10,7 @@ import pytest
 import tiny
 
 from cfasl_jax.errors import ConfigError
+from cfasl_jax.settings import Ours
 from cfasl_jax.training import devices
 from cfasl_jax.training import state as state_lib
 
@@ -51,22 +52,23 @@ def first_moment(state):
     return adam.mu
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["float32", "float64"])
-def both(request):
-    """Terms and Adam's first moment, after one step of two runs on 1 and more devices.
-
-    The moment is then a tenth of the clipped gradient.
-    """
-    counts = (1, 2, 4) if request.param else (1, 4)
-    with jax.enable_x64(request.param):
-        steps = {n: one_step(n, tiny.objective(D, L), seeds=(5, 6)) for n in counts}
+@pytest.mark.parametrize(
+    ("exact", "counts", "ours"),
+    [
+        (False, (1, 4), Ours()),
+        (True, (1, 2, 4), Ours()),
+        (True, (1, 4), Ours(near_partners=True)),
+    ],
+    ids=["float32", "float64", "near partners"],
+)
+def test_losses_and_gradients_are_those_of_one_device(exact, counts, ours):
+    """After one step of two runs, Adam's first moment is a tenth of the gradient."""
+    objective = tiny.objective(D, L, ours=ours)
+    with jax.enable_x64(exact):
+        steps = {n: one_step(n, objective, seeds=(5, 6)) for n in counts}
+    steps = {n: (terms, first_moment(state)) for n, (terms, state) in steps.items()}
     # In float32 the gradient of -log cos^2 amplifies the rounding of a cosine near 0.
-    tolerance = 1e-9 if request.param else 1e-4
-    return tolerance, {n: (t, first_moment(s)) for n, (t, s) in steps.items()}
-
-
-def test_losses_and_gradients_are_those_of_one_device(both):
-    tolerance, steps = both
+    tolerance = 1e-9 if exact else 1e-4
     expected_terms, expected = steps[1]
     chex.assert_shape(list(expected_terms.values()), (2, 1))
     for terms, gradient in (steps[count] for count in steps if count > 1):
