@@ -150,7 +150,7 @@ def _help(values: flags.FlagValues) -> str:
         "Modes": MODES,
         "Objectives (--config.objective)": objectives.OBJECTIVES,
         "Data sets (configs/NAME.py)": data.NAMES,
-        "Presets (configs/NAME.py:PRESET)": ("quick",),
+        "Presets (configs/NAME.py:PRESET)": ("quick", "ours", "quick+ours"),
         "Fidelities (--config.fidelity)": FIDELITIES,
         "Protocols (--config.eval.protocol)": metrics.PROTOCOLS,
         "Metrics (--config.eval.metrics)": metrics.METRICS,

@@ -41,7 +41,7 @@ def test_default_is_valid_and_frozen():
     assert hash(config) == hash(config_lib.from_dict(fields()))
 
 
-@pytest.mark.parametrize("preset", ["", "quick"])
+@pytest.mark.parametrize("preset", ["", "quick", "ours", "quick+ours"])
 @pytest.mark.parametrize("path", DATA_FILES, ids=lambda path: path.stem)
 def test_every_file_is_valid(path, preset):
     config = config_lib.from_dict(load(path, preset).to_dict())
@@ -54,6 +54,17 @@ def test_every_file_is_valid(path, preset):
 def test_unknown_preset_is_refused(path):
     with pytest.raises(ValueError, match="unknown preset 'qick'"):
         load(path, "qick")
+
+
+def test_presets_can_be_joined():
+    path = next(path for path in DATA_FILES if path.stem == "dsprites")
+    plain, quick, ours, both = (
+        flatten(load(path, preset).to_dict())
+        for preset in ("", "quick", "ours", "quick+ours")
+    )
+    changes = {name: ours[name] for name in ours if ours[name] != plain[name]}
+    assert changes == default.OURS
+    assert both == quick | changes != quick
 
 
 def test_paper_schedule():

@@ -39,6 +39,7 @@ few latents change, and the heads see which: one arm has a linear codebook, the 
 affine one. Nothing was tuned for either.
 """
 
+# The preset `ours` as it was then: a later preset must not change this protocol.
 _OURS = {
     "ours.detached_heads": True,
     "ours.detached_biases": True,
