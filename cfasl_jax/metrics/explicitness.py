@@ -1,9 +1,10 @@
 """Explicitness (Ridgeway & Mozer 2018, arXiv 1802.05312, section 3)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, log_expit, logsumexp
 
 from cfasl_jax.metrics.estimators import logistic_regression
 from cfasl_jax.metrics.intervals import normal_interval, resamples
@@ -61,9 +62,9 @@ def explicitness(
         np.insert(standardized(part.codes, train.codes), 0, 1.0, axis=1)
         for part in (train, test)
     )
-    again = resamples(rng, protocol.refits, len(x_train))
     once = np.ones((1, len(x_test)), np.int64)
     weights = np.concatenate([once, resamples(rng, protocol.bootstrap, len(x_test))])
+    again = resamples(rng, protocol.refits, len(x_train))
 
     def areas(k: int) -> np.ndarray:
         """Of factor k: for each weighting of the test points, then for each refit."""
@@ -86,9 +87,7 @@ def explicitness(
             f"explicitness drew only one value of some factor in "
             f"{protocol.explicitness_test} test points: the factor is too unbalanced"
         )
-    # The area is undefined in a replicate without both values of a factor.
-    variance = sum(float(np.nanvar(part)) for part in replicates if part.size)
-    ends = normal_interval(estimate, variance, protocol.confidence)
+    ends = _interval(estimate, replicates, protocol.confidence)
     return record(
         protocol,
         rng,
@@ -97,6 +96,20 @@ def explicitness(
         {"explicitness": ends},
         ("train and test points never overlap",),
     )
+
+
+def _interval(
+    estimate: float, replicates: Sequence[np.ndarray], confidence: float
+) -> list[float]:
+    """From the sum of the variances of independent sets of replicates [R]."""
+    # The area is undefined in a replicate without both values of a factor.
+    parts = [known for part in replicates if len(known := part[~np.isnan(part)]) > 1]
+    variances = np.array([np.var(part, ddof=1) for part in parts])
+    freedoms = np.array([len(part) - 1 for part in parts])
+    variance, doubt = variances.sum(), (variances**2 / freedoms).sum()
+    # Of the sum (Satterthwaite 1946): if the larger part is from few replicates, few.
+    freedom = variance**2 / doubt if doubt > 0 else np.inf
+    return normal_interval(estimate, variance, confidence, freedom=freedom)
 
 
 def _told_apart(labels: np.ndarray) -> np.ndarray:
@@ -137,8 +150,9 @@ def _scores(logits: np.ndarray, normalized: bool) -> np.ndarray:
     """What the points are ordered by, [n, V]; normalised over three values or more."""
     if not normalized or logits.shape[1] < 2:
         return logits
-    chance = expit(logits)
-    return chance / chance.sum(axis=1, keepdims=True)
+    # The logarithm orders the points likewise and does not underflow.
+    chance = log_expit(logits)
+    return chance - logsumexp(chance, axis=1, keepdims=True)
 
 
 def _mean_area(

@@ -37,7 +37,6 @@ def joint_counts(
     bins: int,
     factor: np.ndarray,
     size: int,
-    weights: np.ndarray | None = None,
 ) -> np.ndarray:
     """Contingency tables of each dimension against a factor.
 
@@ -46,15 +45,13 @@ def joint_counts(
         bins: number of bins.
         factor: int [n], each in 0 ... size - 1.
         size: number of values of the factor.
-        weights: [n], how often each point counts; None means once.
 
     Returns:
         [D, bins, size].
     """
     dims = binned.shape[1]
     cell = (np.arange(dims)[None] * bins + binned) * size + factor[:, None]
-    repeated = None if weights is None else np.repeat(weights, dims)
-    counts = np.bincount(cell.reshape(-1), repeated, minlength=dims * bins * size)
+    counts = np.bincount(cell.reshape(-1), minlength=dims * bins * size)
     return counts.reshape(dims, bins, size)
 
 
@@ -63,7 +60,6 @@ def mutual_information(
     bins: int,
     factors: np.ndarray,
     sizes: tuple[int, ...],
-    weights: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Plug-in mutual information of each dimension and factor, and factor entropies.
 
@@ -74,7 +70,6 @@ def mutual_information(
         bins: number of bins.
         factors: int [n, K].
         sizes: number of values of each factor, length K.
-        weights: [n], how often each point counts; None means once.
 
     Returns:
         mutual information [D, K] and entropy of the factors [K].
@@ -82,7 +77,7 @@ def mutual_information(
     information = np.empty((binned.shape[1], len(sizes)))
     entropies = np.empty(len(sizes))
     for k, size in enumerate(sizes):
-        joint = joint_counts(binned, bins, factors[:, k], size, weights)
+        joint = joint_counts(binned, bins, factors[:, k], size)
         entropies[k] = entropy(joint[0].sum(axis=0))
         of_code, of_both = (
             entropy(joint.sum(axis=2)),

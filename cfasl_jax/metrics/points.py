@@ -147,6 +147,10 @@ def check_codes(codes: np.ndarray) -> np.ndarray:
     return codes
 
 
+# Scores without factors compare thirds and sixths of the rows.
+LEAST_ROWS = 16
+
+
 def draw_codes(
     codes: np.ndarray, count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -154,8 +158,14 @@ def draw_codes(
 
     Raises:
         ValueError: on bad codes, see `check_codes`.
+        UnavailableError: if there are fewer than LEAST_ROWS.
     """
     codes = check_codes(codes)
+    if len(codes) < LEAST_ROWS:
+        raise UnavailableError(
+            f"scores without factors need at least {LEAST_ROWS} rows of codes, got "
+            f"{len(codes)}"
+        )
     if len(codes) < count:
         return codes, (f"scores of {len(codes)} images, where {count} are asked for",)
     return codes[rng.permutation(len(codes))[:count]], ()

@@ -37,7 +37,8 @@ class Protocol:
         m_fvm_ks: how many factors to fix together; None means 2 ... K - 1.
         min_distinct: fewest distinct images to draw from once factors are fixed.
         mig_samples: points of MIG.
-        mig_bins: histogram bins a code, of equal width (MIG and modularity).
+        mig_bins: histogram bins a code, of equal width (MIG, modularity and the
+            mutual information score).
         sap_train: points that the classifiers of SAP are fitted on.
         sap_test: points that they are tested on.
         sap_c: inverse regularisation C of the linear SVM (classes balanced).
@@ -118,6 +119,13 @@ class Protocol:
     chance_repeats: int = 3
     chance_repeats_dci: int = 1
     chance_repeats_votes: int = 3
+
+    def __post_init__(self) -> None:
+        for name, least in (("bootstrap", 2), ("refits", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f"{name} must be at least {least}, not {getattr(self, name)}"
+                )
 
     @property
     def label(self) -> str:

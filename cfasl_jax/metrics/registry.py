@@ -97,7 +97,7 @@ def draw_pool(source: Source, protocol: Protocol, rng: np.random.Generator) -> P
     does not depend on which others are computed.
     """
     needed = [metric.num_points(protocol) for metric in METRICS.values()]
-    count = max(*needed, protocol.z_diff_images or 0)
+    count = max(*needed, protocol.z_diff_images or 0, protocol.unsupervised_samples)
     ids = rng.choice(source.num_images, min(count, source.num_images), replace=False)
     return Pool(ids, source.codes(ids), source.factors(ids))
 

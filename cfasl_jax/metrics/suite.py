@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 
 from cfasl_jax.metrics.chance import chance_floor
-from cfasl_jax.metrics.points import UnavailableError, check_codes, num_active
+from cfasl_jax.metrics.points import (
+    LEAST_ROWS,
+    UnavailableError,
+    check_codes,
+    num_active,
+)
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
 from cfasl_jax.metrics.registry import (
     METRICS,
@@ -19,9 +24,6 @@ from cfasl_jax.metrics.registry import (
     get_metrics,
 )
 from cfasl_jax.metrics.sampling import Encode, Grid, Source, Table, as_source
-
-# Scores without factors compare halves and quarters of the rows.
-_LEAST_ROWS = 16
 
 
 def score(
@@ -147,7 +149,9 @@ def _add(
     """Enters the result of one metric into the record."""
     details = ("active_dims", "notes", "seconds", "importance")
     results["metrics"][name] = {key: result[key] for key in details if key in result}
-    results["warnings"] += result["warnings"]
+    # Several metrics may have the same to say.
+    new = [text for text in result["warnings"] if text not in results["warnings"]]
+    results["warnings"] += new
     for key in result["scores"]:
         results["scores"][key] = {
             "value": result[key],
@@ -237,9 +241,9 @@ def score_unsupervised(
     """
     start, protocol = time.perf_counter(), get_protocol(protocol)
     codes = check_codes(codes)
-    if len(codes) < _LEAST_ROWS:
+    if len(codes) < LEAST_ROWS:
         raise ValueError(
-            f"scores without factors need at least {_LEAST_ROWS} rows of codes, got "
+            f"scores without factors need at least {LEAST_ROWS} rows of codes, got "
             f"{len(codes)}"
         )
     results = _empty(protocol, seed, [], codes, codes)
@@ -257,7 +261,6 @@ def score_unsupervised(
         _add(results, name, {**result, "seconds": time.perf_counter() - begun}, {})
     _require_any(results)
     results["codes"] = "as given"
-    results["warnings"] = list(dict.fromkeys(results["warnings"]))
     results["seconds"] = time.perf_counter() - start
     return results
 

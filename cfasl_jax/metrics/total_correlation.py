@@ -38,7 +38,8 @@ def gaussian_total_correlation(
         rng: source of randomness.
 
     Returns:
-        "gaussian_total_correlation" and the record of `metric.record`.
+        "gaussian_total_correlation" and the record of `metric.record`; the interval
+        needs more than six points for each dimension.
 
     Raises:
         UnavailableError: if a dimension is a linear function of others, such as a copy,
@@ -57,10 +58,13 @@ def gaussian_total_correlation(
             "their Gaussian total correlation is infinite"
         )
     name, repeats = "gaussian_total_correlation", protocol.bootstrap // 4
-    (variance,) = subsample_variance(statistic, len(sample), repeats, rng)
-    ends = normal_interval(
-        estimate, variance, protocol.confidence, (0.0, np.inf), SUBSAMPLES
-    )
+    ends = None
+    # A sixth of the points with no more points than dimensions has an infinite one.
+    if len(sample) // 6 > np.count_nonzero(np.ptp(sample, axis=0)):
+        (variance,) = subsample_variance(statistic, len(sample), repeats, rng)
+        ends = normal_interval(
+            estimate, variance, protocol.confidence, (0.0, np.inf), SUBSAMPLES
+        )
     active = num_active(sample, protocol.prune_std)
     return record(protocol, rng, active, {name: estimate}, {name: ends}, (), notes)
 

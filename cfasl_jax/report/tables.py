@@ -12,8 +12,8 @@
     protocol     the metrics' protocol
     left_out     sentences on scores that are missing
     scores       {metric: {"mean", "std", "interval": [low, high], "chance", "runs",
-                  "values": one number for each run}}, all scores between 0 and 1; an
-                 unknown value is absent or None
+                  "values": one number for each run}}; an unknown value is absent or
+                 None
 """
 
 import json
@@ -50,8 +50,8 @@ _PROTOCOLS = {
     "for comparison with the paper's tables.",
     "dlib": "Counts and choices of disentanglement_lib (Locatello et al. 2019), with "
     "posterior means: for comparison with the field's other numbers.",
-    "fast": "The choices of dlib with far fewer images, votes and trees: for a quick "
-    "look, not for reporting.",
+    "fast": "The choices of dlib, but for explicitness, with far fewer images, votes "
+    "and trees: for a quick look, not for reporting.",
 }
 _CFASL = (
     "Hee-Jun Jung, Jaehyoung Jeong, Kangil Kim: CFASL: Composite Factor-Aligned "

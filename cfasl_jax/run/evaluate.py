@@ -71,7 +71,7 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
         "losses": _losses_at(workdir, step),
         "model": [],
     }
-    runs, left_out = [], []
+    runs, left_out, said = [], [], []  # said: what the tables below do not say
     for model in trained:
         codes = Codes(model, dataset)
         results["model"].append(describe_codes(model, dataset, codes))
@@ -82,14 +82,19 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
             )
         except NoScoresError as error:
             scores, sentences = None, [str(error)]
+        said += [text for text in sentences if text not in said]
         if scores:
             runs.append(scores)
             print(metrics.format_scores(scores))
+            sentences += [
+                f"{name} is not computed: {reason}"
+                for name, reason in scores["unavailable"].items()
+            ]
         left_out += [text for text in sentences if text not in left_out]
     if runs:
         results |= summarise(runs)
     results["left_out"] = left_out
-    for sentence in left_out:
+    for sentence in said:
         print(sentence)
     results["durations"] = {"evaluation": time.perf_counter() - start}
     provenance.write_json(workdir / RESULTS_FILE, results)
@@ -196,7 +201,9 @@ def score_codes(
     names: Sequence[str],
     chance: bool = True,
 ) -> tuple[dict[str, Any], list[str]]:
-    """One run's scores, and sentences on scores that are left out.
+    """One run's scores, and sentences on factors that are left out.
+
+    The metrics that cannot be computed are in the scores, under "unavailable".
 
     Args:
         codes: codes of the run.
@@ -227,8 +234,6 @@ def score_codes(
             scores = metrics.score(source, source.sizes, protocol, **options)
     except ValueError as error:
         raise NoScoresError("; ".join([*left_out, str(error)])) from error
-    unavailable = scores["unavailable"].items()
-    left_out += [f"{name} is not computed: {reason}" for name, reason in unavailable]
     return scores, left_out
 
 

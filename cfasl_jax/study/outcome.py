@@ -64,7 +64,7 @@ def collect(study: Study, root: Path) -> dict[str, Any]:
         },
         "clear_best": {
             protocol: {
-                score: _clear_best(by_arm, better(score))
+                score: _clear_best(by_arm, list(arms), better(score))
                 for score, by_arm in by_score.items()
             }
             for protocol, by_score in scores.items()
@@ -198,17 +198,20 @@ def _scores(by_seed: _BySeed) -> dict[int, float | None]:
     return {seed: value for seed, (value, _) in by_seed.items()}
 
 
-def _clear_best(by_arm: Mapping[str, _BySeed], sign: int) -> str | None:
+def _clear_best(
+    by_arm: Mapping[str, _BySeed], arms: Sequence[str], sign: int
+) -> str | None:
     """The arm that is better than each other arm, by an interval that excludes 0.
 
     Args:
-        by_arm: a score of each arm.
-        sign: see `plan.better`.
+        by_arm: a score of the arms that have it.
+        arms: all arms of the study; while one lacks the score, none is the best.
+        sign: see `metrics.better`.
     """
     for arm in by_arm:
         others = [
-            paired_difference(_scores(by_arm[arm]), _scores(by_arm[other]))
-            for other in by_arm
+            paired_difference(_scores(by_arm[arm]), _scores(by_arm.get(other, {})))
+            for other in arms
             if other != arm
         ]
         if others and all(d.excludes_zero and sign * (d.mean or 0) > 0 for d in others):

@@ -10,6 +10,9 @@ from cfasl_jax.errors import ConfigError, require_choice
 # "DCI" alone means disentanglement.
 _ALSO_CALLED = {"dci": "disentanglement"}
 
+# UDR has no metric: it is computed from the codes of several runs.
+_OF_ONE_RUN = [name for name, score in metrics.SCORES.items() if score.metric]
+
 
 @dataclasses.dataclass(frozen=True)
 class Scoring:
@@ -51,6 +54,8 @@ def from_dict(entries: Mapping[str, Any]) -> Scoring:
         require_choice("protocol", protocol, metrics.PROTOCOLS)
     for metric in computed:
         require_choice("metric", metric, metrics.METRICS)
+    for score in (*primary, *select):
+        require_choice("score", score, [*_OF_ONE_RUN, *_ALSO_CALLED])
     scoring = Scoring(protocols, computed, in_results(primary), in_results(select))
     for what, chosen in (("protocols", protocols), ("select", select)):
         if not chosen:

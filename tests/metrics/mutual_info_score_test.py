@@ -34,4 +34,4 @@ def test_independent_dimensions_score_zero_and_copies_their_entropy():
 
 def test_one_dimension_is_refused():
     with pytest.raises(UnavailableError, match="two dimensions, got codes of 1"):
-        score(np.zeros((10, 1)))
+        score(np.zeros((20, 1)))

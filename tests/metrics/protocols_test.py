@@ -94,6 +94,13 @@ def test_a_changed_protocol_says_so():
     assert changed.label == "fast (modified)"
 
 
+def test_too_few_resamples_for_an_interval_are_refused():
+    with pytest.raises(ValueError, match="bootstrap must be at least 2, not 1"):
+        dataclasses.replace(PROTOCOLS["fast"], bootstrap=1)
+    with pytest.raises(ValueError, match="refits must be at least 0, not -1"):
+        dataclasses.replace(PROTOCOLS["fast"], refits=-1)
+
+
 def test_a_protocol_cannot_be_changed_in_place():
     with pytest.raises(dataclasses.FrozenInstanceError):
         PROTOCOLS["fast"].mig_bins = 10

@@ -77,7 +77,9 @@ def test_images_are_asked_for_in_few_large_batches():
 
 def test_z_diff_shares_the_images_of_the_points_where_it_is_confined():
     spy = reference.Spy(ENCODE)
-    protocol = dataclasses.replace(PROTOCOL, z_diff_images=270)
+    protocol = dataclasses.replace(
+        PROTOCOL, z_diff_images=270, unsupervised_samples=200
+    )
     score(spy, SIZES, protocol, metrics=["mig", "z_diff"], chance=False)
     (asked,) = spy.calls
     assert len(np.unique(asked, axis=0)) == len(asked) == 270
@@ -85,7 +87,8 @@ def test_z_diff_shares_the_images_of_the_points_where_it_is_confined():
 
 def test_images_of_the_points_are_distinct():
     spy = reference.Spy(ENCODE)
-    score(spy, SIZES, PROTOCOL, metrics=["mig"], chance=False)
+    protocol = dataclasses.replace(PROTOCOL, unsupervised_samples=200)
+    score(spy, SIZES, protocol, metrics=["mig"], chance=False)
     (asked,) = spy.calls
     assert len(np.unique(asked, axis=0)) == len(asked) == 256
 
@@ -104,7 +107,7 @@ def test_active_dimensions_are_counted_on_the_means_where_given():
 def test_means_are_asked_for_images_that_are_encoded_anyway():
     means = Table(CODES * [1, 1, 0, 0, 0], FACTORS)
     options = {"metrics": ["mig"], "chance": False}
-    protocol = dataclasses.replace(PROTOCOL, codes="sample")
+    protocol = dataclasses.replace(PROTOCOL, codes="sample", unsupervised_samples=200)
     asked = []
     grid = Grid(ENCODE, SIZES)
     means.codes = lambda ids: asked.append(ids) or means._codes[ids]
@@ -173,6 +176,19 @@ def test_metrics_that_the_rows_do_not_allow_are_named_with_the_reason():
     assert set(thinned["metrics"]) == {"mig", "fvm"}
     assert "some values leave" in thinned["unavailable"]["m_fvm"]
     assert "m_fvm: not computed, with the factors" in format_scores(thinned)
+
+
+def test_what_several_metrics_warn_of_is_said_once():
+    names = [name for name, metric in METRICS.items() if not metric.needs_factors]
+    few = score_arrays(CODES, FACTORS, PROTOCOL, metrics=names)
+    assert len(names) == 3
+    assert few["warnings"] == ["scores of 300 images, where 2000 are asked for"]
+
+
+def test_scores_without_factors_get_as_many_images_as_they_ask_for():
+    protocol = dataclasses.replace(PROTOCOL, unsupervised_samples=280)
+    found = score(ENCODE, SIZES, protocol, metrics=["mutual_info_score"])
+    assert found["warnings"] == []
 
 
 def test_arrays_that_allow_nothing_are_refused():

@@ -41,6 +41,18 @@ def test_dimensions_that_do_not_vary_are_left_out():
     assert score(np.ones((50, 2)))["gaussian_total_correlation"] == 0.0
 
 
+@pytest.mark.parametrize(("rows", "has_one"), [(16, False), (18, False), (24, True)])
+def test_few_points_have_no_interval_rather_than_a_wrong_one(rows, has_one):
+    ends = score(correlated(rows))["intervals"]["gaussian_total_correlation"]
+    assert (ends is not None) == has_one
+    assert ends is None or np.isfinite(ends).all()
+
+
+def test_fewer_points_than_can_be_divided_are_refused():
+    with pytest.raises(UnavailableError, match="at least 16 rows of codes, got 15"):
+        score(correlated(15))
+
+
 def test_a_linear_dependence_is_told():
     codes = correlated()
     with pytest.raises(UnavailableError, match="linear function of the others"):

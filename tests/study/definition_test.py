@@ -173,6 +173,7 @@ def test_a_single_setting_is_not_tuned():
         ({"metrics": ("migg",)}, "unknown metric 'migg'.*did you mean 'mig'"),
         ({"primary": ("migs",)}, "unknown score 'migs'.*did you mean 'mig'"),
         ({"primary": ()}, "lacks primary"),
+        ({"primary": ("mig", "udr")}, "unknown score 'udr'"),
         ({"metrics": ("mig",)}, "so metrics needs dci too"),
         (
             {"tuning": {"seeds": (101,), "set": {"eval.metrics": ("sap",)}}},

@@ -140,6 +140,22 @@ def test_no_arm_is_clearly_best_where_an_interval_has_zero(tmp_path):
     assert results["clear_best"]["fast"]["mig"] is None
 
 
+def test_no_arm_is_clearly_best_while_another_has_no_score(tmp_path):
+    arms = ENTRIES["arms"]
+    study = build(arms=arms | {"third": arms["slow beta-VAE"]})
+
+    def score_of(run):
+        if run.arm == "third":
+            return "loss not finite at step 9"
+        better = run.arm == "beta-VAE"
+        return {"mig": 0.5 + 0.2 * better + 0.01 * run.seed, "modularity": 0.5}
+
+    results = collected(tmp_path, study, score_of)
+    assert set(results["scores"]["fast"]["mig"]) == {"beta-VAE", "slow beta-VAE"}
+    assert results["differences"][0]["interval"][1] < -0.1
+    assert results["clear_best"]["fast"]["mig"] is None
+
+
 def test_a_failed_reporting_run_takes_its_pair_out(tmp_path):
     def score_of(run):
         if (run.phase, run.seed, run.arm) == ("reporting", 3, "beta-VAE"):
