@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import operator
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -130,12 +131,27 @@ def validate(config: Config) -> None:
             f"({config.log_every}), or 0"
         )
     _validate_runs(config)
+    _validate_ours(config)
     below_sections = config.fidelity.perpendicular_below_sections
     if config.cfasl and below_sections and config.codebook.elements < config.latent_dim:
         raise ConfigError(
             f"codebook.elements ({config.codebook.elements}) must be at least "
             f"latent_dim ({config.latent_dim}) with "
             f"fidelity.perpendicular_below_sections, as in the published code"
+        )
+
+
+def _validate_ours(config: Config, prefix: str = "") -> None:
+    """Check that our changes to CFASL have the settings that they need."""
+    if config.ours.near_partners and config.threshold <= 0:
+        raise ConfigError(
+            f"{prefix}threshold must be above 0 with ours.near_partners, which chooses "
+            "partners by it"
+        )
+    if config.ours.action == "axes" and config.codebook.elements % 2:
+        raise ConfigError(
+            f"codebook.elements must be even with ours.action=axes, not "
+            f"{config.codebook.elements}: the middle one would translate by 0"
         )
 
 
@@ -157,9 +173,13 @@ def _validate_runs(config: Config) -> None:
                 f"per_run has {len(values)} values of {name} for {len(config.seeds)} "
                 "seeds: give one for each"
             )
+        whole = isinstance(operator.attrgetter(name)(config), int)
+        if whole and not all(float(value).is_integer() for value in values):
+            raise ConfigError(f"per_run must have whole numbers for {name}")
     runs = [config.of_run(run) for run in range(len(config.seeds))]
     for number, run in enumerate(runs):
         _validate_ranges(run, prefix=f"run {number}: ")
+        _validate_ours(run, prefix=f"run {number}: ")
     if len(set(runs)) != len(runs):
         raise ConfigError("two runs of per_run have the same seed and the same values")
 

@@ -11,7 +11,8 @@ program trains R settings together. Fields marked as static are part of the prog
 """
 
 import dataclasses
-from collections.abc import Mapping
+import operator
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -291,8 +292,18 @@ class Config(Hyper):
         """The configuration of one run alone, with its own seed and values."""
         config = dataclasses.replace(self, seeds=(self.seeds[run],), per_run=())
         for name, values in self.per_run:
-            config = replaced(config, name, values[run])
+            whole = isinstance(operator.attrgetter(name)(self), int)
+            value = int(values[run]) if whole else values[run]
+            config = replaced(config, name, value)
         return config
+
+
+def run_names(seeds: Sequence[int]) -> list[str]:
+    """Names such as "seed 1", or "run 0, seed 1" if several runs have the same seed."""
+    names = [f"seed {seed}" for seed in seeds]
+    if len(set(names)) < len(names):
+        names = [f"run {run}, {name}" for run, name in enumerate(names)]
+    return names
 
 
 def replaced(group: Any, name: str, value: Any) -> Any:

@@ -109,6 +109,22 @@ def test_whole_numbers_are_fine_where_numbers_are_wanted():
         ({"per_run": (("num_steps", (1.0,)),)}, "unknown field in per_run 'num_steps'"),
         ({"per_run": (("hidden", (1.0,)),)}, "unknown field in per_run 'hidden'"),
         ({"per_run": (("weights.alpha", (-1.0,)),)}, "run 0: weights.alpha must be at"),
+        (
+            {"per_run": (("weights.ramp", (0.5,)),)},
+            "whole numbers for weights.ramp",
+        ),
+        (
+            {"ours__near_partners": True, "threshold": 0.0},
+            "threshold must be above 0 with ours.near_partners",
+        ),
+        (
+            {"ours__near_partners": True, "per_run": (("threshold", (0.0,)),)},
+            "run 0: threshold must be above 0",
+        ),
+        (
+            {"ours__action": "axes", "codebook__elements": 5},
+            "elements must be even with ours.action=axes, not 5",
+        ),
         ({"per_run": (("beta",),)}, r"per_run\[0\] must have 2 parts"),
         ({"seeds": (-1,)}, r"seeds\[0\] must be at least 0"),
         ({"seeds": (2**31,)}, r"seeds\[0\] must be at most 2,147,483,647"),
@@ -185,6 +201,14 @@ def test_runs_of_one_program_may_differ_in_what_is_traced():
     second = config.of_run(1)
     assert second == config_lib.from_dict(fields(beta=4.0, weights__epsilon=0.01))
     assert config.of_run(0) == config_lib.from_dict(fields())
+
+
+def test_whole_numbers_of_one_run_stay_whole():
+    varied = (("weights.ramp", (0.0, 1000.0)),)
+    config = config_lib.from_dict(fields(seeds=(1, 1), per_run=varied))
+    stored = config_lib.to_dict(config.of_run(1))
+    assert stored["weights"]["ramp"] == 1000
+    assert config_lib.from_stored(stored) == (config.of_run(1), [])
 
 
 def test_traced_hyperparameters_are_numbers_and_the_rest_is_static():

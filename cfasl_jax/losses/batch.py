@@ -19,6 +19,13 @@ def whole(x: jax.Array, axis_name: str | None) -> jax.Array:
     return jnp.swapaxes(halves, 0, 1).reshape(devices * b, *x.shape[1:])
 
 
+def gathered(x: jax.Array, axis: int, axis_name: str | None) -> jax.Array:
+    """The devices' parts joined along an axis, device by device; on one device, x."""
+    if axis_name is None:
+        return x
+    return jax.lax.all_gather(x, axis_name, axis=axis, tiled=True)
+
+
 def own(x: jax.Array, axis_name: str | None) -> jax.Array:
     """This device's part [b, ...] of a global batch [B, ...]; inverts `whole`."""
     if axis_name is None:

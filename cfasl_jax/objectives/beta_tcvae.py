@@ -2,8 +2,11 @@
 
 import dataclasses
 
+from cfasl_jax.data.dataset import Spec
+from cfasl_jax.errors import ConfigError
 from cfasl_jax.losses import total_correlation
 from cfasl_jax.objectives.base import Base, Batch, Entry, Losses, Term
+from cfasl_jax.settings import Config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,12 +39,19 @@ class BetaTCVAE(Base):
         }
 
 
+def _make(config: Config, spec: Spec) -> BetaTCVAE:
+    if config.batch_size > spec.num_images:
+        raise ConfigError(
+            f"beta_tcvae needs at least as many images as batch_size "
+            f"({config.batch_size}), and {spec.name} has {spec.num_images}"
+        )
+    return BetaTCVAE(spec.num_images, config.fidelity.tc_weights_per_dimension)
+
+
 BETA_TCVAE = Entry(
     name="beta_tcvae",
     label="beta-TCVAE",
     reference="Chen et al. 2018",
     fields=("beta",),
-    make=lambda config, spec: BetaTCVAE(
-        spec.num_images, config.fidelity.tc_weights_per_dimension
-    ),
+    make=_make,
 )

@@ -18,6 +18,7 @@ from cfasl_jax import codebook as codebook_lib
 from cfasl_jax.codebook import Codebook, Symmetry
 from cfasl_jax.lie_group import Expm, group_element
 from cfasl_jax.losses import symmetry as symmetry_lib
+from cfasl_jax.losses.batch import gathered
 from cfasl_jax.objectives.base import Batch, Losses, Term, apply
 from cfasl_jax.settings import FIDELITIES, Fidelity, Ours
 from cfasl_jax.types import Params, Posterior
@@ -125,9 +126,13 @@ class CFASL:
         hyper, fidelity, noise = batch.hyper, self.fidelity, batch.noise
         (first, z1, x1), (second, z2, x2) = _halves((batch.posterior, batch.z, images))
         if self.ours.near_partners:
-            others = _of_all_devices((second, z2, x2), batch.axis_name)
-            partner = nearest(first.mu, others[0].mu, hyper.threshold)
-            second, z2, x2 = jax.tree.map(lambda x: x[partner], others)
+            others = gathered(second.mu, 0, batch.axis_name)
+            partner = nearest(first.mu, others, hyper.threshold)
+
+            def of_partner(x: jax.Array) -> jax.Array:
+                return jnp.take(gathered(x, 0, batch.axis_name), partner, axis=0)
+
+            second, z2, x2 = jax.tree.map(of_partner, (second, z2, x2))
 
         pair = first, second
         read = jax.lax.stop_gradient(pair) if self.ours.detached_heads else pair
@@ -218,15 +223,8 @@ def nearest(mu1: jax.Array, mu2: jax.Array, threshold: chex.Numeric) -> jax.Arra
     return jnp.minimum(apart, threshold).sum(axis=-1).argmin(axis=1)
 
 
-def _of_all_devices(tree: Any, axis_name: str | None) -> Any:
-    """The samples of all devices, [P, ...] -> [Q, ...]; the identity on one device."""
-    if axis_name is None:
-        return tree
-    return jax.lax.all_gather(tree, axis_name, tiled=True)
-
-
 def _group_elements(expm: Expm, *generators: jax.Array) -> list[jax.Array]:
-    """expm of several arrays of generators [..., D, D] in one call."""
+    """expm of several arrays of generators [..., E, E] in one call."""
     side = generators[0].shape[-1]
     flat = [A.reshape(-1, side, side) for A in generators]
     ends = [sum(len(A) for A in flat[: i + 1]) for i in range(len(flat) - 1)]

@@ -11,7 +11,7 @@ from cfasl_jax.report.names import spaced
 from cfasl_jax.settings import flatten
 
 # Fields that are only read with CFASL, besides the switches of `fidelity`.
-_OF_CFASL = ("codebook", "weights", "threshold")
+_OF_CFASL = ("codebook", "weights", "threshold", "ours")
 
 
 def title(config: Mapping[str, Any]) -> str:
@@ -109,7 +109,12 @@ def arguments(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[st
     if elements and changed.get("fidelity", ("",))[0] == "official":
         # The official preset implies 16, unless another number is given.
         changed["codebook.elements"] = (elements, None)
+    per_run = tuple((name, tuple(v)) for name, v in _per_run(config).items())
+    if per_run:
+        words.append(f"--config.per_run={per_run}")
     for name, (value, _) in changed.items():
+        if name in dict(per_run):
+            continue
         if name == "fidelity" and value not in ("corrected", "official"):
             switches = str(value).split(", ")
             words += [f"--config.fidelity.{switch}=True" for switch in switches]

@@ -24,7 +24,7 @@ from cfasl_jax.report.curves import LossCurves
 from cfasl_jax.run import probes, provenance
 from cfasl_jax.run.evaluate import RESULTS_FILE, evaluate
 from cfasl_jax.run.model import models
-from cfasl_jax.settings import Config
+from cfasl_jax.settings import Config, run_names
 from cfasl_jax.training import record
 
 _MOST_RUNS = 12
@@ -55,8 +55,10 @@ def analyze(config: Config, dataset: Dataset, workdir: Path) -> Path:
         results = evaluate(config, dataset, workdir)
     belongs_to = _belongs_to(config, results)
     bins = belongs_to["bins"]
+    names = run_names(config.seeds)
     probed = [
-        probes.probe(trained[run], dataset, run, bins) for run in drawn_runs(results)
+        probes.probe(trained[run], dataset, run, names[run], bins)
+        for run in drawn_runs(results)
     ]
     analysis.save(workdir / analysis.FILE, probed, belongs_to)
     return _draw(probed, config, results, workdir)
@@ -141,7 +143,7 @@ def _training_times(workdir: Path, results: Mapping[str, Any]) -> dict[str, Any]
     metrics.jsonl holds no times, so that a resumed run writes the same file. Each call
     of the training writes a file of events; the time between calls is not counted.
     """
-    files = sorted((workdir / "tensorboard").glob("seed_*/events.out.tfevents.*"))
+    files = sorted((workdir / "tensorboard").glob("*/events.out.tfevents.*"))
     first = [path for path in files if path.parent == files[0].parent]
     spans = [span for path in first if (span := _wall_times(path))]
     if not spans:

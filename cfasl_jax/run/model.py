@@ -271,7 +271,7 @@ def section_generators(generators: jax.Array) -> jax.Array:
     sign, so that they may cancel in a mean. So the generator is the matrix whose
     multiples best approximate all L elements, from the singular value decomposition of
     [L, E^2]. Its size is the root mean square of the multiples, and its sign is that of
-    most of them.
+    their sum.
     """
     S, L, E, _ = generators.shape
     flat = generators.reshape(S, L, E * E)

@@ -38,6 +38,8 @@ _MOST_VALUES = 10  # of a stepped factor
 _MOST_PANELS = 9  # of the scatter
 _REACH = 2.0  # traversals go from -2 to 2, two standard deviations of the prior
 
+_FARTHEST = 10.0  # how far an action that is drawn moves a latent
+
 # Why a figure may be left out; `report.figures` says which figures need what.
 _NO_CODEBOOK = "A baseline has no symmetry codebook."
 _NO_FACTORS = "The data set has no ground-truth factors that vary."
@@ -49,13 +51,14 @@ _NO_PAIRS = "The data set has a single image, so that there are no pairs of imag
 _NO_PLANE = "There is a single latent dimension and none to set it against."
 
 
-def probe(model: Model, dataset: Dataset, run: int, bins: int) -> Run:
+def probe(model: Model, dataset: Dataset, run: int, name: str, bins: int) -> Run:
     """All parts of the analysis of one trained run.
 
     Args:
         model: the model of the run.
         dataset: the data set that it was trained on.
         run: its index among the runs that were trained together.
+        name: what it is called on the page.
         bins: bins of the codes' histograms, for the mutual information.
     """
     codes = Codes(model, dataset)
@@ -84,7 +87,7 @@ def probe(model: Model, dataset: Dataset, run: int, bins: int) -> Run:
             arrays |= composition(model, x1, x2) | sections(model, x1, x2)
             arrays |= codebook_pictures(model, dataset, codes)
     if model.has_codebook:
-        arrays |= section_action(model, mu[0])
+        arrays |= section_action(model, mu)
     if model.has_codebook and dataset.grid is not None:
         start = dataset.grid.sample(np.random.default_rng(_SEED), 1)[0]
         arrays |= factor_steps(model, dataset, dataset.grid, start)
@@ -93,7 +96,7 @@ def probe(model: Model, dataset: Dataset, run: int, bins: int) -> Run:
         arrays |= export.explorer(model, lookup(dataset, indices[:_EXPLORED]))
     except export.ExportError as error:
         lacking["explorer"] = f"The explorer is left out: {error}."
-    return Run(run, f"seed {model.seed}", arrays, lacking)
+    return Run(run, name, arrays, lacking)
 
 
 def _lacking(model: Model, dataset: Dataset) -> dict[str, str]:
@@ -276,18 +279,24 @@ def factor_steps(
     return numbered("factor_steps", steps)
 
 
-def section_action(model: Model, z: np.ndarray) -> Arrays:
-    """Each section alone acting on one code z [D], by amounts about 0.
+def section_action(model: Model, mu: np.ndarray) -> Arrays:
+    """Each section alone acting on the first of the codes mu [N, D], about 0.
 
-    Amounts are scaled so that a typical section moves this code about as far as a
-    traversal does: the generators of different models differ in size.
+    Amounts are scaled so that a typical section moves a typical code about as far as a
+    traversal does: the generators of different models differ in size. They are smaller
+    if a section would otherwise move this code out of the decoder's reach, as it can
+    where the codes have collapsed to 0, which no linear action moves.
     """
     G = section_generators(model.generators())
-    start = np.tile(z, (len(G), 1))
-    speed = np.linalg.norm(codebook.move(start, G), axis=-1)
-    most = float(_REACH / max(np.median(speed), 1e-6))
-    amounts = np.linspace(-most, most, _STEPS, dtype=np.float32)
-    codes = [act(start, a * G) for a in amounts]
+    velocity = [codebook.move(mu, jnp.broadcast_to(g, (len(mu), *g.shape))) for g in G]
+    speed = np.median(np.linalg.norm(velocity, axis=-1))
+    start, most = np.tile(mu[0], (len(G), 1)), _REACH / max(float(speed), 1e-6)
+    while True:
+        amounts = np.linspace(-most, most, _STEPS, dtype=np.float32)
+        codes = [act(start, a * G) for a in amounts]
+        if np.abs(np.asarray(codes) - start).max() <= _FARTHEST:
+            break
+        most /= 2
     return {
         "section_action/frames": decode(model, np.stack(codes, axis=1)),
         "section_action/amounts": amounts,

@@ -20,7 +20,7 @@ from cfasl_jax.data.dataset import Dataset, Spec
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.forms import jit_once
 from cfasl_jax.objectives import Objective
-from cfasl_jax.settings import Config
+from cfasl_jax.settings import Config, run_names
 from cfasl_jax.training import devices, stream
 from cfasl_jax.training import state as state_lib
 from cfasl_jax.training.checkpoints import Checkpoints
@@ -283,10 +283,10 @@ def require_finite(
     names = [name for name in bad if bad[name][:, column].any()]
     names = [name for name in names if name != "loss"] or names
     runs = np.any([bad[name][:, column] for name in names], axis=0)
-    which = ", ".join(str(seeds[run]) for run in np.flatnonzero(runs))
+    which = "; ".join(run_names(seeds)[run] for run in np.flatnonzero(runs))
     raise NonFiniteLossError(
         f"{', '.join(names)} not finite at step {first_step + column + 1} "
-        f"(seed {which}), in steps {first_step + 1} to "
+        f"({which}), in steps {first_step + 1} to "
         f"{first_step + columns.size}; the last checkpoint is kept"
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from cfasl_jax.errors import ConfigError
+from cfasl_jax.settings import run_names
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -114,9 +115,7 @@ def _boards(folder: Path, seeds: tuple[int, ...], first_step: int) -> list[Any]:
             file=sys.stderr,
         )
         return []
-    names = [f"seed_{seed}" for seed in seeds]
-    if len(set(names)) < len(names):  # runs that differ in their settings
-        names = [f"run_{run}_{name}" for run, name in enumerate(names)]
+    names = [name.replace(",", "").replace(" ", "_") for name in run_names(seeds)]
     return [SummaryWriter(str(folder / name), purge_step=first_step) for name in names]
 
 

@@ -7,8 +7,9 @@ import pytest
 import reference
 import tiny
 
+from cfasl_jax.errors import ConfigError
 from cfasl_jax.losses import control
-from cfasl_jax.objectives import OBJECTIVES
+from cfasl_jax.objectives import OBJECTIVES, build
 from cfasl_jax.objectives.base import start
 from cfasl_jax.settings import FIDELITIES
 
@@ -24,6 +25,14 @@ PUBLISHED = {
 }
 # Halfway through training: the step, and Control-VAE's controller.
 HALFWAY = (np.int32(5), control.Controller(np.float32(0.4), np.float32(0.0)))
+
+
+def test_beta_tcvae_needs_as_many_images_as_a_batch():
+    config = tiny.config(objective="beta_tcvae", batch_size=64)
+    small = tiny.dataset().spec
+    with pytest.raises(ConfigError, match=r"batch_size \(64\), and tiny has 20"):
+        build(config, small)
+    build(config, tiny.replace(small, num_images=64))
 
 
 def evaluate(objective, noise=NOISE, progress=HALFWAY, **changes):

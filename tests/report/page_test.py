@@ -2,12 +2,16 @@
 
 import dataclasses
 import re
+import shlex
 
 import numpy as np
 import pytest
 import report_synthetic as synthetic
+import tiny
 from browser import Outline, drive, needs_browser
 
+from cfasl_jax import command_line
+from cfasl_jax import config as config_lib
 from cfasl_jax.report import configuration, figures, tables
 from cfasl_jax.report import page as page_module
 from cfasl_jax.report.page import write_report
@@ -229,6 +233,21 @@ def test_what_was_changed_comes_first_with_the_command_for_it():
     assert "Nothing was changed from configs/shapes3d.py." in same
 
 
+def test_the_command_gives_each_run_its_value():
+    config = synthetic.CONFIG | {
+        "seeds": [1, 1],
+        "per_run": [["beta", [1.0, 4.0]], ["weights.alpha", [0.5, 2.0]]],
+    }
+    _, *words = shlex.split(configuration.command(config, DEFAULTS))
+    per_run = "(('beta', (1.0, 4.0)), ('weights.alpha', (0.5, 2.0)))"
+    assert f"--config.per_run={per_run}" in words
+    assert not any(word.startswith("--config.beta") for word in words)
+    parsed = command_line.parse(["main", *words]).config
+    assert parsed.seeds == (1, 1)
+    assert [parsed.of_run(run).beta for run in (0, 1)] == [1.0, 4.0]
+    assert parsed.of_run(1).weights.alpha == 2.0
+
+
 def test_fields_that_the_run_never_reads_are_not_shown():
     read = configuration.read_fields(synthetic.CONFIG)
     assert "factor.gamma" not in read
@@ -238,6 +257,9 @@ def test_fields_that_the_run_never_reads_are_not_shown():
     assert "factor.gamma" in read
     assert "beta" not in read
     assert "weights.alpha" not in read
+    assert "ours.action" not in configuration.read_fields(
+        config_lib.to_dict(tiny.config(cfasl=False))
+    )
     per_run = synthetic.CONFIG | {"per_run": [["beta", [1.0, 2.0]]]}
     assert configuration.read_fields(per_run)["beta"] == [1.0, 2.0]
     assert configuration.hyperparameters(per_run)["beta"] == [1.0, 2.0]

@@ -41,7 +41,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def whole(model):
-    return probes.probe(model, DATA, run=0, bins=20)
+    return probes.probe(model, DATA, run=0, name="seed 4", bins=20)
 
 
 def pixels(model, z):
@@ -66,7 +66,7 @@ def test_everything_is_there_where_the_factors_are_a_grid(whole):
 
 def test_labels_give_scatter_and_maps_but_nothing_that_needs_a_grid(model):
     dataset = dataclasses.replace(DATA, grid=None, labels=LABELS)
-    run = probes.probe(model, dataset, run=0, bins=20)
+    run = probes.probe(model, dataset, run=0, name="seed 4", bins=20)
     assert run.parts("factor_steps") == []
     assert run.part("equivariance") == {}
     assert run.part("codebook")
@@ -86,7 +86,7 @@ def test_labels_give_scatter_and_maps_but_nothing_that_needs_a_grid(model):
 
 def test_without_factors_or_codebook_figures_are_left_out_for_a_reason():
     dataset = dataclasses.replace(DATA, grid=None)
-    run = probes.probe(model_of(cfasl=False), dataset, run=0, bins=20)
+    run = probes.probe(model_of(cfasl=False), dataset, run=0, name="seed 4", bins=20)
     for part in ("codes", "information", "composition"):
         assert run.part(part) == {}
     reasons = left_out(run)
@@ -102,7 +102,7 @@ def test_without_factors_or_codebook_figures_are_left_out_for_a_reason():
 
 
 def test_one_latent_dimension_is_drawn_as_far_as_it_can_be(tmp_path):
-    run = probes.probe(model_of(D=1), DATA, run=0, bins=20)
+    run = probes.probe(model_of(D=1), DATA, run=0, name="seed 4", bins=20)
     (missing,) = left_out(run).values()
     assert missing == ["Latent space", "Covariance of the latents"]
     _, failed = write_figures(run, tmp_path)
@@ -111,7 +111,7 @@ def test_one_latent_dimension_is_drawn_as_far_as_it_can_be(tmp_path):
 
 def test_one_image_has_no_pairs(tmp_path):
     dataset = dataclasses.replace(DATA, grid=None, num_images=1)
-    run = probes.probe(model_of(), dataset, run=0, bins=20)
+    run = probes.probe(model_of(), dataset, run=0, name="seed 4", bins=20)
     reason = "The data set has a single image, so that there are no pairs of images."
     assert "Composite symmetry" in left_out(run)[reason]
     saved, failed = write_figures(run, tmp_path)
@@ -182,19 +182,32 @@ def test_a_composition_ends_with_the_whole_symmetry(model):
     )
 
 
+CODES = np.random.default_rng(5).normal(size=(9, 3)).astype(np.float32)
+
+
 @pytest.mark.parametrize("action", ["linear", "affine"])
-def test_sections_act_on_one_code_about_as_far_as_a_traversal(action):
+def test_sections_move_a_code_about_as_far_as_a_traversal(action):
     model = model_of(ours=Ours(action=action))
-    z = np.array([0.3, -0.8, 0.5], np.float32)
-    part = probes.section_action(model, z)
+    part = probes.section_action(model, CODES)
     G = np.asarray(section_generators(model.generators()))
-    row = np.append(z, 1.0)[: G.shape[-1]]
+    rows = np.pad(CODES, ((0, 0), (0, G.shape[-1] - 3)), constant_values=1.0)
     amounts = part["section_action/amounts"]
-    speed = np.median(np.linalg.norm((row @ G)[:, :3], axis=1))
+    speed = np.median([np.linalg.norm((row @ g)[:3]) for row in rows for g in G])
     np.testing.assert_allclose(amounts[[0, -1]] * speed, [-2, 2], rtol=1e-5)
-    moved = moved_by([row] * 3, amounts[1] * G)[:, :3]
+    moved = moved_by([rows[0]] * 3, amounts[1] * G)[:, :3]
     frames = part["section_action/frames"][:, 1]
     np.testing.assert_allclose(frames, pixels(model, moved), atol=0.52)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-6, 0.01])
+def test_sections_do_not_move_collapsed_codes_out_of_reach(model, size):
+    part = probes.section_action(model, size * CODES)
+    G = np.asarray(section_generators(model.generators()))
+    end = moved_by([size * CODES[0]] * 3, part["section_action/amounts"][-1] * G)
+    assert np.abs(end - size * CODES[0]).max() < 10.1
+    np.testing.assert_allclose(
+        part["section_action/frames"][:, -1], pixels(model, end), atol=0.52
+    )
 
 
 def test_sections_are_added_one_by_one(model):
@@ -306,9 +319,10 @@ def test_damaged_scores_are_one_sentence(tmp_path, capsys):
     assert "results.json is damaged ('scores' has an unexpected form" in said[0]
 
 
-def test_training_time_is_what_the_calls_took_together(tmp_path):
+@pytest.mark.parametrize("folder", ["seed_1", "run_0_seed_1"])
+def test_training_time_is_what_the_calls_took_together(tmp_path, folder):
     def events(name, *times):
-        path = tmp_path / "tensorboard" / "seed_1" / f"events.out.tfevents.{name}"
+        path = tmp_path / "tensorboard" / folder / f"events.out.tfevents.{name}"
         path.parent.mkdir(parents=True, exist_ok=True)
         content = b""
         for time in times:

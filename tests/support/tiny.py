@@ -102,6 +102,7 @@ def base(name, switches=FIDELITIES["corrected"]):
     """A base objective on the data set below."""
     values = default.get_config().to_dict()
     values["fidelity"] = dataclasses.asdict(switches)
+    values["batch_size"] = 8
     made = OBJECTIVES[name].make(config_lib.from_dict(values), dataset().spec)
     if name == "factor_vae":
         made = replace(made, discriminator=Discriminator(layers=2, hidden=5))

@@ -10,6 +10,7 @@ import pytest
 import tiny
 
 from cfasl_jax.errors import ConfigError
+from cfasl_jax.objectives import OBJECTIVES
 from cfasl_jax.settings import Ours
 from cfasl_jax.training import devices
 from cfasl_jax.training import state as state_lib
@@ -52,18 +53,21 @@ def first_moment(state):
     return adam.mu
 
 
-@pytest.mark.parametrize(
-    ("exact", "counts", "ours"),
-    [
-        (False, (1, 4), Ours()),
-        (True, (1, 2, 4), Ours()),
-        (True, (1, 4), Ours(near_partners=True)),
-    ],
-    ids=["float32", "float64", "near partners"],
-)
-def test_losses_and_gradients_are_those_of_one_device(exact, counts, ours):
+CASES = {
+    "float32": (False, (1, 4), {}),
+    "float64": (True, (1, 2, 4), {}),
+    "near partners": (True, (1, 4), {"ours": Ours(near_partners=True)}),
+} | {
+    name: (True, (1, 2), {"base_name": name, "cfasl": False})
+    for name in OBJECTIVES
+    if name != "beta_vae"
+}
+
+
+@pytest.mark.parametrize(("exact", "counts", "options"), CASES.values(), ids=CASES)
+def test_losses_and_gradients_are_those_of_one_device(exact, counts, options):
     """After one step of two runs, Adam's first moment is a tenth of the gradient."""
-    objective = tiny.objective(D, L, ours=ours)
+    objective = tiny.objective(D, L, **options)
     with jax.enable_x64(exact):
         steps = {n: one_step(n, objective, seeds=(5, 6)) for n in counts}
     steps = {n: (terms, first_moment(state)) for n, (terms, state) in steps.items()}

@@ -229,6 +229,8 @@ def test_the_first_bad_step_and_run_are_named():
         loop.NonFiniteLossError, match=r"^kl not finite at step 13 \(seed 8\).*11 to 14"
     ):
         loop.require_finite(terms, 10, (7, 8))
+    with pytest.raises(loop.NonFiniteLossError, match=r"step 13 \(run 1, seed 7\)"):
+        loop.require_finite(terms, 10, (7, 7))
 
 
 def test_restoring_nothing_is_said_clearly(tmp_path):
