@@ -50,18 +50,18 @@ def read_fields(config: Mapping[str, Any]) -> dict[str, Any]:
     These are the fields of other objectives and, for a baseline, those of CFASL.
     """
     entry = OBJECTIVES.get(str(config.get("objective")))
-    unread: set[str] = set()
-    if entry:
-        unread = {field for other in OBJECTIVES.values() for field in other.fields}
-        unread -= set(entry.fields)
-    if not config.get("cfasl"):
-        unread |= set(_OF_CFASL)
-    plain = {name: value for name, value in config.items() if name != "per_run"}
-    shown = {
-        name: value
-        for name, value in flatten(plain).items()
-        if not _belongs(name, tuple(unread)) and not name.startswith("fidelity.")
-    }
+    others = tuple(field for other in OBJECTIVES.values() for field in other.fields)
+
+    def is_read(name: str) -> bool:
+        if _belongs(name, ("fidelity", "per_run")):  # shown in another form
+            return False
+        if _belongs(name, _OF_CFASL):
+            return bool(config.get("cfasl"))
+        if entry is None or _belongs(name, entry.fields):
+            return True
+        return not _belongs(name, others)
+
+    shown = {name: value for name, value in flatten(config).items() if is_read(name)}
     if config.get("fidelity") is not None:
         shown["fidelity"] = fidelity(config["fidelity"])
     return shown | _per_run(config)

@@ -257,9 +257,8 @@ def test_fields_that_the_run_never_reads_are_not_shown():
     assert "factor.gamma" in read
     assert "beta" not in read
     assert "weights.alpha" not in read
-    assert "ours.action" not in configuration.read_fields(
-        config_lib.to_dict(tiny.config(cfasl=False))
-    )
+    plain = config_lib.to_dict(tiny.config(cfasl=False))
+    assert "ours.action" not in configuration.read_fields(plain)
     per_run = synthetic.CONFIG | {"per_run": [["beta", [1.0, 2.0]]]}
     assert configuration.read_fields(per_run)["beta"] == [1.0, 2.0]
     assert configuration.hyperparameters(per_run)["beta"] == [1.0, 2.0]
