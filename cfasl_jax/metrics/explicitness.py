@@ -1,6 +1,5 @@
 """Explicitness (Ridgeway & Mozer 2018, arXiv 1802.05312, section 3)."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -64,10 +63,11 @@ def explicitness(
     )
     once = np.ones((1, len(x_test)), np.int64)
     weights = np.concatenate([once, resamples(rng, protocol.bootstrap, len(x_test))])
+    few = weights[: 1 + protocol.refits]
     again = resamples(rng, protocol.refits, len(x_train))
 
     def areas(k: int) -> np.ndarray:
-        """Of factor k: for each weighting of the test points, then for each refit."""
+        """Of factor k for each weighting of the test points, by the fit and refits."""
         values = _told_apart(train.factors[:, k])
         labels, positive = (p.factors[:, k, None] == values for p in (train, test))
         fitted, *refitted = regressions(x_train, labels, again)
@@ -77,17 +77,20 @@ def explicitness(
             return _mean_area(scores, positive, weights)
 
         return np.concatenate(
-            [area(fitted, weights), *(area(c, once) for c in refitted)]
+            [area(fitted, weights), *(area(c, few) for c in refitted)]
         )
 
     found = np.mean(over_factors(areas, train.sizes, jobs), axis=0)
-    estimate, replicates = float(found[0]), np.split(found[1:], [protocol.bootstrap])
+    of_fit, of_refits = np.split(found, [1 + protocol.bootstrap])
+    estimate = float(of_fit[0])
     if np.isnan(estimate):
         raise UnavailableError(
             f"explicitness drew only one value of some factor in "
             f"{protocol.explicitness_test} test points: the factor is too unbalanced"
         )
-    ends = _interval(estimate, replicates, protocol.confidence)
+    of_refits = of_refits.reshape(protocol.refits, len(few))
+    variance, freedom = _variance(of_fit[1:], of_refits)
+    ends = normal_interval(estimate, variance, protocol.confidence, freedom=freedom)
     return record(
         protocol,
         rng,
@@ -98,18 +101,33 @@ def explicitness(
     )
 
 
-def _interval(
-    estimate: float, replicates: Sequence[np.ndarray], confidence: float
-) -> list[float]:
-    """From the sum of the variances of independent sets of replicates [R]."""
+def _variance(of_fit: np.ndarray, of_refits: np.ndarray) -> tuple[float, float]:
+    """Variance of the score over training and test points, and degrees of freedom.
+
+    If T, E and I are the parts due to the training points, to the test points and to
+    their interaction, the score of given regressions on other test points varies by
+    E + I, and that of other regressions on given test points by T + I. I is what is
+    left of the variance in a table of both. In noise it is all there is: a direction
+    that tells nothing apart scores 1/2 on average, whichever it is.
+
+    Args:
+        of_fit: areas for resampled test points, [B].
+        of_refits: of refitted regressions, for the test points and for the first of
+            the resampled ones, [R, 1 + M].
+    """
     # The area is undefined in a replicate without both values of a factor.
-    parts = [known for part in replicates if len(known := part[~np.isnan(part)]) > 1]
-    variances = np.array([np.var(part, ddof=1) for part in parts])
-    freedoms = np.array([len(part) - 1 for part in parts])
-    variance, doubt = variances.sum(), (variances**2 / freedoms).sum()
+    of_fit = of_fit[~np.isnan(of_fit)]
+    table = of_refits[:, ~np.isnan(of_refits).any(axis=0)]
+    test, training, both = of_fit.var(ddof=1), 0.0, 0.0
+    R, M = len(table), table.shape[1] - 1
+    if R > 1 and M > 1:
+        training, table = table[:, 0].var(ddof=1), table[:, 1:]
+        left = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True)
+        both = np.square(left + table.mean()).sum() / ((R - 1) * (M - 1))
+    variance = max(test + training - both, test, training)
     # Of the sum (Satterthwaite 1946): if the larger part is from few replicates, few.
-    freedom = variance**2 / doubt if doubt > 0 else np.inf
-    return normal_interval(estimate, variance, confidence, freedom=freedom)
+    doubt = test**2 / (len(of_fit) - 1) + training**2 / max(R - 1, 1)
+    return variance, variance**2 / doubt if doubt > 0 else np.inf
 
 
 def _told_apart(labels: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from cfasl_jax.metrics import explicitness
-from cfasl_jax.metrics.explicitness import regressions, roc_area
+from cfasl_jax.metrics.explicitness import _variance, regressions, roc_area
 from cfasl_jax.metrics.points import UnavailableError
 
 FACTORS = reference.grid((4, 4, 4, 4))
@@ -80,6 +80,21 @@ def test_one_step_from_all_points_is_nearly_a_fit_of_the_resampled_points():
             moved = expected - fitted[once_fitted]
             step = found[once_fitted] - fitted[once_fitted]
             assert np.linalg.norm(step - moved) < 0.1 * np.linalg.norm(moved)
+
+
+@pytest.mark.parametrize("parts", [(1.0, 4.0, 2.0), (0.0, 0.0, 3.0), (5.0, 0.0, 0.0)])
+def test_what_training_and_test_points_do_together_counts_once(parts):
+    random = reference.rng()
+    of_training, of_test, of_both = (
+        np.sqrt(part) * random.normal(size=size)
+        for part, size in zip(parts, [(400, 1), 400, (400, 400)], strict=True)
+    )
+    fit = of_test + np.sqrt(parts[2]) * random.normal(size=400)
+    refits = np.insert(
+        of_test + of_both, 0, np.sqrt(parts[2]) * random.normal(size=400), 1
+    )
+    variance, _ = _variance(fit, of_training + refits)
+    assert variance == pytest.approx(sum(parts), rel=0.2)
 
 
 @pytest.mark.parametrize("normalized", [False, True])
