@@ -21,11 +21,13 @@ def get_config() -> ConfigDict:
 
     config.data = ConfigDict()
     # auto: a copy that 'python -m cfasl_jax.data prepare' made, else one of TensorFlow
-    # Datasets, else the rendered twin (dsprites, shapes3d). files: a prepared copy.
+    # Datasets, else the authors' files in data.dir or, where that is empty, the
+    # rendered twin (dsprites, shapes3d). files: a prepared copy.
     # tfds: TensorFlow Datasets. rendered: drawn on the device.
     config.data.source = "auto"
     # Where real data lie, a folder or a URL such as gs://BUCKET/DIR, from which a
-    # prepared copy is fetched once; empty: ~/tensorflow_datasets
+    # prepared copy is fetched once; empty: $TFDS_DATA_DIR or
+    # ~/tensorflow_datasets
     config.data.dir = ""
     # Your own images for the data set custom (.npz, .h5, a folder of pictures or a
     # prepared copy), or the authors' files of another one.
@@ -64,8 +66,10 @@ def get_config() -> ConfigDict:
     config.ours.detached_biases = False  # the codebook's biases send none to z
     config.ours.relative_sparsity = False  # 1 - max delta_d^2 / ||delta||^2
     config.ours.even_heads = False  # the heads also read |mu1 - mu2|
-    config.ours.equivariance_of_mu = False  # of the encoder: mu1 g_c is mu2, not z
-    config.ours.near_partners = False  # x2: of the batch's, that with most mu unchanged
+    config.ours.equivariance_of_mu = False  # of the encoder: mu1 g_c and mu2, not z
+    # The partner of x1 is, of the batch's second samples, the one whose mu is nearest,
+    # each dimension counting at most as far as the threshold.
+    config.ours.near_partners = False
     # linear: z expm(A). affine: [z, 1] expm(A), which can translate. axes: affine, and
     # not learnt: section s translates dimension s (a control).
     config.ours.action = "linear"

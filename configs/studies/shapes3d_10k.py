@@ -10,8 +10,9 @@ paper's CFASL stands on for 3D Shapes. Nothing is tuned: beta is 4 for both arms
 the middle of the paper's grid, and CFASL has the settings that were chosen on dSprites
 (`dsprites_10k.py`), so that this study also asks whether they carry over. The primary
 scores are MIG, DCI and FVM by the protocol dlib, at the end of training. Runs are done
-seed by seed, so that the finished runs always form pairs. Five pairs can show a
-difference of 1.7 standard deviations.
+seed by seed, so that the finished runs always form pairs. With five pairs, a
+paired t-test at 5% finds a mean difference of 1.7 standard deviations of the
+differences in 80% of studies.
 """
 
 from configs.studies import dsprites_10k
