@@ -32,6 +32,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cfasl_jax import data
 from cfasl_jax.errors import ConfigError, require_choice
 from cfasl_jax.settings import Config, flatten
 from cfasl_jax.study import arms as arms_lib
@@ -150,6 +151,7 @@ def from_dict(entries: Mapping[str, Any], name: str, root: Path = Path()) -> Stu
     _require_separate_seeds(arms)
     _require_equal_data(arms)
     _require_scores(arms, scoring)
+    _require_factors(arms, scoring)
     return Study(
         name=name,
         question=entries.get("question", ""),
@@ -223,6 +225,24 @@ def _require_scores(arms: Sequence[Arm], scoring: Scoring) -> None:
                     f"the scores in select need the metrics {', '.join(lacking)}, "
                     f"which eval.metrics of tuning leaves out"
                 )
+
+
+def _require_factors(arms: Sequence[Arm], scoring: Scoring) -> None:
+    """Check that the data have the factors that the deciding scores need, if known."""
+    config = arms[0].settings[0].reporting
+    entry = data.entry_of(config.dataset)
+    contents = entry.version(config.data.convention).contents
+    if contents is None:
+        return
+    factors = contents.grid or contents.labels
+    count = 0 if factors is None else len(factors.names)
+    for score in dict.fromkeys((*scoring.primary, *scoring.select)):
+        least = scoring_lib.fewest_factors(score)
+        if count < least:
+            raise ConfigError(
+                f"{score} needs at least {least} factors, and {config.dataset} has "
+                f"{count}"
+            )
 
 
 def _budget(arms: Sequence[Arm], sentence: str) -> str:

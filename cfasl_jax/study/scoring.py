@@ -1,6 +1,7 @@
 """The scoring of a study's runs, and the scores that choose settings and decide."""
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -78,6 +79,15 @@ def in_results(names: Iterable[str]) -> tuple[str, ...]:
     for name in names:
         require_choice("score", name, [*metrics.SCORES, *_ALSO_CALLED])
     return tuple(dict.fromkeys(_ALSO_CALLED.get(name, name) for name in names))
+
+
+def fewest_factors(score: str) -> int:
+    """The number of factors that a data set must have for a score."""
+    metric = metrics.METRICS[_metric(score)]
+    if not metric.needs_factors:
+        return 0
+    together = re.match(r"m_fvm_(\d+)", score)
+    return int(together[1]) + 1 if together else 2
 
 
 def _metric(score: str) -> str:

@@ -174,6 +174,10 @@ def test_a_single_setting_is_not_tuned():
         ({"primary": ("migs",)}, "unknown score 'migs'.*did you mean 'mig'"),
         ({"primary": ()}, "lacks primary"),
         ({"primary": ("mig", "udr")}, "unknown score 'udr'"),
+        (
+            {"metrics": (), "primary": ("mig",), "select": ("m_fvm_5",)},
+            "m_fvm_5 needs at least 6 factors, and dsprites has 5",
+        ),
         ({"metrics": ("mig",)}, "so metrics needs dci too"),
         (
             {"tuning": {"seeds": (101,), "set": {"eval.metrics": ("sap",)}}},
