@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from cfasl_jax.metrics.boosting import boost
-from cfasl_jax.metrics.intervals import mean_interval
+from cfasl_jax.metrics.intervals import share_interval
 from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import (
     Points,
@@ -80,7 +80,10 @@ def dci(
         "informativeness_train": float(train_hits.mean()),
         "informativeness_test": float(accuracy.mean()),
     }
-    ends = mean_interval(rng, accuracy, protocol.bootstrap, protocol.confidence)
+    n = len(accuracy)
+    ends = share_interval(
+        scores["informativeness_test"], accuracy.var() / n, n, protocol.confidence
+    )
     intervals = {**dict.fromkeys(scores), "informativeness_test": ends}
     active = num_active(train.codes, protocol.prune_std)
     result = record(protocol, rng, active, scores, intervals, NOTES)

@@ -13,24 +13,6 @@ def resamples(rng: np.random.Generator, replicates: int, n: int) -> np.ndarray:
     return rng.multinomial(n, np.full(n, 1 / n), size=replicates)
 
 
-def interval(
-    estimate: float,
-    replicates: np.ndarray,
-    confidence: float,
-    bounds: tuple[float, float] = (0.0, 1.0),
-) -> list[float]:
-    """Confidence interval [low, high] of an estimate from its bootstrap replicates [R].
-
-    The interval is the estimate plus quantiles of the replicates' deviations from their
-    own mean. Deviations from the estimate would not do: plug-in information is biased
-    upwards in a resample in addition to its bias in the sample itself, and this shift
-    must not move the interval.
-    """
-    tail = (1 - confidence) / 2
-    deviation = np.quantile(replicates - replicates.mean(), [tail, 1 - tail])
-    return np.clip(estimate + deviation, *bounds).tolist()
-
-
 def share_interval(
     share: float,
     variance: float,
@@ -217,19 +199,6 @@ def _quantile(confidence: float, freedom: float) -> float:
     """Quantile of the normal or of Student's distribution for a two-sided interval."""
     p = (1 + confidence) / 2
     return float(ndtri(p) if np.isinf(freedom) else stdtrit(freedom, p))
-
-
-def mean_interval(
-    rng: np.random.Generator,
-    outcomes: np.ndarray,
-    replicates: int,
-    confidence: float,
-    bounds: tuple[float, float] = (0.0, 1.0),
-) -> list[float]:
-    """Bootstrap interval of the mean of outcomes [n], such as hits and misses."""
-    weights = resamples(rng, replicates, len(outcomes))
-    means = weights @ outcomes.astype(np.float64) / len(outcomes)
-    return interval(float(outcomes.mean()), means, confidence, bounds)
 
 
 def aggregate(

@@ -4,6 +4,7 @@ import metrics_reference as reference
 import numpy as np
 import pytest
 from metrics_reference import TINY
+from scipy.stats import binomtest
 from sklearn.ensemble import GradientBoostingClassifier
 
 from cfasl_jax.metrics import dci
@@ -79,6 +80,18 @@ def test_intervals_are_of_what_needs_no_refit():
     low, high = intervals.pop("informativeness_test")
     assert 0 < low < high < 1
     assert set(intervals.values()) == {None}
+
+
+def test_informativeness_of_one_factor_has_the_interval_of_wilson():
+    twice = FACTORS[:, [0, 0]]
+    codes = twice + reference.rng().normal(size=twice.shape)
+    found = score(codes, twice)
+    hits = found["informativeness_test"] * TINY.dci_test
+    assert 0.2 * TINY.dci_test < hits < 0.9 * TINY.dci_test
+    assert hits == pytest.approx(round(hits))
+    wilson = binomtest(round(hits), TINY.dci_test).proportion_ci(method="wilson")
+    ends = found["intervals"]["informativeness_test"]
+    assert ends == pytest.approx([wilson.low, wilson.high], abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,6 @@ from scipy import stats
 from cfasl_jax.metrics import aggregate
 from cfasl_jax.metrics.intervals import (
     SUBSAMPLES,
-    interval,
-    mean_interval,
     normal_interval,
     resamples,
     share_interval,
@@ -25,29 +23,6 @@ def test_resamples_keep_the_number_of_points():
     assert weights.shape == (500, 40)
     assert np.all(weights.sum(axis=1) == 40)
     assert weights.mean(axis=0) == pytest.approx(1.0, abs=0.25)
-
-
-def test_interval_of_a_share_is_near_the_normal_one():
-    outcomes = np.arange(400) < 100
-    low, high = mean_interval(np.random.default_rng(0), outcomes, 4000, 0.95)
-    reach = 1.96 * np.sqrt(0.25 * 0.75 / 400)
-    assert (low, high) == pytest.approx((0.25 - reach, 0.25 + reach), abs=0.005)
-
-
-def test_interval_covers_the_truth_as_often_as_it_says():
-    random = np.random.default_rng(0)
-    hits = 0
-    for _ in range(200):
-        low, high = mean_interval(random, random.random(100) < 0.3, 200, 0.9)
-        hits += low <= 0.3 <= high
-    assert hits / 200 == pytest.approx(0.9, abs=0.06)
-
-
-def test_a_shift_of_the_replicates_does_not_move_the_interval():
-    spread = np.linspace(-0.1, 0.1, 101)
-    found = interval(0.5, 0.7 + spread, 0.9)
-    assert found == pytest.approx([0.41, 0.59])
-    assert interval(0.95, spread, 0.9) == pytest.approx([0.86, 1.0])
 
 
 @pytest.mark.parametrize("count", [100, 200])
