@@ -5,10 +5,15 @@ from typing import Any
 import numpy as np
 
 from cfasl_jax.metrics.information import bin_codes
-from cfasl_jax.metrics.intervals import SUBSAMPLES, normal_interval, subsample_variance
+from cfasl_jax.metrics.intervals import normal_interval, subsample_variance
 from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import draw_points, num_active
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
+
+# Of the variance: thirds and sixths share the largest deviations, on which IRS depends
+# more than other scores do. The standard deviation from them has an error of a third,
+# like one with four degrees of freedom.
+_FREEDOM = 4
 
 
 def irs(
@@ -55,7 +60,7 @@ def irs(
     count = len(factors)
     estimate = float(score(np.arange(count))[0])
     (variance,) = subsample_variance(score, count, protocol.bootstrap // 4, rng)
-    ends = normal_interval(estimate, variance, protocol.confidence, freedom=SUBSAMPLES)
+    ends = normal_interval(estimate, variance, protocol.confidence, freedom=_FREEDOM)
     return record(
         protocol,
         rng,
