@@ -148,7 +148,16 @@ def check_codes(codes: np.ndarray) -> np.ndarray:
 
 
 # Scores without factors compare thirds and sixths of the rows.
-LEAST_ROWS = 16
+_LEAST_ROWS = 16
+
+
+def require_rows(codes: np.ndarray) -> None:
+    """Raises an UnavailableError if there are too few codes [N, D] without factors."""
+    if len(codes) < _LEAST_ROWS:
+        raise UnavailableError(
+            f"scores without factors need at least {_LEAST_ROWS} rows of codes, got "
+            f"{len(codes)}"
+        )
 
 
 def draw_codes(
@@ -158,14 +167,10 @@ def draw_codes(
 
     Raises:
         ValueError: on bad codes, see `check_codes`.
-        UnavailableError: if there are fewer than LEAST_ROWS.
+        UnavailableError: if there are fewer than 16.
     """
     codes = check_codes(codes)
-    if len(codes) < LEAST_ROWS:
-        raise UnavailableError(
-            f"scores without factors need at least {LEAST_ROWS} rows of codes, got "
-            f"{len(codes)}"
-        )
+    require_rows(codes)
     if len(codes) < count:
         return codes, (f"scores of {len(codes)} images, where {count} are asked for",)
     return codes[rng.permutation(len(codes))[:count]], ()

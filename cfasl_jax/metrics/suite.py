@@ -10,10 +10,10 @@ import numpy as np
 
 from cfasl_jax.metrics.chance import chance_floor
 from cfasl_jax.metrics.points import (
-    LEAST_ROWS,
     UnavailableError,
     check_codes,
     num_active,
+    require_rows,
 )
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
 from cfasl_jax.metrics.registry import (
@@ -241,11 +241,7 @@ def score_unsupervised(
     """
     start, protocol = time.perf_counter(), get_protocol(protocol)
     codes = check_codes(codes)
-    if len(codes) < LEAST_ROWS:
-        raise ValueError(
-            f"scores without factors need at least {LEAST_ROWS} rows of codes, got "
-            f"{len(codes)}"
-        )
+    require_rows(codes)
     results = _empty(protocol, seed, [], codes, codes)
     for name in get_metrics(metrics):
         if METRICS[name].needs_factors:

@@ -126,13 +126,13 @@ class CFASL:
         hyper, fidelity, noise = batch.hyper, self.fidelity, batch.noise
         (first, z1, x1), (second, z2, x2) = _halves((batch.posterior, batch.z, images))
         if self.ours.near_partners:
-            others = gathered(second.mu, 0, batch.axis_name)
-            partner = nearest(first.mu, others, hyper.threshold)
-
-            def of_partner(x: jax.Array) -> jax.Array:
-                return jnp.take(gathered(x, 0, batch.axis_name), partner, axis=0)
-
-            second, z2, x2 = jax.tree.map(of_partner, (second, z2, x2))
+            others = jax.tree.map(
+                lambda x: gathered(x, 0, batch.axis_name), (second, z2, x2)
+            )
+            partner = nearest(first.mu, others[0].mu, hyper.threshold)
+            second, z2, x2 = jax.tree.map(
+                lambda x: jnp.take(x, partner, axis=0), others
+            )
 
         pair = first, second
         read = jax.lax.stop_gradient(pair) if self.ours.detached_heads else pair

@@ -109,11 +109,11 @@ def arguments(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[st
     if elements and changed.get("fidelity", ("",))[0] == "official":
         # The official preset implies 16, unless another number is given.
         changed["codebook.elements"] = (elements, None)
-    per_run = tuple((name, tuple(v)) for name, v in _per_run(config).items())
+    per_run = {name: tuple(values) for name, values in _per_run(config).items()}
     if per_run:
-        words.append(f"--config.per_run={per_run}")
+        words.append(f"--config.per_run={tuple(per_run.items())}")
     for name, (value, _) in changed.items():
-        if name in dict(per_run):
+        if name in per_run:
             continue
         if name == "fidelity" and value not in ("corrected", "official"):
             switches = str(value).split(", ")

@@ -152,7 +152,8 @@ def _single_panel(part: Part, kl: np.ndarray, active: np.ndarray) -> str:
     ]
     sections = ""
     if "section_generators" in part:
-        most = _section_reach(part["latents"], part["section_generators"])
+        reach = section_reach(part["latents"], part["section_generators"])
+        most = float(f"{reach:.1g}")
         sliders = [
             _slider(f"section {s}", f'data-section="{s}"', (-most, most))
             for s in range(len(part["section_generators"]))
@@ -173,17 +174,21 @@ def _single_panel(part: Part, kl: np.ndarray, active: np.ndarray) -> str:
     )
 
 
-def _section_reach(latents: np.ndarray, generators: np.ndarray) -> float:
-    """The amount by which a typical section moves the examples' codes by 2.
+def section_reach(latents: np.ndarray, generators: np.ndarray) -> float:
+    """The amount by which a typical section moves a typical code by 2.
 
     A traversal also goes as far as 2. Generators of different models differ in size.
+
+    Args:
+        latents: codes, [n, D].
+        generators: one for each section, [S, E, E].
     """
     D = latents.shape[1]
     # With D + 1 rows, a generator acts on [z, 1].
     ones = np.ones((len(latents), generators.shape[-1] - D))
     velocity = np.concatenate([latents, ones], axis=1) @ generators
     speed = np.linalg.norm(velocity[..., :D], axis=-1)
-    return float(f"{2.0 / max(float(np.median(speed)), 1e-6):.1g}")
+    return 2.0 / max(float(np.median(speed)), 1e-6)
 
 
 def _pair_panel(part: Part) -> str:

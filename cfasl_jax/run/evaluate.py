@@ -71,7 +71,7 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
         "losses": _losses_at(workdir, step),
         "model": [],
     }
-    runs, left_out, said = [], [], []  # said: what the tables below do not say
+    runs, left_out, said = [], [], []  # said: what the tables of scores do not say
     for model in trained:
         codes = Codes(model, dataset)
         results["model"].append(describe_codes(model, dataset, codes))
@@ -82,19 +82,20 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
             )
         except NoScoresError as error:
             scores, sentences = None, [str(error)]
-        said += [text for text in sentences if text not in said]
+        said += sentences
+        left_out += sentences
         if scores:
             runs.append(scores)
             print(metrics.format_scores(scores))
-            sentences += [
+            left_out += [
                 f"{name} is not computed: {reason}"
                 for name, reason in scores["unavailable"].items()
             ]
-        left_out += [text for text in sentences if text not in left_out]
     if runs:
         results |= summarise(runs)
-    results["left_out"] = left_out
-    for sentence in said:
+    # Several runs may have the same to say.
+    results["left_out"] = list(dict.fromkeys(left_out))
+    for sentence in dict.fromkeys(said):
         print(sentence)
     results["durations"] = {"evaluation": time.perf_counter() - start}
     provenance.write_json(workdir / RESULTS_FILE, results)

@@ -20,6 +20,7 @@ from cfasl_jax.data.grid import FactorGrid
 from cfasl_jax.losses import elbo
 from cfasl_jax.metrics import information
 from cfasl_jax.report.analysis import Run, kl_order, numbered
+from cfasl_jax.report.explorer import section_reach
 from cfasl_jax.run import export
 from cfasl_jax.run.codes import Codes
 from cfasl_jax.run.evaluate import ACTIVE_KL, sample_indices
@@ -37,7 +38,6 @@ _TILE = 64
 _MOST_VALUES = 10  # of a stepped factor
 _MOST_PANELS = 9  # of the scatter
 _REACH = 2.0  # traversals go from -2 to 2, two standard deviations of the prior
-
 _FARTHEST = 10.0  # how far an action that is drawn moves a latent
 
 # Why a figure may be left out; `report.figures` says which figures need what.
@@ -282,15 +282,12 @@ def factor_steps(
 def section_action(model: Model, mu: np.ndarray) -> Arrays:
     """Each section alone acting on the first of the codes mu [N, D], about 0.
 
-    Amounts are scaled so that a typical section moves a typical code about as far as a
-    traversal does: the generators of different models differ in size. They are smaller
-    if a section would otherwise move this code out of the decoder's reach, as it can
-    where the codes have collapsed to 0, which no linear action moves.
+    The amounts are those of `explorer.section_reach`, and smaller if a section would
+    otherwise move this code out of the decoder's reach, as it can where the codes have
+    collapsed to 0, which no linear action moves.
     """
-    G = section_generators(model.generators())
-    velocity = [codebook.move(mu, jnp.broadcast_to(g, (len(mu), *g.shape))) for g in G]
-    speed = np.median(np.linalg.norm(velocity, axis=-1))
-    start, most = np.tile(mu[0], (len(G), 1)), _REACH / max(float(speed), 1e-6)
+    G = np.asarray(section_generators(model.generators()))
+    start, most = np.tile(mu[0], (len(G), 1)), section_reach(mu, G)
     while True:
         amounts = np.linspace(-most, most, _STEPS, dtype=np.float32)
         codes = [act(start, a * G) for a in amounts]
