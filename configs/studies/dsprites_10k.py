@@ -38,6 +38,15 @@ is a third, likewise. Two random images of dSprites differ in all factors, so th
 composite symmetry is that of a single one. Here x2 is chosen from the batch such that
 few latents change, and the heads see which: one arm has a linear codebook, the other an
 affine one. Nothing was tuned for either.
+
+    python -m cfasl_jax.study --study=configs/studies/dsprites_10k.py:published ...
+
+asks which settings of CFASL a user should start from: the method as the paper states it
+and as the published code computes it, with the paper's settings, beta 6 and ten times
+the paper's learning rates, for 2,500 steps. It was added, before any run of it, when
+four pairs were finished. What it is compared with, CFASL (ours) and the base with the
+same seeds, was scored at 2,500 steps by the protocol fast. Settings that are behind
+there on most seeds are no longer the defaults.
 """
 
 # The preset `ours` as it was then: a later preset must not change this protocol.
@@ -53,6 +62,9 @@ _OURS = {
 
 _AFFINE = _OURS | {"ours.action": "affine", "ours.even_heads": True}
 _PARTNERS = {"ours.near_partners": True, "ours.even_heads": True}
+
+# The heads keep the paper's share of the learning rate, a fifth.
+_PUBLISHED = {"codebook.learning_rate": 2e-4}
 
 _PRESETS = {
     "": (
@@ -84,6 +96,14 @@ _PRESETS = {
             "CFASL (affine, near partners)": _AFFINE | _PARTNERS,
         },
     ),
+    "published": (
+        "Within 2,500 steps on rendered dSprites, how good is CFASL with the paper's "
+        "settings?",
+        {
+            "CFASL (the paper's)": _PUBLISHED,
+            "CFASL (the published code's)": _PUBLISHED | {"fidelity": "official"},
+        },
+    ),
 }
 
 
@@ -92,13 +112,14 @@ def get_study(preset: str = "") -> dict:
         names = ", ".join(filter(None, _PRESETS))
         raise ValueError(f"the presets are {names}, not {preset}")
     question, settings = _PRESETS[preset]
+    brief = preset == "published"
     return {
         "question": question,
         "set": {
             "data.source": "rendered",
             "objective": "beta_tcvae",
             "beta": 6.0,
-            "num_steps": 10_000,
+            "num_steps": 2_500 if brief else 10_000,
             "learning_rate": 1e-3,
             "log_every": 100,
             "checkpoint.every": 500,
@@ -109,7 +130,7 @@ def get_study(preset: str = "") -> dict:
             for name, fields in settings.items()
         },
         "reporting": {"seeds": (11, 12, 13, 14, 15)},
-        "protocols": ("dlib",),
+        "protocols": ("fast" if brief else "dlib",),
         "primary": ("mig", "dci", "fvm"),
         "reports": False,
     }

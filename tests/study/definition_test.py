@@ -44,14 +44,26 @@ def arms(name="beta-VAE", **changes):
     return changed
 
 
-@pytest.mark.parametrize("preset", ["", ":smaller_beta", ":affine"])
-def test_the_short_study_of_dsprites_has_two_arms_on_the_same_seeds(preset):
+@pytest.mark.parametrize(
+    ("preset", "steps", "protocol"),
+    [
+        ("", 10_000, "dlib"),
+        (":smaller_beta", 10_000, "dlib"),
+        (":affine", 10_000, "dlib"),
+        (":partners", 10_000, "dlib"),
+        (":published", 2_500, "fast"),
+    ],
+)
+def test_the_short_study_of_dsprites_has_two_arms_on_the_same_seeds(
+    preset, steps, protocol
+):
     study = definition.load(f"configs/studies/dsprites_10k.py{preset}")
     plain, other = (arm.settings[0].reporting for arm in study.arms)
     assert plain != other
     assert plain.seeds == other.seeds == (11, 12, 13, 14, 15)
     assert plain.objective == other.objective == "beta_tcvae"
-    assert plain.num_steps == other.num_steps == 10_000
+    assert plain.num_steps == other.num_steps == steps
+    assert study.scoring.protocols == (protocol,)
 
 
 def test_the_short_study_of_3d_shapes_takes_over_the_settings_of_dsprites():
