@@ -15,7 +15,7 @@ from cfasl_jax import data, metrics, objectives
 from cfasl_jax.codebook import ACTIONS
 from cfasl_jax.errors import ConfigError, require_choice
 from cfasl_jax.lie_group import EXPMS
-from cfasl_jax.settings import FIDELITIES, Config
+from cfasl_jax.settings import FIDELITIES, Config, heads_learning_rate
 
 MODES = ("all", "train", "evaluate", "analyze")
 PRECISIONS = ("default", "high", "highest")
@@ -236,8 +236,17 @@ def _require_in_range(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
 
 
 def _resolved(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields in which the preset of fidelity is replaced by its switches."""
+    """Fields in which those that follow from others are filled in.
+
+    The preset of fidelity is replaced by its switches, and the learning rate of the
+    codebook's heads, if it is not given, by their share of the main one.
+    """
     fields = dict(fields)
+    codebook, rate = fields.get("codebook"), fields.get("learning_rate")
+    codebook = codebook if isinstance(codebook, Mapping) else {}
+    if codebook.get("learning_rate", rate) is None and isinstance(rate, int | float):
+        own = {"learning_rate": heads_learning_rate(rate)}
+        fields["codebook"] = {**codebook, **own}
     fidelity = fields.get("fidelity")
     if isinstance(fidelity, Mapping) and "preset" in fidelity:
         require_choice("fidelity", fidelity["preset"], FIDELITIES)

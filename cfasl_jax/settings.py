@@ -306,6 +306,11 @@ def run_names(seeds: Sequence[int]) -> list[str]:
     return names
 
 
+def heads_learning_rate(learning_rate: float) -> float:
+    """That of the codebook's heads, if it is not given: a fifth, as in the paper."""
+    return learning_rate / 5
+
+
 def replaced(group: Any, name: str, value: Any) -> Any:
     """A copy of a dataclass with one field replaced.
 

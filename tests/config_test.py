@@ -76,6 +76,15 @@ def test_paper_schedule():
     assert (dsprites.hidden, shapes3d.hidden) == (128, 256)
 
 
+def test_the_heads_learn_at_a_fifth_of_the_learning_rate_unless_theirs_is_given():
+    def rate(**changes):
+        return config_lib.from_dict(fields(**changes)).codebook.learning_rate
+
+    assert rate() == 2e-5  # the paper's
+    assert rate(learning_rate=1e-3) == 2e-4
+    assert rate(learning_rate=1e-3, codebook__learning_rate=7e-5) == 7e-5
+
+
 def test_round_trip_through_json():
     config = config_lib.from_dict(fields(seeds=(1, 2, 3)))
     again = config_lib.from_dict(json.loads(json.dumps(config_lib.to_dict(config))))
@@ -190,6 +199,7 @@ def test_an_early_configuration_is_completed():
     for name in ("capacity", "feature_weight", "control", "lie", "factor", "dip"):
         del early[name]
     del early["annealed"], early["eval"]["metrics"]
+    early["codebook"]["learning_rate"] = 2e-5
     for name in ("path", "convention", "likelihood", "residency"):
         del early["data"][name]
     assert config_lib.from_stored(early) == (config_lib.from_dict(fields()), [])

@@ -8,7 +8,7 @@ from cfasl_jax.data import DATASETS
 from cfasl_jax.objectives import OBJECTIVES
 from cfasl_jax.report.html import details, table, text
 from cfasl_jax.report.names import spaced
-from cfasl_jax.settings import flatten
+from cfasl_jax.settings import flatten, heads_learning_rate
 
 # Fields that are only read with CFASL, besides the switches of `fidelity`.
 _OF_CFASL = ("codebook", "weights", "threshold", "ours")
@@ -83,6 +83,8 @@ def changed_fields(
     """The fields that a run reads and that were changed: (value, default)."""
     usual = read_fields({**defaults, "objective": config.get("objective")})
     usual |= flatten({k: v for k, v in defaults.items() if k != "fidelity"})
+    if "learning_rate" in config:
+        usual["codebook.learning_rate"] = heads_learning_rate(config["learning_rate"])
     return {
         name: (value, usual.get(name))
         for name, value in read_fields(config).items()

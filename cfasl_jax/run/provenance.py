@@ -243,6 +243,8 @@ def _require_same(workdir: Path, run: Run, config: Config, spec: Spec) -> None:
     # A schedule that spans the whole run is different in a longer run from the start.
     bound = ("num_steps",) if entry and entry.spans_the_run else ()
     free = [name for name in _MAY_DIFFER if name not in bound]
+    if not config.cfasl:  # then there are no heads
+        free.append("codebook.learning_rate")
     differing = [
         f"{name} is {old.get(name)!r} there and {new.get(name)!r} here"
         for name in sorted(old.keys() | new.keys())

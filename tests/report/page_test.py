@@ -15,6 +15,7 @@ from cfasl_jax import config as config_lib
 from cfasl_jax.report import configuration, figures, tables
 from cfasl_jax.report import page as page_module
 from cfasl_jax.report.page import write_report
+from configs import shapes3d
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +232,20 @@ def test_what_was_changed_comes_first_with_the_command_for_it():
     assert words.index("beta 4.0 1.0") < words.index("All fields that this run reads")
     same = configuration.section(DEFAULTS, DEFAULTS)
     assert "Nothing was changed from configs/shapes3d.py." in same
+
+
+@pytest.mark.parametrize(("rate", "shown"), [(2e-4, False), (2e-5, True)])
+def test_the_heads_learning_rate_is_shown_unless_it_follows_from_the_main_one(
+    rate, shown
+):
+    defaults = config_lib.to_dict(config_lib.from_dict(shapes3d.get_config().to_dict()))
+    codebook = defaults["codebook"] | {"learning_rate": rate}
+    config = defaults | {"learning_rate": 1e-3, "codebook": codebook}
+    changed = configuration.changed_fields(config, defaults)
+    assert ("codebook.learning_rate" in changed) == shown
+    _, *words = shlex.split(configuration.command(config, defaults))
+    parsed = command_line.parse(["main", *words]).config
+    assert parsed.codebook.learning_rate == rate
 
 
 def test_the_command_gives_each_run_its_value():

@@ -12,6 +12,7 @@ import tiny
 from cfasl_jax import config as config_lib
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import provenance
+from cfasl_jax.settings import replaced
 
 SPEC = dataclasses.replace(tiny.dataset().spec, source="rendered")
 
@@ -44,6 +45,19 @@ def test_another_data_source_is_refused(trained):
         provenance.claim(
             trained, tiny.config(), dataclasses.replace(SPEC, source="tfds")
         )
+
+
+@pytest.mark.parametrize("cfasl", [True, False])
+def test_a_rate_of_heads_that_a_baseline_lacks_does_not_matter(tmp_path, cfasl):
+    before = tiny.config(cfasl=cfasl)
+    provenance.claim(tmp_path, before, SPEC)
+    (tmp_path / "checkpoints" / "4").mkdir(parents=True)
+    now = replaced(before, "codebook.learning_rate", 7e-5)
+    if cfasl:
+        with pytest.raises(ConfigError, match="learning_rate is"):
+            provenance.claim(tmp_path, now, SPEC)
+    else:
+        provenance.claim(tmp_path, now, SPEC)
 
 
 def test_what_a_model_needs_of_its_data_is_stored(trained):

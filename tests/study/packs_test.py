@@ -41,6 +41,7 @@ def test_settings_and_seeds_of_all_arms_make_one_program(small):
     assert dict(config.per_run) == {
         "beta": (1, 4, 1, 4),
         "learning_rate": (1e-2, 1e-2, 1e-4, 1e-4),
+        "codebook.learning_rate": (2e-3, 2e-3, 2e-5, 2e-5),
     }
     for place, run in enumerate(pack):
         assert config.of_run(place) == run.config
