@@ -127,21 +127,21 @@ def test_commutator_of_diagonal_generators_is_zero():
     assert symmetry.commutator(GENERATORS[:1, :1]) == 0
 
 
-@pytest.mark.parametrize("scale", [1e-3, 1e-2, 1.0])
-def test_commutator_and_its_gradient_are_exact_to_rounding_of_the_products(scale):
+@pytest.mark.parametrize("scale", [1e-4, 1e-2, 1.0])
+def test_commutator_and_its_gradient_are_exact_where_generators_nearly_commute(scale):
     diagonal = normal(0, S, L, D)[..., None] * np.eye(D, dtype=np.float32)
     near = diagonal + scale * GENERATORS
     value, gradient = jax.value_and_grad(symmetry.commutator)(near)
-    A = near.reshape(-1, D, D).astype(np.float64)
-    pairs = len(A) * (len(A) - 1) * D * D
-    products = np.einsum("aij,bjk->abik", A, A)
-    error = 3e-7 * np.square(products).sum() / pairs
-    np.testing.assert_allclose(value, reference.commutator(near), rtol=1e-6, atol=error)
+    np.testing.assert_allclose(value, reference.commutator(near), rtol=1e-4)
     # The derivative of ||[A, B]||^2 by A, at both places of every generator.
+    A = near.reshape(-1, D, D).astype(np.float64)
+    products = np.einsum("aij,bjk->abik", A, A)
     C = products - products.swapaxes(0, 1)
     slope = np.einsum("abik,bjk->aij", C, A) - np.einsum("bji,abjk->aik", A, C)
+    expected = 4 * slope / (len(A) * (len(A) - 1) * D * D)
+    rounding = 1e-3 * np.abs(expected).max()
     np.testing.assert_allclose(
-        gradient.reshape(A.shape), 4 * slope / pairs, rtol=1e-5, atol=10 * error
+        gradient.reshape(A.shape), expected, rtol=1e-5, atol=rounding
     )
 
 
