@@ -26,8 +26,8 @@ _JITTER = 1e-10
 # Of the variance. The standard deviation from ten random divisions into thirds and
 # sixths has an error of about a quarter, and is a little too small for InfoC if another
 # dimension is the best one in each part. Measured over 80 sets of 10,000 points, 95% of
-# the scores lie within 2.7 or 2.8 of it; Student's t with five degrees gives 2.6.
-_FREEDOM = 5
+# the scores lie within 2.7 or 2.8 of it; Student's t with four degrees gives 2.8.
+_FREEDOM = 4
 
 
 def infomec(
