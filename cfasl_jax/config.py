@@ -207,10 +207,18 @@ def _validate_data(config: Config) -> None:
 
 
 def _validate_ranges(group: Any, prefix: str) -> None:
-    """Check the bounds that `settings` declares for each number."""
-    for field in dataclasses.fields(group):
+    """Check the bounds that `settings` declares for each number.
+
+    A group's own numbers come before those of the groups in it, which may follow from
+    them, so that a message names the number that was given.
+    """
+
+    def is_group(field: dataclasses.Field[Any]) -> bool:
+        return dataclasses.is_dataclass(getattr(group, field.name))
+
+    for field in sorted(dataclasses.fields(group), key=is_group):
         name, value = prefix + field.name, getattr(group, field.name)
-        if dataclasses.is_dataclass(value):
+        if is_group(field):
             _validate_ranges(value, f"{name}.")
         elif isinstance(value, tuple):
             for i, item in enumerate(value):
@@ -242,11 +250,14 @@ def _resolved(fields: Mapping[str, Any]) -> dict[str, Any]:
     codebook's heads, if it is not given, by their share of the main one.
     """
     fields = dict(fields)
-    codebook, rate = fields.get("codebook"), fields.get("learning_rate")
-    codebook = codebook if isinstance(codebook, Mapping) else {}
-    if codebook.get("learning_rate", rate) is None and isinstance(rate, int | float):
-        own = {"learning_rate": heads_learning_rate(rate)}
-        fields["codebook"] = {**codebook, **own}
+    codebook = fields.get("codebook")
+    if (
+        isinstance(codebook, Mapping)
+        and codebook.get("learning_rate", ...) is None
+        and "learning_rate" in fields
+    ):
+        rate = _convert("learning_rate", fields["learning_rate"], float)
+        fields["codebook"] = {**codebook, "learning_rate": heads_learning_rate(rate)}
     fidelity = fields.get("fidelity")
     if isinstance(fidelity, Mapping) and "preset" in fidelity:
         require_choice("fidelity", fidelity["preset"], FIDELITIES)

@@ -298,11 +298,6 @@ class Config(Hyper):
         return config
 
 
-# Fields and groups of fields that a run without CFASL never reads (but for
-# codebook.expm, which CLG-VAE reads too).
-OF_CFASL = ("codebook", "weights", "threshold", "ours")
-
-
 def run_names(seeds: Sequence[int]) -> list[str]:
     """Names such as "seed 1", or "run 0, seed 1" if several runs have the same seed."""
     names = [f"seed {seed}" for seed in seeds]

@@ -142,7 +142,9 @@ def test_whole_numbers_are_fine_where_numbers_are_wanted():
         ({"beta": 1e300}, "beta must be at most"),
         ({"latent_dim": 10**30}, "latent_dim must be at most 1,000"),
         ({"control__beta_max": 0.5}, r"control.beta_max \(0.5\) must be at least"),
-        ({"learning_rate": 0.0}, "learning_rate must be above 0"),
+        ({"learning_rate": 0.0}, "^learning_rate must be above 0"),
+        ({"learning_rate": -1.0}, "^learning_rate must be above 0, not -1.0"),
+        ({"learning_rate": "fast"}, "^learning_rate must be of type float"),
         ({"codebook__elements": 0}, "codebook.elements must be at least 1"),
         ({"num_steps": 1.5}, "num_steps must be of type int, not 1.5"),
         ({"num_steps": True}, "num_steps must be of type int, not True"),
@@ -155,6 +157,13 @@ def test_whole_numbers_are_fine_where_numbers_are_wanted():
 def test_what_is_wrong_is_named(changes, message):
     with pytest.raises(ConfigError, match=message):
         config_lib.from_dict(fields(**changes))
+
+
+def test_a_missing_learning_rate_is_named_although_another_follows_from_it():
+    values = fields()
+    del values["learning_rate"]
+    with pytest.raises(ConfigError, match="the field learning_rate is missing"):
+        config_lib.from_dict(values)
 
 
 def test_missing_field_is_named():

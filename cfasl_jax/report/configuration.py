@@ -8,7 +8,10 @@ from cfasl_jax.data import DATASETS
 from cfasl_jax.objectives import OBJECTIVES
 from cfasl_jax.report.html import details, table, text
 from cfasl_jax.report.names import spaced
-from cfasl_jax.settings import OF_CFASL, flatten, heads_learning_rate
+from cfasl_jax.settings import flatten, heads_learning_rate
+
+# Fields that are only read with CFASL, besides the switches of `fidelity`.
+_OF_CFASL = ("codebook", "weights", "threshold", "ours")
 
 
 def title(config: Mapping[str, Any]) -> str:
@@ -52,7 +55,7 @@ def read_fields(config: Mapping[str, Any]) -> dict[str, Any]:
     def is_read(name: str) -> bool:
         if _belongs(name, ("fidelity", "per_run")):  # shown in another form
             return False
-        if _belongs(name, OF_CFASL):
+        if _belongs(name, _OF_CFASL):
             return bool(config.get("cfasl"))
         if entry is None or _belongs(name, entry.fields):
             return True

@@ -20,7 +20,7 @@ from cfasl_jax import config as config_lib
 from cfasl_jax import objectives
 from cfasl_jax.data.dataset import Spec
 from cfasl_jax.errors import ConfigError
-from cfasl_jax.settings import OF_CFASL, Config, flatten
+from cfasl_jax.settings import Config, flatten
 from cfasl_jax.training import checkpoints
 
 CONFIG_FILE = "config.json"
@@ -243,8 +243,8 @@ def _require_same(workdir: Path, run: Run, config: Config, spec: Spec) -> None:
     # A schedule that spans the whole run is different in a longer run from the start.
     bound = ("num_steps",) if entry and entry.spans_the_run else ()
     free = [name for name in _MAY_DIFFER if name not in bound]
-    if not config.cfasl:
-        free += OF_CFASL
+    if not config.cfasl:  # There are no heads, whose rate may follow from the main one.
+        free.append("codebook.learning_rate")
     differing = [
         f"{name} is {old.get(name)!r} there and {new.get(name)!r} here"
         for name in sorted(old.keys() | new.keys())
