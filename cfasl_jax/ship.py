@@ -124,6 +124,11 @@ def command(config: Config) -> str:
     start = _parsed([f"--config=configs/{config.dataset}.py"])
     fields = config_lib.to_dict(config)
     arguments = configuration.arguments(fields, config_lib.to_dict(start))
+    rate = f"--config.codebook.learning_rate={config.codebook.learning_rate}"
+    if config.cfasl and rate not in arguments:
+        # The default follows from `learning_rate`, which it did not in every version:
+        # the command must also be right in the version that the card names.
+        arguments.append(rate)
     again = config_lib.to_dict(_parsed(arguments))
     if configuration.read_fields(again) != configuration.read_fields(fields):
         raise ConfigError("no command line gives the configuration of this run")

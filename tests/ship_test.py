@@ -111,6 +111,7 @@ def test_the_command_of_official_fidelity_is_short(folder):
     words = shlex.split(ship.command(parsed.config))[4:]
     assert sorted(words) == [
         "--config.codebook.elements=16",
+        "--config.codebook.learning_rate=2e-05",
         "--config.fidelity=official",
         "--config.seeds=(3,)",
     ]

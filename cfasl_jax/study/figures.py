@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cfasl_jax.report.style import INK, MUTED, PAGE_WIDTH, PALETTE, new_figure
+from cfasl_jax.run.evaluate import ACTIVE_KL
 from cfasl_jax.study.tables import main_scores, short
 
 _COLUMNS = 3
@@ -17,8 +18,8 @@ _ROW = 0.22
 # Measures of a model that are logged during training, besides its scores.
 _MEASURES = {
     "reconstruction": "reconstruction loss",
-    "kl": "KL",
-    "active_dimensions": "active dimensions",
+    "kl": "KL (nats)",
+    "active_dimensions": f"dimensions with KL > {ACTIVE_KL} nats",
 }
 
 
@@ -130,7 +131,8 @@ def trade_offs(results: Mapping[str, Any], protocol: str) -> Figure | None:
 def curves(results: Mapping[str, Any]) -> Figure | None:
     """One panel for each score or measure that was logged during training, over steps.
 
-    Scores are those of the first table, times 100.
+    Scores are those of the first table, times 100. A thin line is one run; the strong
+    one joins the medians at the steps that all runs have.
     """
     runs = {
         name: [_curves(entry) for entry in arm["reporting"] if entry.get("curves")]
@@ -149,10 +151,14 @@ def curves(results: Mapping[str, Any]) -> Figure | None:
             for points in found:
                 panel.plot(*_scaled(name, points).T, color=hue, lw=0.4, alpha=0.5)
             if found:
-                panel.plot(*_scaled(name, _median(found)).T, color=hue, label=arm)
+                median = _scaled(name, _median(found))
+                panel.plot(*median.T, "o-", color=hue, ms=2.5, label=arm)
         _dress(panel, _MEASURES.get(name) or short(name), rows=False)
         panel.xaxis.set_major_formatter(_thousands)
-    figure.supxlabel("step", fontsize=7.5)
+    figure.supxlabel(
+        "step (scores times 100; thin: one run; strong: the median at each step)",
+        fontsize=7.5,
+    )
     _legend(figure, panels[0])
     return figure
 

@@ -35,7 +35,7 @@ _TRADE_OFFS = (
 _CURVES = (
     "Scores while training went on, times 100, by the protocol fast whatever that of "
     "the tables, and what describes the model. A thin line is one seed, the strong one "
-    "the median. study.json has every score and the KL of each dimension."
+    "the median at each step. study.json has every score and the KL of each dimension."
 )
 _RENDERED = (
     '<p class="warning" role="note"><strong>Rendered data.</strong> These images were '

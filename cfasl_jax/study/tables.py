@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cfasl_jax.report import names
+from cfasl_jax.run.evaluate import ACTIVE_KL
 from cfasl_jax.study import rendering
 from cfasl_jax.study.rendering import Cell, Table
 
@@ -78,7 +79,10 @@ def measures(results: Mapping[str, Any]) -> Table | None:
         [Cell(arm), *(_mean(results["measures"][m].get(arm), scale=1) for m in shown)]
         for arm in results["arms"]
     ]
-    caption = "Mean (standard deviation) over seeds, of a model on random images."
+    caption = (
+        "Mean (standard deviation) over seeds, of a model on random images. A "
+        f"dimension is active if its KL exceeds {ACTIVE_KL} nats."
+    )
     return Table("measures", caption, ["", *(_MEASURES[m] for m in shown)], rows)
 
 

@@ -46,18 +46,19 @@ and as the published code computes it, with the paper's settings, beta 6 and ten
 the paper's learning rates, for 2,500 steps. It was added, before any run of it, when
 four pairs were finished. What it is compared with, CFASL (ours) and the base with the
 same seeds, was scored at 2,500 steps by the protocol fast. Settings that are behind
-there on most seeds are no longer the defaults.
+there on most seeds are no longer the defaults. (The rule of `paper`, below, replaced
+this one when three of the five seeds of the paper's method were finished.)
 
     python -m cfasl_jax.study --study=configs/studies/dsprites_10k.py:paper ...
 
 asks the same after 10,000 steps, since early rankings need not last: the paper's
 settings beside the two arms of the first study. It was added, before any run of it was
-longer than 2,500 steps, when `published` was finished with three seeds of the paper's
-method. All else is as in the first study, whose finished runs count here and, like
-those of `published`, need not be repeated: copy the folders below their `runs` to this
-study's working directory. The settings of CFASL whose mean of MIG, DCI and FVM is ahead
-with at least four of the five seeds become the defaults. If neither are, the paper's
-remain.
+longer than 2,500 steps, when three of the five seeds of the paper's method in
+`published` were finished. All else is as in the first study, whose finished runs count
+here and, like those of `published`, need not be repeated: copy the folders below their
+`runs` to this study's working directory. The settings of CFASL whose mean of MIG, DCI
+and FVM is ahead with at least four of the five seeds become the defaults. If neither
+are, the paper's remain.
 """
 
 # The preset `ours` as it was then: a later preset must not change this protocol.

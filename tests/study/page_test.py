@@ -169,7 +169,7 @@ def test_curves_show_main_scores_and_the_kl_of_all_dimensions(finished):
             }
     panels = figures.curves(finished).axes
     titles = [panel.get_title(loc="left") for panel in panels]
-    assert [title for title in titles if title] == ["MIG", "KL", "active dimensions"]
+    assert titles == ["MIG", "KL (nats)", "dimensions with KL > 0.01 nats"]
     of_arm = [line for line in panels[0].lines if line.get_label() in finished["arms"]]
     assert [line.get_ydata().tolist() for line in of_arm] == [[25, 25], [25, 125]]
     assert panels[1].lines[0].get_ydata().tolist() == [3.5, 3.5]
