@@ -103,6 +103,23 @@ def test_differences_are_found_where_they_are():
     assert agreement.difference(step._replace(images=images), step).pixels == 4
 
 
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_a_number_that_is_not_finite_is_a_difference_wherever_it_is(place):
+    objective, dataset, cpu = tiny.objective(), tiny.dataset(), jax.devices()[0]
+    step = agreement.first_step(objective, dataset, tiny.hyper(), 4, cpu)
+    pick = {"first": min, "last": max}[place]
+    terms = step.terms | {pick(step.terms): np.float32("nan")}
+    network = pick(step.gradient)
+    lost = jax.tree.map(lambda x: x * np.nan, step.gradient[network])
+    broken = step._replace(
+        noise=step.noise._replace(gumbel=step.noise.gumbel * np.nan),
+        terms=terms,
+        gradient=step.gradient | {network: lost},
+    )
+    apart = agreement.difference(broken, step)
+    assert np.isnan([apart.draws, apart.terms, apart.gradient]).all()
+
+
 def test_the_costliest_kernel_is_the_largest_product():
     x = np.ones((400, 400), np.float32)
     program = jax.jit(lambda x: (x @ x @ x, x[:2] + 1))

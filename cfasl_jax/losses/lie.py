@@ -36,11 +36,13 @@ def commutator(generators: chex.Array) -> jax.Array:
 def commutator_official(generators: chex.Array) -> jax.Array:
     """`commutator` of the published code.
 
-    The value is (1 / D^2) sum_{i, j} ||G_i G_j - (G_i G_j)^T||_F^2.
+    The value is (1 / D^2) sum_{i != j} ||G_i G_j - (G_i G_j)^T||_F^2.
     """
     products = _products(generators)
     difference = products - jnp.swapaxes(products, -2, -1)
-    return jnp.square(difference).sum() / len(generators) ** 2
+    norms = jnp.square(difference).sum(axis=(-2, -1))
+    D = len(generators)
+    return (norms.sum() - jnp.trace(norms)) / D**2
 
 
 def feature_error(features: chex.Array, code: chex.Array) -> jax.Array:

@@ -86,7 +86,8 @@ def _mean_log_alignment_fwd(
     sums, slopes = jax.lax.platform_dependent(
         rows, columns, cpu=_one_after_another, default=jax.vmap(_section_alignment)
     )
-    pairs = rows.shape[0] * rows.shape[1] * columns.shape[1]
+    # A whole number beyond int32, as of large batches, could not enter the program.
+    pairs = float(rows.shape[0] * rows.shape[1] * columns.shape[1])
     return sums.sum() / pairs, (2.0 / pairs * slopes, columns)
 
 
@@ -147,7 +148,7 @@ def perpendicular(
         scatter.reshape(S, D * D), parts.sum(0).reshape(S, D * D).T, precision=_HIGHEST
     )
     different = 1.0 - jnp.eye(S)
-    return (cos2 * different).sum() / (S * B * S * B * parts.shape[0])
+    return (cos2 * different).sum() / float(S * B * S * B * parts.shape[0])
 
 
 def sparsity(delta: jax.Array) -> jax.Array:
@@ -196,7 +197,7 @@ def commutator(generators: jax.Array) -> jax.Array:
     products = products.reshape(N, E, N, E)  # [a, i, b, k] is (A_a A_b)[i, k]
     difference = products - products.transpose(2, 1, 0, 3)
     # Ordered pairs count each unordered one twice, and a = b contributes nothing.
-    return jnp.square(difference).sum() / (N * (N - 1) * E * E)
+    return jnp.square(difference).sum() / float(N * (N - 1) * E * E)
 
 
 def commutator_official(generators: jax.Array) -> jax.Array:
@@ -217,7 +218,7 @@ def commutator_official(generators: jax.Array) -> jax.Array:
     distance = jnp.square(difference).sum(axis=(-2, -1))
     first, second = jnp.triu_indices(L, k=1)
     times = jnp.arange(len(first), 0, -1, dtype=generators.dtype)
-    return (times * 2.0 * distance[first, second]).sum() / (N * D) ** 2
+    return (times * 2.0 * distance[first, second]).sum() / float((N * D) ** 2)
 
 
 def factor_prediction(logits: jax.Array, changed: jax.Array) -> jax.Array:

@@ -39,7 +39,8 @@ def gaussian_total_correlation(
 
     Returns:
         "gaussian_total_correlation" and the record of `metric.record`; the interval
-        needs more than six points for each dimension.
+        needs more than six points for each dimension, and none where a sixth of the
+        points has an infinite total correlation.
 
     Raises:
         UnavailableError: if a dimension is a linear function of others, such as a copy,
@@ -59,12 +60,15 @@ def gaussian_total_correlation(
         )
     name, repeats = "gaussian_total_correlation", protocol.bootstrap // 4
     ends = None
-    # A sixth of the points with no more points than dimensions has an infinite one.
+    # A sixth of the points with no more points than dimensions has an infinite one, and
+    # so has a part in which two dimensions agree that differ in few of all points.
     if len(sample) // 6 > np.count_nonzero(np.ptp(sample, axis=0)):
-        (variance,) = subsample_variance(statistic, len(sample), repeats, rng)
-        ends = normal_interval(
-            estimate, variance, protocol.confidence, (0.0, np.inf), SUBSAMPLES
-        )
+        with np.errstate(invalid="ignore"):
+            (variance,) = subsample_variance(statistic, len(sample), repeats, rng)
+        if np.isfinite(variance):
+            ends = normal_interval(
+                estimate, variance, protocol.confidence, (0.0, np.inf), SUBSAMPLES
+            )
     active = num_active(sample, protocol.prune_std)
     return record(protocol, rng, active, {name: estimate}, {name: ends}, (), notes)
 

@@ -92,7 +92,8 @@ class LieDecoder(nn.Module):
     def _initial(self, key: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
         if self.generator_init == "small":
             return _SMALL_SCALE * jax.random.normal(key, shape)
-        # The published code stores each generator as one row, which sets Xavier's
-        # bound.
-        rows = (shape[0], shape[1] * shape[2])
-        return nn.initializers.xavier_uniform()(key, rows).reshape(shape)
+        # The published code stores each generator as [1, m, m], which PyTorch takes for
+        # a kernel with m inputs, one output and m positions.
+        m = shape[-1]
+        bound = (6 / (m * m + m)) ** 0.5
+        return jax.random.uniform(key, shape, minval=-bound, maxval=bound)

@@ -24,7 +24,8 @@ class CLGVAE(Base):
     Attributes:
         official_commutator: whether the commutator is that of the published code.
         official_equivariance: whether, with CFASL, the decoder's equivariance is the
-            plain reconstruction once more, as in the published code.
+            reconstruction from z, also where the coin has the features reconstructed
+            instead, as in the published code.
     """
 
     official_commutator: bool = False

@@ -116,20 +116,18 @@ class Objective:
         self, batch: Batch, images: jax.Array, moved: Moved | None
     ) -> Losses:
         """Reconstruction losses of the latents and, with CFASL, of moved latents."""
-        B, code = len(images), self.base.reconstructed_code(batch)
-        if moved is not None and self.base.decodes_moved_latents:
-            # One call of the decoder for both is faster, since its products are larger.
-            moved_code = self.base.code(self.decoder, batch.params, moved.z)
-            code = jnp.concatenate([code, moved_code])
-        logits = self.base.decode(self.decoder, batch.params, code)
-        reconstruction = self._reconstruction(logits[:B], images)
-        losses = {"reconstruction": Term(reconstruction, 1.0)}
+        B, codes = len(images), [self.base.reconstructed_code(batch)]
         if moved is not None:
-            equivariance = (
-                self._reconstruction(logits[B:], moved.images)
-                if self.base.decodes_moved_latents
-                else reconstruction
-            )
+            if self.base.decodes_moved_latents:
+                codes.append(self.base.code(self.decoder, batch.params, moved.z))
+            else:
+                codes.append(batch.code)
+                moved = moved._replace(images=images)
+        # One call of the decoder for both is faster, since its products are larger.
+        logits = self.base.decode(self.decoder, batch.params, jnp.concatenate(codes))
+        losses = {"reconstruction": Term(self._reconstruction(logits[:B], images), 1.0)}
+        if moved is not None:
+            equivariance = self._reconstruction(logits[B:], moved.images)
             epsilon = ramped(batch.hyper.weights.epsilon, batch)
             losses["decoder_equivariance"] = Term(equivariance, epsilon)
         return losses

@@ -103,24 +103,22 @@ def first_step(
 
 
 def difference(step: Step, expected: Step) -> Difference:
-    """The difference between one device's step and another's."""
+    """The difference between one device's step and another's; NaN if either has one."""
     pixels = np.abs(step.images.astype(int) - expected.images.astype(int))
-    return Difference(
-        draws=max(
-            _distance(*pair) for pair in zip(step.noise, expected.noise, strict=True)
-        ),
-        pixels=float(pixels.max()),
-        terms=max(
-            abs(float(value) - float(expected.terms[name]))
-            / max(abs(float(expected.terms[name])), _LEAST_TERM)
-            for name, value in step.terms.items()
-        ),
-        gradient=max(
-            _norm(jax.tree.map(np.subtract, gradient, expected.gradient[network]))
-            / max(_norm(expected.gradient[network]), 1e-12)
-            for network, gradient in step.gradient.items()
-        ),
-    )
+    draws = [_distance(*pair) for pair in zip(step.noise, expected.noise, strict=True)]
+    terms = [
+        abs(float(value) - float(expected.terms[name]))
+        / max(abs(float(expected.terms[name])), _LEAST_TERM)
+        for name, value in step.terms.items()
+    ]
+    gradients = [
+        _norm(jax.tree.map(np.subtract, gradient, expected.gradient[network]))
+        / max(_norm(expected.gradient[network]), 1e-12)
+        for network, gradient in step.gradient.items()
+    ]
+    # Unlike Python's, NumPy's maximum of numbers with a NaN among them is NaN.
+    worst = [float(np.max(each)) for each in (draws, pixels, terms, gradients)]
+    return Difference(*worst)
 
 
 def _distance(drawn: Any, expected: Any) -> float:

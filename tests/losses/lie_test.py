@@ -39,6 +39,8 @@ def test_generators_that_annihilate_each_other_have_no_hessian():
     apart = np.zeros((2, 4, 4), np.float32)
     apart[0, 0, 0] = apart[1, 3, 3] = 2.0
     assert float(lie.hessian(apart)) == 0.0
+    apart[0, 0, 1] = apart[1, 3, 2] = 2.0  # their squares are not symmetric
+    assert float(lie.commutator_official(apart)) == 0.0
 
 
 def test_feature_error_is_a_sum_over_entries_and_a_mean_over_samples():

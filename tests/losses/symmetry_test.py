@@ -195,3 +195,18 @@ def test_accelerators_compare_all_sections_at_once_and_agree():
     lowered = jax.jit(symmetry.parallel).trace(DELTA).lower
     assert "stablehlo.while" in lowered(lowering_platforms=("cpu",)).as_text()
     assert "stablehlo.while" not in lowered(lowering_platforms=("cuda",)).as_text()
+
+
+@pytest.mark.parametrize(
+    ("loss", "shapes"),
+    [
+        (symmetry.parallel, [(10, 16, 1_024, 10)]),
+        (symmetry.perpendicular, [(10, 1, 8_192, 10), (10,)]),
+        (symmetry.commutator, [(64, 16, 64, 64)]),
+        (symmetry.commutator_official, [(64, 16, 64, 64)]),
+    ],
+)
+def test_more_pairs_than_an_integer_of_the_device_can_count(loss, shapes):
+    kinds = (jnp.float32, jnp.int32)
+    arguments = map(jax.ShapeDtypeStruct, shapes, kinds)
+    assert jax.eval_shape(jax.grad(loss), *arguments).shape == shapes[0]

@@ -48,6 +48,14 @@ def test_few_points_have_no_interval_rather_than_a_wrong_one(rows, has_one):
     assert ends is None or np.isfinite(ends).all()
 
 
+def test_dimensions_that_differ_in_one_point_alone_have_no_interval():
+    codes = np.repeat(correlated()[:, :1], 2, axis=1)
+    codes[7, 1] += 1.0
+    found = score(codes)
+    assert np.isfinite(found["gaussian_total_correlation"])
+    assert found["intervals"]["gaussian_total_correlation"] is None
+
+
 def test_fewer_points_than_can_be_divided_are_refused():
     with pytest.raises(UnavailableError, match="at least 16 rows of codes, got 15"):
         score(correlated(15))

@@ -71,10 +71,11 @@ def test_decoder_reads_the_matrix_that_z_becomes():
     )
 
 
+@pytest.mark.parametrize("dims", [6, 10])
 @pytest.mark.parametrize(("start", "bound"), [("small", 5e-3), ("xavier", 0.2335)])
-def test_generators_start_where_they_should(start, bound):
-    decoder = LieDecoder(10, channels=1, generator_init=start)
-    params = jax.jit(decoder.init)(jax.random.key(0), jnp.zeros((1, 10)))
+def test_generators_start_where_they_should(start, bound, dims):
+    decoder = LieDecoder(dims, channels=1, generator_init=start)
+    params = jax.jit(decoder.init)(jax.random.key(0), jnp.zeros((1, dims)))
     generators = np.asarray(params["params"]["generators"])
     if start == "small":
         np.testing.assert_allclose(generators.std(), 1e-3, rtol=0.1)

@@ -224,6 +224,8 @@ def lie_commutator(generators, official=False):
     total = 0.0
     for i in range(D):
         for j in range(D):
+            if i == j:
+                continue
             other = (G[i] @ G[j]).T if official else G[j] @ G[i]
             total += np.linalg.norm(G[i] @ G[j] - other) ** 2
     return total / D**2
