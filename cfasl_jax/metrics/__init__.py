@@ -16,7 +16,7 @@ from cfasl_jax.metrics.modularity import modularity
 from cfasl_jax.metrics.points import load_array
 from cfasl_jax.metrics.protocols import PROTOCOLS, Protocol, get_protocol
 from cfasl_jax.metrics.registry import METRICS, SCORES, better, get_metrics
-from cfasl_jax.metrics.sampling import Grid, Table
+from cfasl_jax.metrics.sampling import Grid, Samples, Table
 from cfasl_jax.metrics.sap import sap
 from cfasl_jax.metrics.suite import score, score_arrays, score_unsupervised
 from cfasl_jax.metrics.table import format_scores, format_summary
@@ -30,6 +30,7 @@ __all__ = [
     "Grid",
     "Metric",
     "Protocol",
+    "Samples",
     "Score",
     "Table",
     "aggregate",

@@ -17,7 +17,7 @@ import numpy as np
 
 from cfasl_jax.metrics.protocols import Protocol
 from cfasl_jax.metrics.registry import METRICS, compute, draw_pool, generator
-from cfasl_jax.metrics.sampling import Grid, Source
+from cfasl_jax.metrics.sampling import Grid, Samples, Source, Table
 
 # Incremented with every change of a metric, or of this module, that changes a floor:
 # floors that are stored under another version are not read.
@@ -36,8 +36,8 @@ def chance_floor(
 ) -> dict[str, float]:
     """Scores of one metric on independent standard normal codes of D dimensions.
 
-    Each image has one code of noise, which is the same in every vote, because images
-    are also encoded and sampled only once by a model.
+    Each image has one code of noise, which is the same in every vote. If the source is
+    of samples, it has a new one in each vote, as samples of a model do.
 
     Args:
         name: the metric.
@@ -96,7 +96,7 @@ def _compute_floor(
     draws, floors = METRICS[name].floor_draws, []
     for repeat in range(getattr(protocol, draws) if draws else 0):
         rng = generator(_SEED, f"chance {name} {repeat}")
-        drawn = source.with_codes(Noise(rng.spawn(1)[0], dims))
+        drawn = _noise(source, rng.spawn(1)[0], dims)
         pool = draw_pool(drawn, brief, rng)
         result = compute(name, drawn, pool, brief, rng, jobs)
         floors.append([result[score] for score in result["scores"]])
@@ -106,12 +106,26 @@ def _compute_floor(
     return dict(zip(result["scores"], means, strict=True))
 
 
+def _noise(source: Source, rng: np.random.Generator, dims: int) -> Source:
+    """The images of a source with codes that know nothing about their factors."""
+    if not isinstance(source, Samples):
+        return source.with_codes(Noise(rng, dims))
+
+    def constant(value: float) -> Grid | Table:
+        return means.with_codes(lambda ids: np.full((len(ids), dims), value))
+
+    means = source.means
+    return Samples(constant(0.0), constant(1.0), rng)
+
+
 def _key(source: Source, dims: int, protocol: Protocol) -> str:
     """Hash of everything that a floor depends on."""
     digest = hashlib.sha256()
     parts: list[Any] = [dataclasses.asdict(protocol), source.sizes.tolist(), dims]
     versions = map(importlib.metadata.version, ("numpy", "scipy", "scikit-learn"))
     parts += [_SEED, VERSION, *versions]
+    if isinstance(source, Samples):
+        parts, source = [*parts, "samples"], source.means
     digest.update(json.dumps(parts, sort_keys=True).encode())
     if not isinstance(source, Grid):
         digest.update(source.factors(np.arange(source.num_images)).tobytes())

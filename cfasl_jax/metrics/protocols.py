@@ -16,7 +16,8 @@ class Protocol:
 
     Attributes:
         name: what results are labelled with.
-        codes: which codes to score: posterior means or samples.
+        codes: which codes to score: posterior means, or samples, which are new ones
+            each time that an image is drawn.
         z_diff_train: training points of z-diff.
         z_diff_eval: test points of z-diff.
         z_diff_batch: pairs averaged into one point.

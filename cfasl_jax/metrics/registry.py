@@ -18,7 +18,7 @@ from cfasl_jax.metrics.mig import MIG
 from cfasl_jax.metrics.modularity import MODULARITY
 from cfasl_jax.metrics.mutual_info_score import MUTUAL_INFO_SCORE
 from cfasl_jax.metrics.protocols import Protocol
-from cfasl_jax.metrics.sampling import Source, Table, limits
+from cfasl_jax.metrics.sampling import Samples, Source, Table, limits
 from cfasl_jax.metrics.sap import SAP
 from cfasl_jax.metrics.total_correlation import TOTAL_CORRELATION
 from cfasl_jax.metrics.udr import UDR
@@ -99,6 +99,8 @@ def draw_pool(source: Source, protocol: Protocol, rng: np.random.Generator) -> P
     needed = [metric.num_points(protocol) for metric in METRICS.values()]
     count = max(*needed, protocol.z_diff_images or 0, protocol.unsupervised_samples)
     ids = rng.choice(source.num_images, min(count, source.num_images), replace=False)
+    if isinstance(source, Samples):
+        source = source.seeded(rng)
     return Pool(ids, source.codes(ids), source.factors(ids))
 
 
@@ -125,7 +127,11 @@ def compute(
     """
     metric = METRICS[name]
     limit = getattr(protocol, metric.limit) if metric.limit else None
-    if limits(source, limit):
+    if isinstance(source, Samples):
+        source = source.seeded(rng.spawn(1)[0])
+        if limits(source, limit):
+            source = source.stored(pool.ids[:limit])
+    elif limits(source, limit):
         source = Table(pool.codes[:limit], pool.factors[:limit])
     options = {"jobs": jobs} if metric.takes_jobs else {}
     if metric.votes:

@@ -169,7 +169,42 @@ class Table:
         return Table(codes_of(np.arange(self.num_images)), self._factors)
 
 
-Source = Grid | Table
+class Samples:
+    """Samples of posteriors: an image gets a new code each time it is asked for.
+
+    The published code samples an image each time it encodes it, also where one vote
+    holds it twice.
+
+    Attributes:
+        means: source of the posterior means.
+        sizes: number of values of each factor, int64 [K].
+        num_images: number of images.
+    """
+
+    def __init__(
+        self, means: Grid | Table, deviations: Grid | Table, rng: np.random.Generator
+    ):
+        """Takes sources of the posteriors' means and standard deviations, and noise."""
+        self.means, self._deviations, self._rng = means, deviations, rng
+        self.sizes, self.num_images = means.sizes, means.num_images
+        self.factors, self.draw = means.factors, means.draw
+
+    def codes(self, ids: np.ndarray) -> np.ndarray:
+        """New samples of images: int64 [...] -> [..., D]."""
+        mean, deviation = self.means.codes(ids), self._deviations.codes(ids)
+        return mean + deviation * self._rng.standard_normal(mean.shape)
+
+    def stored(self, ids: np.ndarray) -> "Samples":
+        """Samples of these images alone, whose posteriors are encoded now."""
+        means, deviations = _table(self.means, ids), _table(self._deviations, ids)
+        return Samples(means, deviations, self._rng)
+
+    def seeded(self, rng: np.random.Generator) -> "Samples":
+        """The same posteriors with other noise."""
+        return Samples(self.means, self._deviations, rng)
+
+
+Source = Grid | Table | Samples
 
 
 def as_source(encode: Encode | Source, sizes: Sequence[int] | np.ndarray) -> Source:
@@ -178,7 +213,7 @@ def as_source(encode: Encode | Source, sizes: Sequence[int] | np.ndarray) -> Sou
     Raises:
         ValueError: if a source has other sizes.
     """
-    if not isinstance(encode, (Grid, Table)):
+    if not isinstance(encode, Source):
         return Grid(encode, sizes)
     if not np.array_equal(encode.sizes, np.asarray(sizes)):
         raise ValueError(
@@ -193,7 +228,9 @@ def limits(source: Source, count: int | None) -> bool:
 
     Only a grid is confined, which saves encoding; a table already has its codes.
     """
-    return isinstance(source, Grid) and count is not None and count < source.num_images
+    encoded = source.means if isinstance(source, Samples) else source
+    on_demand = isinstance(encoded, Grid)
+    return on_demand and count is not None and count < source.num_images
 
 
 def confined(source: Source, count: int | None, rng: np.random.Generator) -> Source:
@@ -201,6 +238,11 @@ def confined(source: Source, count: int | None, rng: np.random.Generator) -> Sou
     if not limits(source, count):
         return source
     ids = rng.choice(source.num_images, count, replace=False)
+    return source.stored(ids) if isinstance(source, Samples) else _table(source, ids)
+
+
+def _table(source: Grid | Table, ids: np.ndarray) -> Table:
+    """A source of these images alone, int64 [n], which are encoded now."""
     return Table(source.codes(ids), source.factors(ids))
 
 

@@ -23,7 +23,7 @@ from cfasl_jax.metrics.registry import (
     generator,
     get_metrics,
 )
-from cfasl_jax.metrics.sampling import Encode, Grid, Source, Table, as_source
+from cfasl_jax.metrics.sampling import Encode, Samples, Source, Table, as_source
 
 
 def score(
@@ -36,7 +36,7 @@ def score(
     chance: bool = True,
     cache_dir: pathlib.Path | str | None = None,
     jobs: int | None = None,
-    mean_codes: np.ndarray | Source | None = None,
+    mean_codes: np.ndarray | None = None,
     report: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Scores codes with several metrics, each independent of which others are chosen.
@@ -45,7 +45,8 @@ def score(
     several calls. To encode each image only once, it should cache its codes.
 
     Args:
-        encode: int factors [n, K] -> codes [n, D] on the grid, or a Table.
+        encode: int factors [n, K] -> codes [n, D] on the grid; or a Table; or Samples,
+            whose noise is then drawn by `seed`.
         sizes: number of values of each factor, length K.
         protocol: a Protocol or its name.
         seed: of all randomness.
@@ -53,9 +54,8 @@ def score(
         chance: whether to report chance floors.
         cache_dir: where chance floors are kept; None means the user's cache folder.
         jobs: number of factors to treat in parallel; None means one for each core.
-        mean_codes: if codes are samples, the posterior means on which active dimensions
-            are counted: an array [n, D], or a source of the means of the same images,
-            which is only asked for images that are encoded anyway.
+        mean_codes: if stored codes are samples, the posterior means [n, D] on which
+            active dimensions are counted. Samples have them.
         report: called with the name of each metric before it starts.
 
     Returns:
@@ -71,8 +71,8 @@ def score(
     start, names = time.perf_counter(), get_metrics(metrics)
     protocol, source = get_protocol(protocol), as_source(encode, sizes)
     pool = draw_pool(source, protocol, generator(seed, "points"))
-    if isinstance(mean_codes, (Grid, Table)):
-        mean_codes = mean_codes.codes(pool.ids)
+    if isinstance(source, Samples):
+        mean_codes = source.means.codes(pool.ids)
     results = _empty(protocol, seed, source.sizes.tolist(), pool.codes, mean_codes)
     for name in names:
         if report is not None:

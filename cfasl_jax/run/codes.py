@@ -1,6 +1,6 @@
 """Codes of a data set's images under a model, each image encoded once."""
 
-from functools import cached_property, partial
+from functools import partial
 
 import jax
 import numpy as np
@@ -20,10 +20,7 @@ def _tiling() -> tuple[int, int]:
 
 
 class Codes:
-    """Posteriors of images by index, computed when they are first needed.
-
-    A sample of an image is drawn once: noise is a function of the seed and the index.
-    """
+    """Posteriors of images by index, computed when they are first needed."""
 
     def __init__(self, model: Model, dataset: Dataset) -> None:
         """Reserves room for every image; encodes none yet."""
@@ -42,22 +39,15 @@ class Codes:
         self._encode(indices)
         return self._mu[indices]
 
-    def sample(self, indices: np.ndarray) -> np.ndarray:
-        """z of images, [n, D]."""
-        mu, logvar = self.posterior(indices)
-        return mu + np.exp(0.5 * logvar) * self._eps[indices]
+    def deviation(self, indices: np.ndarray) -> np.ndarray:
+        """sigma of images, [n, D]."""
+        self._encode(indices)
+        return np.exp(0.5 * self._logvar[indices])
 
     def posterior(self, indices: np.ndarray) -> Posterior:
         """mu and logvar of images, [n, D] each."""
         self._encode(indices)
         return Posterior(self._mu[indices], self._logvar[indices])
-
-    @cached_property
-    def _eps(self) -> np.ndarray:
-        """Standard normal noise of every image, [num_images, D]."""
-        return np.asarray(
-            jax.random.normal(jax.random.key(self._model.seed), self._shape)
-        )
 
     def _encode(self, indices: np.ndarray) -> None:
         wanted = np.zeros_like(self._known)

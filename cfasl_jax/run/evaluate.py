@@ -216,22 +216,26 @@ def score_codes(
     Raises:
         NoScoresError: if no metric can be computed.
     """
-    sampled = protocol.codes == "sample"
-    read = codes.sample if sampled else codes.mean
+    sampled, noise = protocol.codes == "sample", np.random.default_rng(codes.seed)
     options: dict[str, Any] = {"seed": codes.seed, "metrics": names or None}
+    source: metrics.Grid | metrics.Table | metrics.Samples | None
     try:
-        source, left_out = factor_source(read, dataset)
+        source, left_out = factor_source(codes.mean, dataset)
+        if sampled:
+            deviations, _ = factor_source(codes.deviation, dataset)
+            source = metrics.Samples(source, deviations, noise)
     except NoScoresError as error:
         source, left_out = None, [str(error)]
     try:
         if source is None:
             drawn = sample_indices(dataset, protocol.unsupervised_samples, codes.seed)
-            scores = metrics.score_unsupervised(read(drawn), protocol, **options)
+            z = codes.mean(drawn)
+            if sampled:
+                z = z + codes.deviation(drawn) * noise.standard_normal(z.shape)
+            scores = metrics.score_unsupervised(z, protocol, **options)
             scores["codes"] = protocol.codes
         else:
-            # In samples every dimension varies, even if its mean does not.
-            means = factor_source(codes.mean, dataset)[0] if sampled else None
-            options |= {"chance": chance, "mean_codes": means}
+            options["chance"] = chance
             scores = metrics.score(source, source.sizes, protocol, **options)
     except ValueError as error:
         raise NoScoresError("; ".join([*left_out, str(error)])) from error

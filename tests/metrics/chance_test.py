@@ -8,7 +8,7 @@ import pytest
 from metrics_reference import TINY
 from scipy import stats
 
-from cfasl_jax.metrics import Grid, Table, chance
+from cfasl_jax.metrics import Grid, Samples, Table, chance
 from cfasl_jax.metrics.chance import chance_floor, default_cache_dir
 
 SIZES = (4, 5, 6)
@@ -22,6 +22,10 @@ def refuse(factors):
 
 def source():
     return Grid(refuse, SIZES)
+
+
+def sampled():
+    return Samples(source(), source(), reference.rng())
 
 
 def test_floors_are_what_noise_scores(tmp_path):
@@ -56,9 +60,10 @@ def test_floors_are_kept_apart_by_all_that_they_depend_on(tmp_path):
         (source(), 3, dataclasses.replace(SMALL, mig_bins=9)),
         (Table(reference.noise(FACTORS), FACTORS), 3, SMALL),
         (Table(reference.noise(FACTORS), shuffled), 3, SMALL),
+        (sampled(), 3, SMALL),
     ]:
         chance_floor("mig", floor_source, dims, protocol, tmp_path)
-    assert len(list(tmp_path.iterdir())) == 6
+    assert len(list(tmp_path.iterdir())) == 7
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path):
@@ -67,23 +72,34 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path):
     assert floor == chance_floor("mig", source(), 3, SMALL, tmp_path)
 
 
-@pytest.mark.parametrize("codes", ["mean", "sample"])
-def test_an_image_has_one_code_of_noise_whenever_it_is_asked_for(codes, monkeypatch):
+@pytest.mark.parametrize("drawn_anew", [False, True])
+def test_an_image_has_one_code_of_noise_unless_codes_are_samples(
+    drawn_anew, monkeypatch
+):
     seen = []
 
     def spy(name, drawn, pool, *rest):
-        first = drawn.codes(np.array([7, 3, 7, 100]))
-        seen.append((first, drawn.codes(np.array([3]))[0]))
+        seen.append(drawn.codes(np.array([7, 3, 7, 100])))
+        seen.append(drawn.codes(np.array([7, 3, 7, 100])))
         return {"scores": ["mig"], "mig": 0.0}
 
     monkeypatch.setattr(chance, "compute", spy)
-    protocol = dataclasses.replace(SMALL, codes=codes, chance_repeats=2)
-    chance._compute_floor("mig", source(), 3, protocol, 1)
-    for first, alone in seen:
-        np.testing.assert_array_equal(first[0], first[2])
-        np.testing.assert_array_equal(first[1], alone)
-    assert len(seen) == 2
-    assert not np.any(seen[0][0] == seen[1][0])  # Each repeat has its own noise.
+    protocol = dataclasses.replace(SMALL, chance_repeats=2)
+    images = sampled() if drawn_anew else source()
+    chance._compute_floor("mig", images, 3, protocol, 1)
+    first, second, other, _ = seen
+    assert (first[0] != first[2]).all() == drawn_anew
+    assert (first != second).all() == drawn_anew
+    assert not np.any(first == other)  # Each repeat has its own noise.
+    assert first.shape == (4, 3)
+
+
+def test_fresh_noise_is_standard_normal():
+    ids = np.full(20_000, 5)
+    codes = chance._noise(sampled(), reference.rng(), 2).codes(ids)
+    for column in codes.T:
+        assert stats.kstest(column, "norm").pvalue > 1e-3
+    assert abs(np.corrcoef(codes.T)[0, 1]) < 4.5 / np.sqrt(20_000)
 
 
 def test_noise_is_standard_normal_and_independent_between_images_and_dimensions():

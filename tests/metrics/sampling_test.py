@@ -1,8 +1,9 @@
 import metrics_reference as reference
 import numpy as np
 import pytest
+from scipy import stats
 
-from cfasl_jax.metrics import Grid, Table
+from cfasl_jax.metrics import Grid, Samples, Table
 from cfasl_jax.metrics.sampling import as_source, confined, hold_out
 
 SIZES = (3, 4, 5)
@@ -99,6 +100,47 @@ def test_a_grid_is_confined_to_distinct_images_and_a_table_never():
     np.testing.assert_array_equal(few.codes(ids), expected)
     for source, count in [(table, 25), (grid, None), (grid, 60), (grid, 61)]:
         assert confined(source, count, reference.rng()) is source
+
+
+def samples(source, seed=3):
+    """Samples about a source's codes, of a standard deviation that names the image."""
+    deviations = source.with_codes(lambda ids: np.outer(1.0 + ids, [1.0, 0.0, 2.0]))
+    return Samples(source, deviations, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("source", sources()[:2])
+def test_a_sample_is_drawn_anew_each_time_an_image_is_asked_for(source):
+    drawn = samples(source)
+    ids = np.full((2, 4_000), 7)
+    eps = (drawn.codes(ids) - CODES[7]) / 8.0
+    assert len(np.unique(eps[..., 0])) == 8_000
+    for column, scale in ((eps[..., 0], 1.0), (eps[..., 2], 2.0)):
+        assert stats.kstest(column.ravel() / scale, "norm").pvalue > 1e-3
+    assert np.abs(np.corrcoef(eps[..., 0].ravel(), eps[..., 2].ravel())[0, 1]) < 0.06
+    np.testing.assert_allclose(eps[..., 1], 0.0, atol=1e-7)
+    again = samples(source).codes(ids)
+    np.testing.assert_array_equal(again, samples(source).codes(ids))
+    other = drawn.seeded(np.random.default_rng(4)).codes(ids)
+    assert not np.any(other[..., 0] == again[..., 0])
+
+
+def test_samples_have_the_images_of_their_means_and_may_be_confined():
+    grid, table, _ = sources()
+    drawn = samples(grid)
+    ids = np.array([3, 14, 15])
+    np.testing.assert_array_equal(drawn.factors(ids), grid.factors(ids))
+    assert drawn.num_images == 60
+    fixed = np.tile([True, True, False], (3, 1))
+    found = drawn.factors(drawn.draw(reference.rng(), ids, fixed, 9, 2))
+    np.testing.assert_array_equal(
+        found[..., :2], np.repeat(FACTORS[ids, None, :2], 9, 1)
+    )
+    few = confined(drawn, 25, reference.rng())
+    assert few.num_images == len(np.unique(few.factors(np.arange(25)), axis=0)) == 25
+    twice = few.codes(np.array([4, 4]))
+    assert twice[0, 0] != twice[1, 0]
+    assert twice[0, 1] == few.means.codes(np.array([4]))[0, 1]
+    assert confined(samples(table), 25, reference.rng()).num_images == 60
 
 
 def test_sources_are_validated():

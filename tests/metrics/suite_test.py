@@ -9,7 +9,7 @@ from metrics_reference import TINY
 from cfasl_jax.metrics import (
     METRICS,
     SCORES,
-    Grid,
+    Samples,
     Table,
     aggregate,
     format_scores,
@@ -17,6 +17,7 @@ from cfasl_jax.metrics import (
     score,
     score_arrays,
     score_unsupervised,
+    votes,
 )
 
 SIZES = (4, 5, 3, 5)
@@ -104,17 +105,36 @@ def test_active_dimensions_are_counted_on_the_means_where_given():
     assert not any("counted on samples" in note for note in counted["notes"])
 
 
-def test_means_are_asked_for_images_that_are_encoded_anyway():
+def test_samples_count_active_dimensions_on_their_means():
     means = Table(CODES * [1, 1, 0, 0, 0], FACTORS)
-    options = {"metrics": ["mig"], "chance": False}
-    protocol = dataclasses.replace(PROTOCOL, codes="sample", unsupervised_samples=200)
-    asked = []
-    grid = Grid(ENCODE, SIZES)
-    means.codes = lambda ids: asked.append(ids) or means._codes[ids]
-    found = score(grid, SIZES, protocol, mean_codes=means, **options)
+    deviations = Table(np.ones_like(CODES), FACTORS)
+    drawn = Samples(means, deviations, reference.rng())
+    options = {"metrics": ["mig", "m_fvm"], "chance": False}
+    protocol = dataclasses.replace(PROTOCOL, codes="sample")
+    found = score(drawn, SIZES, protocol, **options)
     assert found["active_dims"] == 2
-    assert len(asked) == 1
-    assert len(asked[0]) == 256
+    assert not any("counted on samples" in note for note in found["notes"])
+    # The noise is that of `seed`, and no metric's depends on which others there are.
+    again = score(drawn, SIZES, protocol, metrics=["m_fvm"], chance=False)
+    assert again["scores"] == {
+        name: entry
+        for name, entry in found["scores"].items()
+        if name.startswith("m_fvm")
+    }
+    other = score(drawn, SIZES, protocol, 1, **options)
+    assert other["scores"]["mig"]["value"] != found["scores"]["mig"]["value"]
+
+
+def test_samples_that_vary_within_an_image_do_not_look_fixed():
+    """Of few distinct images, one sample each would seem to have a fixed dimension."""
+    means = Table(np.zeros((len(FACTORS), 3)), FACTORS)
+    drawn = Samples(means, Table(np.ones((len(FACTORS), 3)), FACTORS), reference.rng())
+    fixed = np.tile([True] * (len(SIZES) - 1) + [False], (40, 1))
+    within, _ = votes.within_variances(
+        drawn, fixed, 400, 20, PROTOCOL, reference.rng(), "m-FVM"
+    )
+    # The variance of 400 normal numbers has a standard deviation of sqrt(2 / 399).
+    assert np.abs(within - 1).max() < 6 * np.sqrt(2 / 399)
 
 
 def test_codes_without_factors_get_the_scores_that_need_none(results):
