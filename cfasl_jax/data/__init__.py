@@ -83,7 +83,9 @@ def load(name: str, options: Data) -> Dataset:
         if source == "files":
             options = _on_this_host(entry, options)
         if source == "rendered":
-            return _twin(entry)
+            twin = _twin(entry)
+            likelihood = _chosen_likelihood(options) or twin.likelihood
+            return dataclasses.replace(twin, likelihood=likelihood)
         if source == "tfds":
             return _in_memory(_tfds_recipe(entry, options), source, options)
         if _is_unprepared(entry, options):

@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import metadata
@@ -112,7 +113,12 @@ def claim(workdir: Path, config: Config, spec: Spec, trains: bool = True) -> Non
                 f"{workdir} holds checkpoints, but no {CONFIG_FILE} that says whose "
                 "they are: restore it, or choose another --workdir"
             )
-        _require_same(workdir, stored(workdir), config, spec)
+        if differing := differences(stored(workdir), config, spec):
+            raise ConfigError(
+                f"{workdir} holds a run of another configuration: "
+                f"{'; '.join(differing)}; choose another --workdir, or give this one "
+                "without --config to go on with the run as it is"
+            )
         if not trains:
             return
         if step > config.num_steps:
@@ -219,13 +225,13 @@ def _spec(fields: Mapping[str, Any]) -> Spec:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file completely or not at all.
+    """Write a JSON file completely or not at all, also where several processes do.
 
     Raises:
         OSError: with the name of the file, if it cannot be written.
     """
     text = json.dumps(value, indent=2) + "\n"
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(text, encoding="utf-8")
@@ -236,7 +242,18 @@ def write_json(path: Path, value: Any) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def _require_same(workdir: Path, run: Run, config: Config, spec: Spec) -> None:
+def differences(run: Run, config: Config, spec: Spec | None = None) -> list[str]:
+    """What keeps a stored run from being a run of this configuration.
+
+    Args:
+        run: the stored run.
+        config: the configuration.
+        spec: of the data set that would be trained on; without it, data sets are not
+            compared.
+
+    Returns:
+        Clauses such as "beta is 4.0 there and 6.0 here", none if nothing does.
+    """
     old = flatten(config_lib.to_dict(run.config))
     new = flatten(config_lib.to_dict(config))
     entry = objectives.OBJECTIVES.get(config.objective)
@@ -251,6 +268,8 @@ def _require_same(workdir: Path, run: Run, config: Config, spec: Spec) -> None:
         if old.get(name) != new.get(name)
         and not any(name == f or name.startswith(f + ".") for f in free)
     ]
+    if spec is None:
+        return differing
     if run.source != spec.source:
         differing.append(
             f"the data source is {run.source!r} there and {spec.source!r} here"
@@ -258,9 +277,4 @@ def _require_same(workdir: Path, run: Run, config: Config, spec: Spec) -> None:
     before = run.spec.digest if run.spec else ""
     if before and spec.digest and before != spec.digest:
         differing.append("the images have other pixels than those trained on")
-    if differing:
-        raise ConfigError(
-            f"{workdir} holds a run of another configuration: {'; '.join(differing)}; "
-            "choose another --workdir, or give this one without --config to go on with "
-            "the run as it is"
-        )
+    return differing

@@ -9,6 +9,7 @@ import jax
 
 from cfasl_jax import objectives
 from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import provenance
 from cfasl_jax.settings import Config
 from cfasl_jax.study import packs, plan
@@ -99,7 +100,10 @@ def _seconds_a_step(
     """
     device = jax.devices()[0].device_kind
     path = root / "speeds.json"
-    known = plan.stored(path) or {}
+    try:
+        known = plan.stored(path) or {}
+    except ConfigError:  # a damaged file costs no more than a new measurement
+        known = {}
     key = f"{arm}, {len(pack)} together, on {jax.device_count()} x {device}"
     if key not in known:
         known[key] = _measure(packs.together(pack), dataset) / len(pack)

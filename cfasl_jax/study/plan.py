@@ -174,13 +174,19 @@ def entry(root: Path, run: Run) -> Entry | None:
         "reconstruction", "kl", "kl_per_dimension", "active_dimensions" and
         "provenance". The entry of a failed run has "folder", "seed" and "failed", a
         sentence.
+
+    Raises:
+        ConfigError: if the folder holds a run of another configuration.
     """
     folder = root / run.folder
     head: Entry = {"folder": run.folder.as_posix(), "seed": run.seed}
-    if failure := stored(folder / FAILURE_FILE):
-        return head | failure
+    failure = stored(folder / FAILURE_FILE)
     results = {name: scored(root, run, name) for name in run.protocols}
     found = {name: each for name, each in results.items() if each is not None}
+    if failure or found or provenance.latest_step(folder) is not None:
+        _require_own(folder, run)
+    if failure:
+        return head | failure
     if len(found) < len(results) or (run.reports and not has_report(folder)):
         return None
     last = found[run.protocols[-1]]
@@ -192,6 +198,22 @@ def entry(root: Path, run: Run) -> Entry | None:
         **last["model"][0],
         "provenance": last["provenance"],
     }
+
+
+def _require_own(folder: Path, run: Run) -> None:
+    """Check that what a folder holds was made with the configuration of this run.
+
+    Raises:
+        ConfigError: if it was not; it names the fields that differ.
+    """
+    if not (folder / provenance.CONFIG_FILE).exists():  # only its scores were copied
+        return
+    if differing := provenance.differences(provenance.stored(folder), run.config):
+        raise ConfigError(
+            f"{folder} holds a run of another configuration: {'; '.join(differing)}; "
+            "change the study back, choose another --workdir, or remove this folder to "
+            "do its run again"
+        )
 
 
 def scored(root: Path, run: Run, protocol: str) -> dict[str, Any] | None:

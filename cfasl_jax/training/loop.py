@@ -144,7 +144,10 @@ def train(
             active=devices.is_first_process(),
         ) as record:
             run = Steps(config, objective, dataset)
-            return _run_chunks(run, state, checkpoints, record, stop_asked, score)
+            state = _run_chunks(run, state, checkpoints, record, stop_asked, score)
+    if stop_asked.number:  # after the last chunk was started: nobody else would end
+        raise _interrupted(config.num_steps, stop_asked)
+    return state
 
 
 def _run_chunks(
@@ -169,7 +172,7 @@ def _run_chunks(
             step = start + length
             stopping = devices.any_process(stop_asked.number > 0)
             last = step == config.num_steps
-            saves = stopping or last or step % config.checkpoint.every == 0
+            saves = stopping or last or _is_due(step, config.checkpoint.every)
             scores = score if _is_due(step, config.eval.every) else None
             if saves or scores:
                 # Only a state whose losses are all known to be finite is saved or
@@ -179,11 +182,16 @@ def _run_chunks(
             if saves:
                 checkpoints.save(step, host)
             if stopping and not last:
-                raise InterruptedRunError(
-                    f"stopped at step {step}; the same command resumes",
-                    stop_asked.number or signal.SIGTERM,
-                )
+                raise _interrupted(step, stop_asked)
     return devices.unreplicate(device_state)
+
+
+def _interrupted(step: int, stop_asked: "_StopSignals") -> InterruptedRunError:
+    """The exception after a stop; the signal may have reached another process."""
+    return InterruptedRunError(
+        f"stopped at step {step}; the same command resumes",
+        stop_asked.number or signal.SIGTERM,
+    )
 
 
 def _is_due(step: int, every: int) -> bool:

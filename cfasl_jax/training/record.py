@@ -116,7 +116,9 @@ def _boards(folder: Path, seeds: tuple[int, ...], first_step: int) -> list[Any]:
         )
         return []
     names = [name.replace(",", "").replace(" ", "_") for name in run_names(seeds)]
-    return [SummaryWriter(str(folder / name), purge_step=first_step) for name in names]
+    # TensorBoard drops this step and later ones, which are going to be written again.
+    purged = first_step + 1
+    return [SummaryWriter(str(folder / name), purge_step=purged) for name in names]
 
 
 def read(workdir: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -31,9 +31,18 @@ _READ_AHEAD = 2
 
 
 def chunks(config: Config, first_step: int) -> Iterator[tuple[int, int]]:
-    """(steps taken before, number of steps) of each logged chunk up to `num_steps`."""
-    for start in range(first_step, config.num_steps, config.log_every):
-        yield start, min(config.log_every, config.num_steps - start)
+    """(steps taken before, number of steps) of each logged chunk up to `num_steps`.
+
+    All but the last one end at a multiple of `log_every`, wherever the first one starts
+    (a run that is continued may have ended anywhere), so that checkpoints and scores
+    fall on the ends of chunks.
+    """
+    start = first_step
+    while start < config.num_steps:
+        end = start - start % config.log_every + config.log_every
+        length = min(end, config.num_steps) - start
+        yield start, length
+        start += length
 
 
 def blocks(length: int, step_bytes: int) -> list[int]:

@@ -188,6 +188,12 @@ def test_the_likelihood_can_be_chosen(mine, copy):
         assert data.load("custom", chosen).likelihood == "gaussian"
 
 
+def test_the_likelihood_of_rendered_images_can_be_chosen():
+    chosen = options(source="rendered", likelihood="gaussian")
+    assert data.load("dsprites", chosen).likelihood == "gaussian"
+    assert data.load("dsprites", chosen).spec == data.spec_of("dsprites", chosen)
+
+
 def test_a_copy_of_another_data_set_is_refused(copy):
     with pytest.raises(ConfigError, match="holds a copy of custom, not of dsprites"):
         data.load("dsprites", options(path=copy))

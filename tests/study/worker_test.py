@@ -1,5 +1,6 @@
 """Studies run by the command: killed, resumed, shared by workers, with failing runs."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ import study_worker
 
 from cfasl_jax import workdirs
 from cfasl_jax.errors import ConfigError
-from cfasl_jax.run import evaluate
+from cfasl_jax.run import evaluate, provenance
 from cfasl_jax.study import __main__ as command
 from cfasl_jax.study import claims, cost, definition, outcome, plan, worker
 from cfasl_jax.training import loop
@@ -155,6 +156,35 @@ def test_a_claimed_run_is_left_to_its_owner(small, tmp_path):
     with claims.claim(tmp_path / run.folder) as ours:
         assert ours
         assert not worker._do_if_free([run], None, tmp_path)
+
+
+@pytest.mark.parametrize("left", ["scores", "a failure", "a checkpoint"])
+def test_a_run_of_another_configuration_is_not_the_studys(small, tmp_path, left):
+    run = plan.tuning_runs(small, small.arms[0])[0]
+    folder = tmp_path / run.folder
+    provenance.claim(folder, run.config, study_worker.dataset().spec)
+    other = dataclasses.replace(run, config=dataclasses.replace(run.config, beta=40.0))
+    assert plan.entry(tmp_path, other) is None  # nothing was made of it yet
+    if left == "a checkpoint":
+        mark = folder / "checkpoints" / "10" / "_CHECKPOINT_METADATA"
+        mark.parent.mkdir(parents=True)
+        mark.write_text("")
+        assert plan.entry(tmp_path, run) is None
+    else:
+        found = {"mig": 0.5} if left == "scores" else "loss not finite at step 3"
+        study_results.write(tmp_path, run, found)
+        assert plan.entry(tmp_path, run) is not None
+    with pytest.raises(ConfigError, match=r"beta is 1\.0 there and 40\.0 here"):
+        plan.entry(tmp_path, other)
+
+
+def test_a_damaged_file_of_speeds_is_measured_anew(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(cost, "_measure", lambda *_: 0.5)
+    (tmp_path / "speeds.json").write_text('{"half": 1} 2}')
+    runs = plan.tuning_runs(small, small.arms[0])[:1]
+    dataset = study_worker.dataset()
+    assert cost._seconds_a_step("arm", runs, dataset, tmp_path) == 0.5
+    assert list(json.loads((tmp_path / "speeds.json").read_text()).values()) == [0.5]
 
 
 def test_a_run_of_a_longer_study_is_refused(small, tmp_path, monkeypatch):

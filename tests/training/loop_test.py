@@ -14,7 +14,7 @@ import tiny
 
 from cfasl_jax import objectives
 from cfasl_jax.errors import ConfigError
-from cfasl_jax.training import loop, record
+from cfasl_jax.training import checkpoints, loop, record
 from cfasl_jax.training.checkpoints import Checkpoints
 
 
@@ -152,6 +152,32 @@ def test_ctrl_c_saves_and_a_second_one_ends_at_once(tmp_path):
         # A third one kills the process, whatever it is still writing.
         assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_signal_while_the_last_steps_are_computed_ends_the_call_too(
+    tmp_path, monkeypatch
+):
+    config = tiny.config(num_steps=4)
+    write = record.Record.write
+
+    def interrupted(log, step, terms):
+        write(log, step, terms)
+        if step == 4:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(record.Record, "write", interrupted)
+    with pytest.raises(loop.InterruptedRunError, match="stopped at step 4; the same"):
+        loop.train(config, tiny.dataset(), tmp_path)
+    assert processes.newest(tmp_path) == 4
+    assert int(loop.train(config, tiny.dataset(), tmp_path).step[0]) == 4
+
+
+def test_a_run_that_is_continued_from_any_step_saves_when_it_should(tmp_path):
+    config = tiny.config(num_steps=3, checkpoint={"keep": 9})
+    loop.train(config, tiny.dataset(), tmp_path)
+    loop.train(dataclasses.replace(config, num_steps=11), tiny.dataset(), tmp_path)
+    assert sorted(checkpoints.steps(tmp_path)) == [3, 4, 8, 11]
+    assert record.read(tmp_path)[0].tolist() == [2, 3, 4, 6, 8, 10, 11]
 
 
 def test_scores_along_the_way_stand_in_the_log(tmp_path):

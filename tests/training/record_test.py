@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import tensorboardX
 
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.training import record
@@ -33,6 +34,21 @@ def test_half_a_line_at_the_end_is_nothing_to_speak_of(tmp_path, capsys):
     write(tmp_path, [*LINES, LINES[0][:9]])
     assert resume(tmp_path, 6) == [2, 4, 6, 8]
     assert not list(tmp_path.glob("*damaged*"))
+
+
+def test_tensorboard_keeps_the_step_of_the_checkpoint(tmp_path, monkeypatch):
+    """It drops all steps from the one named on, which must be written again."""
+    started = []
+
+    class Writer(tensorboardX.SummaryWriter):
+        def __init__(self, folder, purge_step):
+            started.append(purge_step)
+            super().__init__(folder, purge_step=purge_step)
+
+    monkeypatch.setattr(tensorboardX, "SummaryWriter", Writer)
+    write(tmp_path, LINES)
+    resume(tmp_path, 4)
+    assert started == [5]
 
 
 BAD = [
