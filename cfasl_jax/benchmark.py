@@ -41,6 +41,10 @@ def main(argv: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     require_choice("data set", options.dataset, data.NAMES)
+    for name in ("latent_dims", "runs", "rounds") if options.check else ("seeds",):
+        if getattr(options, name) is not None:
+            where = "without" if options.check else "with"
+            raise ConfigError(f"--{name} goes {where} --check")
     if options.check:
         return device_check.check(
             lambda **changes: _config(options.dataset, **changes),
@@ -65,14 +69,16 @@ def _parser() -> argparse.ArgumentParser:
         type=_counts,
         help="with --check: how many are trained together. Default: 1,10; on a CPU 1",
     )
-    parser.add_argument("--latent_dims", type=_counts, default=(6, 10))
-    parser.add_argument("--runs", type=_count, default=1, help="seeds trained together")
+    parser.add_argument("--latent_dims", type=_counts, help="Default: 6,10")
+    parser.add_argument(
+        "--runs", type=_count, help="seeds trained together. Default: 1"
+    )
     parser.add_argument(
         "--steps",
         type=_count,
         help="timed at once. Default: 20; with --check 200, on a CPU 3",
     )
-    parser.add_argument("--rounds", type=_count, default=3)
+    parser.add_argument("--rounds", type=_count, help="Default: 3")
     parser.add_argument("--case", type=_case, help=argparse.SUPPRESS)
     return parser
 
@@ -111,7 +117,7 @@ def _config(dataset: str, **changes: object) -> Config:
 def _config_of(case: tuple[bool, int], options: argparse.Namespace) -> Config:
     """The configuration of a case, see `_case`."""
     cfasl, latent_dim = case
-    seeds = tuple(range(options.runs))
+    seeds = tuple(range(options.runs or 1))
     return _config(options.dataset, cfasl=cfasl, latent_dim=latent_dim, seeds=seeds)
 
 
@@ -129,16 +135,17 @@ def _compare(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     """Print a table with one line for each case."""
     cases = [
         f"{objective},{latent_dim}"
-        for latent_dim in options.latent_dims
+        for latent_dim in options.latent_dims or (6, 10)
         for objective in ("alone", "cfasl")
     ]
     for case in cases:  # what is wrong is said before anything is measured
         _config_of(_case(case), options)
     results: dict[str, list[list[float]]] = {case: [] for case in cases}
-    for _ in range(options.rounds):
+    for _ in range(options.rounds or 3):
         for case in cases:
             results[case].append(_in_a_process(case, arguments))
-    print(f"{options.dataset}, {options.runs} run(s), {jax.devices()[0].device_kind}")
+    runs = options.runs or 1
+    print(f"{options.dataset}, {runs} run(s), {jax.devices()[0].device_kind}")
     print(
         f"{'beta-VAE':>10} {'D':>3} {'median s':>9} {'fastest s':>9} {'/ alone':>8} "
         f"{'peak GB':>8}"

@@ -1,16 +1,19 @@
 """The command line's flags; every mistake is reported in one sentence."""
 
 import dataclasses
+import functools
 import os
 import re
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from absl import flags
 from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
 from ml_collections.config_flags import config_flags
 
 from cfasl_jax import config as config_lib
@@ -89,15 +92,35 @@ def overridden(config: Config, overrides: Sequence[str]) -> Config:
     """
     if not overrides:
         return config
-    arguments = ["", *overrides]
+    arguments = ["", *chain(*map(_switches, overrides))]
     fields = config_lib.to_dict(config)
     _require_fields(arguments, fields)
     values = flags.FlagValues()
     config_flags.DEFINE_config_dict(
-        "config", ConfigDict(fields), flag_values=values, sys_argv=arguments
+        "config", _with_placeholders(fields), flag_values=values, sys_argv=arguments
     )
     _parse_into(values, arguments)
     return config_lib.from_dict(values.config.to_dict())
+
+
+def _switches(argument: str) -> list[str]:
+    """A preset of fidelity as its switches, which is what a run stores."""
+    match = re.fullmatch(r"--?config\.fidelity\.preset=(.*)", argument)
+    if match is None:
+        return [argument]
+    require_choice("fidelity", match[1], FIDELITIES)
+    switches = dataclasses.asdict(FIDELITIES[match[1]])
+    return [f"--config.fidelity.{name}={value}" for name, value in switches.items()]
+
+
+def _with_placeholders(fields: Mapping[str, Any]) -> ConfigDict:
+    """A configuration in which a number may replace None, which has no type itself."""
+    config = ConfigDict(fields)
+    for name, value in flatten(fields).items():
+        if value is None:
+            *groups, last = name.split(".")
+            functools.reduce(getattr, groups, config)[last] = placeholder(float)
+    return config
 
 
 def _comparison(values: flags.FlagValues, overrides: Sequence[str]) -> Command:
@@ -252,13 +275,20 @@ def _expand_fidelity(argument: str) -> str:
 
 
 def _config_argument(arguments: list[str]) -> str | None:
-    """FILE[:PRESET] as given, or None."""
+    """FILE[:PRESET] as given, or None.
+
+    Raises:
+        ConfigError: if it is given twice.
+    """
+    found = []
     for place, argument in enumerate(arguments):
         if match := re.fullmatch(r"--?config=(.*)", argument):
-            return match[1]
+            found.append(match[1])
         if re.fullmatch(r"--?config", argument) and place + 1 < len(arguments):
-            return arguments[place + 1]
-    return None
+            found.append(arguments[place + 1])
+    if len(found) > 1:
+        raise ConfigError(f"--config is given twice, as {' and as '.join(found)}")
+    return found[0] if found else None
 
 
 def _located(arguments: list[str]) -> list[str]:

@@ -5,6 +5,7 @@ import math
 import operator
 import os
 from collections.abc import Collection, Mapping
+from itertools import chain
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -163,7 +164,7 @@ def _validate_runs(config: Config) -> None:
                 f"seeds must name at least one seed and none twice, not {config.seeds}"
             )
         return
-    traced, names = _traced_fields(config), [name for name, _ in config.per_run]
+    traced, names = traced_fields(config), [name for name, _ in config.per_run]
     for name, values in config.per_run:
         require_choice("field in per_run", name, traced)
         if names.count(name) > 1:
@@ -184,7 +185,7 @@ def _validate_runs(config: Config) -> None:
         raise ConfigError("two runs of per_run have the same seed and the same values")
 
 
-def _traced_fields(config: Config) -> list[str]:
+def traced_fields(config: Config) -> list[str]:
     """Dotted names of the hyperparameters that may differ between runs."""
     paths, _ = jax.tree_util.tree_flatten_with_path(config.hyper)
     names = [".".join(key.name for key in path) for path, _ in paths]
@@ -309,6 +310,9 @@ def _convert(name: str, value: Any, kind: Any) -> Any:
         return _build(kind, value, prefix=f"{name}.")  # type: ignore[arg-type]
     if get_origin(kind) is tuple and isinstance(value, list | tuple):
         kinds = get_args(kind)
+        if kinds[0] is str:  # a command line may give names with commas between
+            words = [v.split(",") if isinstance(v, str) else [v] for v in value]
+            value = [v.strip() if isinstance(v, str) else v for v in chain(*words)]
         if kinds[-1] is Ellipsis:
             kinds = kinds[:1] * len(value)
         if len(kinds) != len(value):

@@ -167,6 +167,8 @@ def _results(workdir: Path, model: Model, run: int) -> dict[str, Any]:
             f"{workdir} has no scores of its newest checkpoint, of step {model.step}: "
             f"run python -m cfasl_jax.main --workdir={workdir} --mode=evaluate first"
         )
+    if not results["runs"][run]["scores"]:
+        raise ConfigError(f"{workdir}: the run of seed {model.seed} has no scores")
     return {
         "model": results["model"][run],
         "scores": results["runs"][run],

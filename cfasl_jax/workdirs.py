@@ -50,9 +50,10 @@ _CHECKPOINTS = "checkpoints"
 _MARK = "_CHECKPOINT_METADATA"
 _LEASE, _PROBE = ".worker", ".access"
 
-# Files below the top level that are read again: records, and pages that show that a run
-# is finished. Figures and TensorBoard's events are only written.
-_READ = (".json", ".jsonl", ".html")
+# Files below the top level that are read again: records, pages that show that a run is
+# finished, and TensorBoard's events, which say how long it was trained. Figures are
+# only written.
+_READ, _EVENTS = (".json", ".jsonl", ".html"), "/events.out.tfevents."
 
 
 class CopyError(RuntimeError):
@@ -127,7 +128,8 @@ class _Mirror:
         # it is a copy of.
         self._copied: dict[str, tuple[int, int] | None] = {}
         self._owner = str(uuid.uuid4()).encode()
-        self._has_lease = False
+        # When the lease was last written, by `time.monotonic`; None without a lease.
+        self._renewed: float | None = None
 
     def require_writable(self) -> float:
         """Check that the remote folder can be written; return the time by its clock.
@@ -153,13 +155,39 @@ class _Mirror:
                 )
             told = True
             time.sleep(_PAUSE_SECONDS)
-        self._has_lease = True
+        self._renewed = time.monotonic()
 
     def release(self) -> None:
-        """Let other processes have the remote folder."""
-        if self._has_lease:
-            self._has_lease = False
-            self._fs.rm_file(f"{self._root}/{_LEASE}")
+        """Let other processes have the remote folder, unless one of them has it."""
+        if self._renewed is not None:
+            self._renewed = None
+            with suppress(RuntimeError):
+                self._require_lease()
+                self._fs.rm_file(f"{self._root}/{_LEASE}")
+
+    def _renew(self) -> None:
+        """Write the lease again, if there is one and this was not done just now.
+
+        Raises:
+            RuntimeError: if another process has the lease, because this one was not
+                heard of for too long.
+        """
+        if self._renewed is None:
+            return
+        now = time.monotonic()
+        if now - self._renewed >= INTERVAL_SECONDS / 2:
+            self._require_lease()
+            self._fs.pipe_file(f"{self._root}/{_LEASE}", self._owner)
+            self._renewed = now
+
+    def _require_lease(self) -> None:
+        self._fs.invalidate_cache()
+        try:
+            if self._fs.cat_file(f"{self._root}/{_LEASE}") == self._owner:
+                return
+        except FileNotFoundError:
+            pass
+        raise RuntimeError("another worker has taken it over")
 
     def _lease(self) -> bool:
         """Try to take the lease; return whether it is ours. A stale one is removed."""
@@ -197,6 +225,7 @@ class _Mirror:
         for name in self._copied:
             read = name == "config.json" if newest_only else _is_read(name)
             if (read and _step(name) is None) or _step(name) in wanted:
+                self._renew()  # a large directory takes longer than a lease lasts
                 path = self.folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._fs.get_file(f"{self._root}/{name}", str(path))
@@ -205,9 +234,12 @@ class _Mirror:
             self._remove_all_but(steps)
 
     def push(self) -> None:
-        """Copy what has changed, and remove the checkpoints that are gone."""
-        if self._has_lease:
-            self._fs.pipe_file(f"{self._root}/{_LEASE}", self._owner)
+        """Copy what has changed, and remove the checkpoints that are gone.
+
+        Raises:
+            RuntimeError: if another process has taken the lease over.
+        """
+        self._renew()
         # The checkpoints are listed first and the log is copied next, so that the log
         # in the bucket always has the lines of every step up to the newest checkpoint
         # there. They are listed twice, since those of a pack of runs are removed once
@@ -227,6 +259,7 @@ class _Mirror:
 
     def _put(self, path: Path) -> bool:
         """Copy a file if it has changed; False where it vanished meanwhile."""
+        self._renew()
         name = path.relative_to(self.folder).as_posix()
         try:
             state = _state(path)
@@ -355,7 +388,7 @@ def _number(step: str) -> int:
 
 def _is_read(name: str) -> bool:
     """Whether a process that resumes needs this file, which is not a checkpoint's."""
-    return "/" not in name or name.endswith(_READ)
+    return "/" not in name or name.endswith(_READ) or _EVENTS in name
 
 
 def _state(path: Path) -> tuple[int, int]:

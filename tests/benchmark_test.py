@@ -138,11 +138,13 @@ def test_the_costliest_kernel_is_the_largest_product():
         ("--steps=-3", "must be a whole number from 1 to 1,000,000, not '-3'"),
         ("--dataset=Dsprite", "did you mean 'dsprites'"),
         ("--step", "--steps: expected one argument"),
+        ("--seeds=3", "--seeds goes with --check"),
+        ("--check --runs=3", "--runs goes without --check"),
         ("--bogus", "unrecognized arguments: --bogus"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(argument, said, capsys):
-    assert benchmark.main(["", argument]) == 2
+    assert benchmark.main(["", *argument.split()]) == 2
     error = capsys.readouterr().err
     assert said in error
     assert error.startswith("error: ")
@@ -174,7 +176,7 @@ def test_what_is_wrong_is_said_before_anything_is_measured(
     monkeypatch, capsys, argument
 ):
     monkeypatch.setattr(benchmark, "_in_a_process", lambda *_: 1 / 0)
-    assert benchmark.main(["", argument]) == 2
+    assert benchmark.main(["", *argument.split()]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 

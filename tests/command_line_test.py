@@ -8,7 +8,7 @@ import pytest
 from cfasl_jax import command_line
 from cfasl_jax import config as config_lib
 from cfasl_jax.errors import ConfigError
-from cfasl_jax.settings import replaced
+from cfasl_jax.settings import FIDELITIES, replaced
 from cfasl_jax.study import definition
 
 ROOT = Path(__file__).parent.parent
@@ -182,6 +182,10 @@ def test_help_is_printed(capsys):
             r"seeds must be a tuple such as \(1, 2\), not '\[1,2'",
         ),
         ([f"--config={CONFIG}", "--config.=1"], "unknown field ''"),
+        (
+            [f"--config={CONFIG}", "--config", "b.py", "--config.beta=4"],
+            f"--config is given twice, as {CONFIG} and as b.py",
+        ),
         ([f"--config={CONFIG}", "--config.beta=x"], "beta must be a number, not 'x'"),
         (
             [f"--config={CONFIG}", "--config.latent_dim=1e3"],
@@ -222,6 +226,27 @@ def test_mistakes_in_a_config_file(tmp_path, text, message):
         parse(f"--config={file}", "--config.beta=4")
     assert str(file) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_stored_run_takes_a_number_for_none_and_a_preset_of_fidelity():
+    stored = parse(f"--config={CONFIG}").config
+    assert stored.dip.lambda_d is None
+
+    def changed(*overrides):
+        return command_line.overridden(
+            stored, parse("--workdir=x", *overrides).overrides
+        )
+
+    assert changed("--config.dip.lambda_d=5").dip.lambda_d == 5.0
+    assert changed("--config.beta=5").dip.lambda_d is None
+    assert changed("--config.fidelity=official").fidelity == FIDELITIES["official"]
+    with pytest.raises(ConfigError, match="did you mean 'official'"):
+        changed("--config.fidelity=oficial")
+
+
+def test_metrics_may_be_given_with_commas_between():
+    command = parse(f"--config={CONFIG}", "--config.eval.metrics=mig, fvm")
+    assert command.config.eval.metrics == ("mig", "fvm")
 
 
 def test_parsing_leaves_nothing_behind():

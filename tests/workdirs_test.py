@@ -268,6 +268,7 @@ def test_the_lease_of_a_worker_that_died_is_taken_over(url, tmp_path, monkeypatc
     mirror = workdirs._Mirror(url, tmp_path / "new")
     assert not mirror._lease()
     monkeypatch.setattr(workdirs, "LEASE_SECONDS", 0.2)
+    monkeypatch.setattr(workdirs, "INTERVAL_SECONDS", 0.0)
     time.sleep(0.1)
     dead.push()  # which keeps it fresh
     time.sleep(0.15)
@@ -275,6 +276,32 @@ def test_the_lease_of_a_worker_that_died_is_taken_over(url, tmp_path, monkeypatc
     time.sleep(0.1)
     assert not mirror._lease()  # which removes it
     assert mirror._lease()
+    with pytest.raises(RuntimeError, match="another worker has taken it over"):
+        dead.push()
+    dead.release()
+    assert stored(url)[".worker"] == mirror._owner
+
+
+def test_a_lease_stays_fresh_while_a_large_directory_is_copied(
+    url, tmp_path, monkeypatch
+):
+    with workdirs.local(url) as folder:
+        for name in "abc":
+            write(folder, name, name)
+    monkeypatch.setattr(workdirs, "INTERVAL_SECONDS", 0.0)
+    times = []
+    mirror = workdirs._Mirror(url, tmp_path)
+    get = mirror._fs.get_file
+
+    def slow_get(*arguments):
+        times.append(mirror._fs.modified(f"{mirror._root}/.worker"))
+        time.sleep(0.01)
+        get(*arguments)
+
+    monkeypatch.setattr(mirror._fs, "get_file", slow_get)
+    mirror.wait_until_alone()
+    mirror.pull(newest_only=False, checkpoints=True)
+    assert len(set(times)) == len(times) == 3
 
 
 @pytest.fixture

@@ -71,7 +71,8 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
         "losses": _losses_at(workdir, step),
         "model": [],
     }
-    runs, left_out, said = [], [], []  # said: what the tables of scores do not say
+    left_out, said = [], []  # said: what the tables of scores do not say
+    runs: list[dict[str, Any] | None] = []  # None for a run that no metric can score
     for model in trained:
         codes = Codes(model, dataset)
         results["model"].append(describe_codes(model, dataset, codes))
@@ -84,15 +85,15 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
             scores, sentences = None, [str(error)]
         said += sentences
         left_out += sentences
+        runs.append(scores)
         if scores:
-            runs.append(scores)
             print(metrics.format_scores(scores))
             left_out += [
                 f"{name} is not computed: {reason}"
                 for name, reason in scores["unavailable"].items()
             ]
-    if runs:
-        results |= summarise(runs)
+    if any(runs):
+        results |= summarise(_complete(runs, config.seeds))
     # Several runs may have the same to say.
     results["left_out"] = list(dict.fromkeys(left_out))
     for sentence in dict.fromkeys(said):
@@ -240,6 +241,25 @@ def score_codes(
     except ValueError as error:
         raise NoScoresError("; ".join([*left_out, str(error)])) from error
     return scores, left_out
+
+
+def _complete(
+    runs: Sequence[dict[str, Any] | None], seeds: Sequence[int]
+) -> list[dict[str, Any]]:
+    """A record for every run, so that its place says which run it belongs to."""
+    first = next(run for run in runs if run)
+    asked = [*first["metrics"], *first["unavailable"]]
+    bare = {
+        "scores": {},
+        "metrics": {},
+        "unavailable": dict.fromkeys(asked, "no metric can score this run"),
+        "notes": [],
+        "warnings": [],
+    }
+    return [
+        run or {**first, **bare, "seed": seed}
+        for run, seed in zip(runs, seeds, strict=True)
+    ]
 
 
 def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -63,12 +63,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "workers that are given the same one share the work; in a bucket, as in "
         "gs://BUCKET/STUDY, one worker at a time does it",
     )
-    parser.add_argument(
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument(
         "--dry-run",
         action="store_true",
         help="say what the study will cost, and stop",
     )
-    parser.add_argument(
+    only.add_argument(
         "--report",
         action="store_true",
         help="write tables and study.html from the runs that are finished, and stop",
@@ -94,6 +95,8 @@ def _run(options: argparse.Namespace) -> None:
                 "which workers would share its runs; on a shared file system they do",
                 file=sys.stderr,
             )
+        if options.report and not ((root / "runs").is_dir() or root.is_file()):
+            raise ConfigError(f"{place} holds no study: there is no folder runs in it")
         if not options.dry_run:
             errors.require_writable(root / "study.json")
         if options.report:

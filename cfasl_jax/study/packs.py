@@ -6,10 +6,8 @@ metrics.jsonl, TensorBoard's events and its last checkpoint. It is then scored l
 other run.
 """
 
-import contextlib
 import dataclasses
 import hashlib
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,7 +57,7 @@ def together(runs: Sequence[Run]) -> Config:
     values = [flatten(config_lib.to_dict(run.config)) for run in runs]
     differing = [
         (name, tuple(float(each[name]) for each in values))
-        for name in _traced(runs[0].config)
+        for name in config_lib.traced_fields(runs[0].config)
         if len({each[name] for each in values}) > 1
     ]
     seeds = tuple(run.seed for run in runs)
@@ -100,6 +98,7 @@ def train(runs: Sequence[Run], dataset: Dataset, root: Path) -> None:
             raise
     else:
         return
+    shutil.rmtree(_pack_folder(runs, root), ignore_errors=True)
     half = len(runs) // 2
     for part in (runs[:half], runs[half:]):
         train(part, dataset, root)
@@ -112,16 +111,20 @@ def _train_alone(run: Run, dataset: Dataset, root: Path) -> None:
 
 
 def _train_together(runs: Sequence[Run], dataset: Dataset, root: Path) -> None:
-    names = "\n".join(str(run.folder) for run in runs)
-    digest = hashlib.sha256(names.encode()).hexdigest()[:12]
-    folder = root / "packs" / f"{runs[0].phase}_{len(runs)}_runs_{digest}"
-    config = together(runs)
+    folder, config = _pack_folder(runs, root), together(runs)
     provenance.claim(folder, config, dataset.spec)
     state = loop.train(config, dataset, folder, _scorer(config, dataset))
     for place, run in enumerate(runs):
         if plan.steps_left(root, run):
             _take_out(place, run, state, folder, dataset, root)
     shutil.rmtree(folder)
+
+
+def _pack_folder(runs: Sequence[Run], root: Path) -> Path:
+    """The working directory of a pack."""
+    names = "\n".join(str(run.folder) for run in runs)
+    digest = hashlib.sha256(names.encode()).hexdigest()[:12]
+    return root / "packs" / f"{runs[0].phase}_{len(runs)}_runs_{digest}"
 
 
 def _scorer(config: Config, dataset: Dataset) -> loop.Score | None:
@@ -140,35 +143,15 @@ def _take_out(
     """Write a run's own working directory, its checkpoint last."""
     folder = root / run.folder
     provenance.claim(folder, run.config, dataset.spec)
-    steps, terms = record.read(pack)
-    scores = record.read_scores(pack)
-    with (
-        Path(os.devnull).open("w") as nowhere,
-        contextlib.redirect_stderr(nowhere),  # the pack's progress was shown already
-        record.Record(folder, (run.seed,), 0, run.config.num_steps) as log,
-    ):
-        for column, step in enumerate(steps.tolist()):
-            line = {name: v[place : place + 1, column] for name, v in terms.items()}
-            for name, (scored, values) in scores.items():
-                if step in scored:
-                    found = values[place : place + 1, scored.tolist().index(step)]
-                    line[record.SCORES + name] = found
-            log.write(step, line)
+    record.take_out(place, provenance.stored(pack).config.seeds, pack, folder)
     own = jax.tree.map(lambda leaf: leaf[place : place + 1], state)
     with Checkpoints(folder, run.config.checkpoint.keep) as checkpoints:
         checkpoints.save(run.config.num_steps, own)
 
 
-def _traced(config: Config) -> list[str]:
-    """Dotted names of the hyperparameters that runs of one program may differ in."""
-    paths, _ = jax.tree_util.tree_flatten_with_path(config.hyper)
-    names = [".".join(key.name for key in path) for path, _ in paths]
-    return [name for name in names if name != "num_steps"]
-
-
 def _program(config: Config) -> str:
     """The part of a configuration that runs of one program have in common."""
     fields = flatten(config_lib.to_dict(config))
-    for name in [*_traced(config), "seeds", "per_run"]:
+    for name in [*config_lib.traced_fields(config), "seeds", "per_run"]:
         fields.pop(name)
     return repr(sorted(fields.items()))

@@ -14,6 +14,7 @@ from cfasl_jax.errors import ConfigError
 from cfasl_jax.settings import run_names
 
 METRICS_FILE = "metrics.jsonl"
+_EVENTS = "tensorboard"
 
 # The prefix of the names of scores, which not every line has.
 SCORES = "eval/"
@@ -48,7 +49,7 @@ class Record:
         path = workdir / METRICS_FILE
         _forget_after(path, first_step)
         self._file = path.open("a", encoding="utf-8")
-        self._boards = _boards(workdir / "tensorboard", seeds, first_step)
+        self._boards = _boards(workdir / _EVENTS, seeds, first_step)
         self._plain = not sys.stderr.isatty()
         self._bar = tqdm(
             total=num_steps,
@@ -115,10 +116,35 @@ def _boards(folder: Path, seeds: tuple[int, ...], first_step: int) -> list[Any]:
             file=sys.stderr,
         )
         return []
-    names = [name.replace(",", "").replace(" ", "_") for name in run_names(seeds)]
     # TensorBoard drops this step and later ones, which are going to be written again.
     purged = first_step + 1
-    return [SummaryWriter(str(folder / name), purge_step=purged) for name in names]
+    return [
+        SummaryWriter(str(folder / name), purge_step=purged) for name in _names(seeds)
+    ]
+
+
+def _names(seeds: tuple[int, ...]) -> list[str]:
+    """The name of each run's folder of TensorBoard's events."""
+    return [name.replace(",", "").replace(" ", "_") for name in run_names(seeds)]
+
+
+def take_out(place: int, seeds: tuple[int, ...], source: Path, target: Path) -> None:
+    """Write the log that one of several runs would have written alone.
+
+    Args:
+        place: which of the runs.
+        seeds: of all runs.
+        source: the working directory of all.
+        target: the working directory of this run.
+    """
+    lines, _ = _sound_lines(source / METRICS_FILE)
+    own = [{k: v if k == "step" else [v[place]] for k, v in x.items()} for x in lines]
+    text = "".join(json.dumps(line) + "\n" for line in own)
+    (target / METRICS_FILE).write_text(text, encoding="utf-8")
+    events = source / _EVENTS / _names(seeds)[place]
+    if events.exists():  # they also say when the run was trained
+        (alone,) = _names((seeds[place],))
+        shutil.copytree(events, target / _EVENTS / alone, dirs_exist_ok=True)
 
 
 def read(workdir: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -265,6 +265,30 @@ def test_a_streamed_data_set_is_scored_as_a_resident_one(score, tmp_path):
     )
 
 
+def test_a_run_that_cannot_be_scored_keeps_its_place(score, monkeypatch):
+    both = score(tiny.dataset())
+    quick = run_evaluate.score_codes
+
+    def only_the_second(codes, *rest):
+        if codes.seed == 1:
+            raise run_evaluate.NoScoresError("a value is too rare")
+        return quick(codes, *rest)
+
+    monkeypatch.setattr(run_evaluate, "score_codes", only_the_second)
+    results = score(tiny.dataset())
+    value = both["scores"]["mig"]["values"][1]
+    assert results["scores"]["mig"]["values"] == [None, value]
+    assert results["scores"]["mig"]["runs"] == 1
+    assert [run["seed"] for run in results["runs"]] == [1, 2]
+    assert results["runs"][1] == both["runs"][1] | {
+        "seconds": results["runs"][1]["seconds"],
+        "metrics": results["runs"][1]["metrics"],
+    }
+    assert results["runs"][0]["scores"] == {}
+    assert results["runs"][0]["unavailable"] == {"mig": "no metric can score this run"}
+    assert results["left_out"] == ["a value is too rare"]
+
+
 SAMPLED = dataclasses.replace(FEW, codes="sample")
 
 

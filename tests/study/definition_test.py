@@ -268,6 +268,14 @@ def test_a_bad_file_ends_the_command_with_one_sentence(tmp_path, capsys, text, m
             "cannot write README.md/study.json: Not a directory",
         ),
         (
+            ["--study=configs/studies/dsprites.py", "--workdir=typo", "--report"],
+            "typo holds no study: there is no folder runs in it",
+        ),
+        (
+            ["--study=x.py", "--workdir=x", "--report", "--dry-run"],
+            "not allowed with argument",
+        ),
+        (
             ["--study=configs/studies/dsprites.py", "--workdir=nowhere://a/b"],
             "nowhere://a/b cannot be used",
         ),

@@ -12,6 +12,8 @@ from cfasl_jax.study import definition, packs, plan
 from cfasl_jax.training import loop
 from cfasl_jax.training.checkpoints import Checkpoints
 
+EVENTS = "tensorboard/*/events.out.tfevents.*"
+
 
 @pytest.fixture
 def small(monkeypatch, tmp_path):
@@ -114,6 +116,11 @@ def test_a_packed_run_is_the_run_alone(small, tmp_path):
         stored = json.loads(
             (tmp_path / "packed" / run.folder / "config.json").read_text()
         )
+        boards = [
+            [path.parent.name for path in (tmp_path / place / run.folder).glob(EVENTS)]
+            for place in ("packed", "alone")
+        ]
+        assert boards == [["seed_101"], ["seed_101"]]
         assert flatten(stored["config"])["beta"] == run.config.beta
         assert stored["config"]["seeds"] == [run.seed]
     assert list((tmp_path / "packed" / "packs").iterdir()) == []
@@ -164,6 +171,7 @@ def test_a_pack_that_cannot_train_is_halved(small, tmp_path, monkeypatch, error)
     monkeypatch.setattr(loop, "train", train)
     monkeypatch.setattr(packs, "_take_out", lambda *_: None)
     packs.train(runs, study_worker.dataset(), tmp_path)
+    assert list((tmp_path / "packs").iterdir()) == []
     assert [len(seeds) for seeds in trained] == [4, 2, 1, 1, 2, 1, 1]
     failed = [
         run for run in runs if (tmp_path / run.folder / plan.FAILURE_FILE).exists()
