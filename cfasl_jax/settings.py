@@ -70,7 +70,7 @@ class Fidelity:
         lie_commutator_transposed: CLG-VAE compares a product of generators with its own
             transpose rather than with the product in the other order.
         lie_decoder_not_equivariant: with CFASL on CLG-VAE, the decoder's equivariance
-            loss is the plain reconstruction loss once more.
+            loss is that of reconstructing the images from z once more.
     """
 
     sigma2_from_mu: bool = False
