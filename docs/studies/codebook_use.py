@@ -1,0 +1,106 @@
+"""What the codebook of a trained model does: the tables of section 3 of RESULTS.md.
+
+    python docs/studies/codebook_use.py DATASET THRESHOLD MODEL...
+
+MODEL is a working directory or the name of a shipped model, THRESHOLD that of its
+factor prediction. Pairs are random rendered images, latents are posterior means.
+"""
+
+import sys
+
+import numpy as np
+
+import cfasl_jax
+from cfasl_jax import codebook, data
+from cfasl_jax.settings import Data
+
+_PAIRS = 2_048
+_CONSTANT_STD = 0.1  # of a latent's mean over images, below which it is constant
+_USED_KL = 0.1  # nats, above which a latent is used
+_RENDERED = Data(
+    source="rendered",
+    dir="",
+    path="",
+    convention="paper",
+    likelihood="auto",
+    residency="auto",
+)
+
+
+def measure(
+    model: cfasl_jax.Model, x1: np.ndarray, x2: np.ndarray, threshold: float
+) -> dict[str, float]:
+    """Numbers on one model; errors are mean squared ones of latents."""
+    (z1, logvar), z2 = (
+        map(np.asarray, model.encode(x1)),
+        np.asarray(model.encode(x2).mu),
+    )
+    kl = 0.5 * (z1**2 + np.exp(logvar) - logvar - 1).mean(axis=0)
+    symmetry = model.symmetry(x1, x2)
+    M, on = np.asarray(symmetry.generator), np.asarray(symmetry.switch) > 0.5
+    changed = np.abs(z1 - z2) > threshold
+    often = on.mean(axis=0)
+    always, never = often > 0.99, often < 0.01
+    aligned = alignment(model, z1[:64])
+
+    def carried(z: np.ndarray) -> np.ndarray:
+        return np.asarray(codebook.act(z, symmetry.generator))
+
+    constant = np.concatenate([z1, z2]).std(axis=0) < _CONSTANT_STD
+    used, same = kl > _USED_KL, z1 * z2 > 0
+    moving = used & ~constant
+    translated = z1 + carried(np.where(constant, z1, 0))
+
+    def error(z: np.ndarray, where: np.ndarray) -> float:
+        return float(np.square(z - z2)[np.broadcast_to(where, z.shape)].mean())
+
+    return {
+        "sections on for every pair": always.sum(),
+        "sections on for none": never.sum(),
+        "switches that are right": (on == changed).mean(),
+        "best constant switches": np.maximum(
+            changed.mean(axis=0), 1 - changed.mean(axis=0)
+        ).mean(),
+        "alignment, on for every pair": aligned[always].mean(),
+        "alignment, on for none": aligned[never].mean(),
+        "share of M on its diagonal": np.square(np.diagonal(M, axis1=1, axis2=2)).sum()
+        / np.square(M).sum(),
+        "same sign: error of z1 g_c": error(carried(z1), same & used),
+        "same sign: error of z1": error(z1, same & used),
+        "other sign: error of z1 g_c": error(carried(z1), ~same & used),
+        "other sign: error of z1": error(z1, ~same & used),
+        "constant latents": constant.sum(),
+        "largest constant": np.abs(z1.mean(axis=0))[constant].max(initial=0),
+        "KL": kl.sum(),
+        "KL of constants": kl[constant].sum(),
+        "moving: error of z1": error(z1, moving),
+        "moving: error of z1 g_c": error(carried(z1), moving),
+        "moving: error if moved by the constants alone": error(translated, moving),
+        "moving: error if the constants are 0": error(
+            carried(np.where(constant, 0, z1)), moving
+        ),
+    }
+
+
+def alignment(model: cfasl_jax.Model, z: np.ndarray) -> np.ndarray:
+    """Mean cos^2 of all pairs of each section's displacements of z, [S]."""
+    delta = np.asarray(codebook.displacement(model.generators(), z))
+    unit = delta / np.linalg.norm(delta, axis=-1, keepdims=True)
+    unit = unit.reshape(len(unit), -1, unit.shape[-1])
+    return np.square(unit @ unit.transpose(0, 2, 1)).mean(axis=(1, 2))
+
+
+def main() -> None:
+    """Print a Markdown table with a column for each model."""
+    name, threshold, *models = sys.argv[1:]
+    images = data.load(name, _RENDERED)
+    drawn = np.random.default_rng(7).integers(0, images.num_images, 2 * _PAIRS)
+    x1, x2 = np.split(np.asarray(images.images(drawn.astype(np.int32))), 2)
+    columns = [measure(cfasl_jax.load(m), x1, x2, float(threshold)) for m in models]
+    print(f"| | {' | '.join(models)} |\n{'|---' * (len(models) + 1)}|")
+    for row in columns[0]:
+        print(f"| {row} | {' | '.join(f'{column[row]:.3g}' for column in columns)} |")
+
+
+if __name__ == "__main__":
+    main()
