@@ -32,6 +32,9 @@ from cfasl_jax.errors import ConfigError, require_choice
 from cfasl_jax.settings import Config
 from cfasl_jax.training import devices
 
+# Options that go without --check, and their values if they are not given.
+_WITHOUT_CHECK = {"latent_dims": (6, 10), "runs": 1, "rounds": 3}
+
 
 def main(argv: Sequence[str]) -> int:
     """Run the command line; return the exit code: 0, 1 (disagreement), 2 or 130."""
@@ -41,10 +44,13 @@ def main(argv: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     require_choice("data set", options.dataset, data.NAMES)
-    for name in ("latent_dims", "runs", "rounds") if options.check else ("seeds",):
+    for name in _WITHOUT_CHECK if options.check else ("seeds",):
         if getattr(options, name) is not None:
             where = "without" if options.check else "with"
             raise ConfigError(f"--{name} goes {where} --check")
+    for name, default in _WITHOUT_CHECK.items():
+        if getattr(options, name) is None:
+            setattr(options, name, default)
     if options.check:
         return device_check.check(
             lambda **changes: _config(options.dataset, **changes),
@@ -117,7 +123,7 @@ def _config(dataset: str, **changes: object) -> Config:
 def _config_of(case: tuple[bool, int], options: argparse.Namespace) -> Config:
     """The configuration of a case, see `_case`."""
     cfasl, latent_dim = case
-    seeds = tuple(range(options.runs or 1))
+    seeds = tuple(range(options.runs))
     return _config(options.dataset, cfasl=cfasl, latent_dim=latent_dim, seeds=seeds)
 
 
@@ -135,17 +141,16 @@ def _compare(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     """Print a table with one line for each case."""
     cases = [
         f"{objective},{latent_dim}"
-        for latent_dim in options.latent_dims or (6, 10)
+        for latent_dim in options.latent_dims
         for objective in ("alone", "cfasl")
     ]
     for case in cases:  # what is wrong is said before anything is measured
         _config_of(_case(case), options)
     results: dict[str, list[list[float]]] = {case: [] for case in cases}
-    for _ in range(options.rounds or 3):
+    for _ in range(options.rounds):
         for case in cases:
             results[case].append(_in_a_process(case, arguments))
-    runs = options.runs or 1
-    print(f"{options.dataset}, {runs} run(s), {jax.devices()[0].device_kind}")
+    print(f"{options.dataset}, {options.runs} run(s), {jax.devices()[0].device_kind}")
     print(
         f"{'beta-VAE':>10} {'D':>3} {'median s':>9} {'fastest s':>9} {'/ alone':>8} "
         f"{'peak GB':>8}"

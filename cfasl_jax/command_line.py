@@ -1,7 +1,6 @@
 """The command line's flags; every mistake is reported in one sentence."""
 
 import dataclasses
-import functools
 import os
 import re
 import sys
@@ -116,10 +115,8 @@ def _switches(argument: str) -> list[str]:
 def _with_placeholders(fields: Mapping[str, Any]) -> ConfigDict:
     """A configuration in which a number may replace None, which has no type itself."""
     config = ConfigDict(fields)
-    for name, value in flatten(fields).items():
-        if value is None:
-            *groups, last = name.split(".")
-            functools.reduce(getattr, groups, config)[last] = placeholder(float)
+    missing = [name for name, value in flatten(fields).items() if value is None]
+    config.update_from_flattened_dict({name: placeholder(float) for name in missing})
     return config
 
 

@@ -17,7 +17,7 @@ checkpoint without this mark is never read.
 
 The directory of a study contains those of its runs, and is copied in the same way. A
 bucket has no file locks, which workers would need to share the runs. So one worker at a
-time has the whole directory, as long as it keeps renewing an object there, its lease.
+time has the whole directory, by its lease, see `cfasl_jax.lease`.
 """
 
 import os
@@ -27,13 +27,14 @@ import sys
 import tempfile
 import threading
 import time
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+from cfasl_jax import lease
 from cfasl_jax.data.remote import file_system
 from cfasl_jax.errors import ConfigError, expanded
+from cfasl_jax.lease import Lease
 
 # A process that is killed loses what it wrote since the last copy.
 INTERVAL_SECONDS = 30.0
@@ -42,13 +43,8 @@ INTERVAL_SECONDS = 30.0
 _TRIES = 3
 _PAUSE_SECONDS = 5.0
 
-# A worker that has a directory for itself writes its lease again with every copy. After
-# this time without a renewal, in seconds, the worker counts as dead.
-LEASE_SECONDS = 300.0
-
 _CHECKPOINTS = "checkpoints"
 _MARK = "_CHECKPOINT_METADATA"
-_LEASE, _PROBE = ".worker", ".access"
 
 # Files below the top level that are read again: records, pages that show that a run is
 # finished, and TensorBoard's events, which say how long it was trained. Figures are
@@ -127,90 +123,18 @@ class _Mirror:
         # The files in the bucket, by name, each with the state of the local file that
         # it is a copy of.
         self._copied: dict[str, tuple[int, int] | None] = {}
-        self._owner = str(uuid.uuid4()).encode()
-        # When the lease was last written, by `time.monotonic`; None without a lease.
-        self._renewed: float | None = None
+        self.lease = Lease(self._fs, self._root)
 
-    def require_writable(self) -> float:
-        """Check that the remote folder can be written; return the time by its clock.
-
-        Raises:
-            Exception: any error of the file system.
-        """
-        self._fs.pipe_file(f"{self._root}/{_PROBE}", b"")
-        self._fs.invalidate_cache()
-        now = self._fs.modified(f"{self._root}/{_PROBE}").timestamp()
-        self._fs.rm_file(f"{self._root}/{_PROBE}")
-        return now
-
-    def wait_until_alone(self) -> None:
-        """Return once this process has the remote folder for itself."""
-        told = False
-        while not self._lease():
-            if not told:
-                print(
-                    f"another worker has {self.url}: waiting until it ends, or until "
-                    f"it has not been heard of for {LEASE_SECONDS:.0f} seconds",
-                    file=sys.stderr,
-                )
-            told = True
-            time.sleep(_PAUSE_SECONDS)
-        self._renewed = time.monotonic()
-
-    def release(self) -> None:
-        """Let other processes have the remote folder, unless one of them has it."""
-        if self._renewed is not None:
-            self._renewed = None
-            with suppress(RuntimeError):
-                self._require_lease()
-                self._fs.rm_file(f"{self._root}/{_LEASE}")
-
-    def _renew(self) -> None:
-        """Write the lease again, if there is one and this was not done just now.
-
-        Raises:
-            RuntimeError: if another process has the lease, because this one was not
-                heard of for too long.
-        """
-        if self._renewed is None:
-            return
-        now = time.monotonic()
-        if now - self._renewed >= INTERVAL_SECONDS / 2:
-            self._require_lease()
-            self._fs.pipe_file(f"{self._root}/{_LEASE}", self._owner)
-            self._renewed = now
-
-    def _require_lease(self) -> None:
-        self._fs.invalidate_cache()
-        try:
-            if self._fs.cat_file(f"{self._root}/{_LEASE}") == self._owner:
-                return
-        except FileNotFoundError:
-            pass
-        raise RuntimeError("another worker has taken it over")
-
-    def _lease(self) -> bool:
-        """Try to take the lease; return whether it is ours. A stale one is removed."""
-        lease = f"{self._root}/{_LEASE}"
-        try:
-            self._fs.pipe_file(lease, self._owner, mode="create")
-        except FileExistsError:
-            now = self.require_writable()
-            with suppress(FileNotFoundError):
-                if now - self._fs.modified(lease).timestamp() > LEASE_SECONDS:
-                    self._fs.rm_file(lease)
-            return False
-        # Another process may have removed our lease as the stale one that both saw.
-        time.sleep(_PAUSE_SECONDS)
-        self._fs.invalidate_cache()
-        return self._fs.cat_file(lease) == self._owner
+    def require_writable(self) -> None:
+        """Check that the remote folder can be written, or raise any error of it."""
+        lease.require_writable(self._fs, self._root)
 
     def pull(self, newest_only: bool, checkpoints: bool) -> None:
         """Copy records and whole checkpoints from the remote folder."""
         self._fs.invalidate_cache()
         paths = self._fs.find(self._root)
         names = [path.removeprefix(self._root).lstrip("/") for path in paths]
-        names = [name for name in names if name and name not in (_LEASE, _PROBE)]
+        names = [name for name in names if name and name not in lease.NAMES]
         self._copied = {
             name: None
             for name in names
@@ -225,7 +149,7 @@ class _Mirror:
         for name in self._copied:
             read = name == "config.json" if newest_only else _is_read(name)
             if (read and _step(name) is None) or _step(name) in wanted:
-                self._renew()  # a large directory takes longer than a lease lasts
+                self.lease.renew()  # a large directory takes longer than a lease lasts
                 path = self.folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._fs.get_file(f"{self._root}/{name}", str(path))
@@ -239,7 +163,7 @@ class _Mirror:
         Raises:
             RuntimeError: if another process has taken the lease over.
         """
-        self._renew()
+        self.lease.renew()
         # The checkpoints are listed first and the log is copied next, so that the log
         # in the bucket always has the lines of every step up to the newest checkpoint
         # there. They are listed twice, since those of a pack of runs are removed once
@@ -259,7 +183,7 @@ class _Mirror:
 
     def _put(self, path: Path) -> bool:
         """Copy a file if it has changed; False where it vanished meanwhile."""
-        self._renew()
+        self.lease.renew()
         name = path.relative_to(self.folder).as_posix()
         try:
             state = _state(path)
@@ -299,7 +223,7 @@ def _connect(
         if writes:
             mirror.require_writable()
         if alone:
-            mirror.wait_until_alone()
+            mirror.lease.acquire(url)
         mirror.pull(not writes, checkpoints)
     except ImportError as error:
         raise ConfigError(f"{url} needs one more package: {_brief(error)}") from error
@@ -327,7 +251,7 @@ def _copying(mirror: _Mirror) -> Iterator[None]:
         stop.set()
         thread.join()
         _push_all(mirror)
-        mirror.release()
+        mirror.lease.release()
 
 
 def _keep_copying(mirror: _Mirror, stop: threading.Event) -> None:

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "cfasl_jax"
 
 LEVELS = [
     {"types", "errors", "forms"},
-    {"settings", "lie_group"},
+    {"settings", "lie_group", "lease"},
     {"data", "models", "metrics"},
     {"codebook"},
     {"losses"},

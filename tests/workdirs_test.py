@@ -13,7 +13,7 @@ import pytest
 import tiny
 from fsspec.implementations.memory import MemoryFileSystem
 
-from cfasl_jax import data, main, objectives, workdirs
+from cfasl_jax import data, lease, main, objectives, workdirs
 from cfasl_jax.command_line import Command
 from cfasl_jax.data import remote
 from cfasl_jax.errors import ConfigError
@@ -37,6 +37,7 @@ def scratch(tmp_path, monkeypatch):
     folder.mkdir()
     monkeypatch.setattr(workdirs.tempfile, "tempdir", str(folder))
     monkeypatch.setattr(workdirs, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(lease, "_PAUSE_SECONDS", 0.0)
     return folder
 
 
@@ -266,20 +267,20 @@ def test_the_lease_of_a_worker_that_died_is_taken_over(url, tmp_path, monkeypatc
     dead = workdirs._connect(url, tmp_path / "dead", writes=True, alone=True)
     assert ".worker" in stored(url)
     mirror = workdirs._Mirror(url, tmp_path / "new")
-    assert not mirror._lease()
-    monkeypatch.setattr(workdirs, "LEASE_SECONDS", 0.2)
-    monkeypatch.setattr(workdirs, "INTERVAL_SECONDS", 0.0)
+    assert not mirror.lease.take()
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 0.2)
+    monkeypatch.setattr(lease, "RENEWAL_SECONDS", 0.0)
     time.sleep(0.1)
     dead.push()  # which keeps it fresh
     time.sleep(0.15)
-    assert not mirror._lease()
+    assert not mirror.lease.take()
     time.sleep(0.1)
-    assert not mirror._lease()  # which removes it
-    assert mirror._lease()
+    assert not mirror.lease.take()  # which removes it
+    assert mirror.lease.take()
     with pytest.raises(RuntimeError, match="another worker has taken it over"):
         dead.push()
-    dead.release()
-    assert stored(url)[".worker"] == mirror._owner
+    dead.lease.release()
+    assert stored(url)[".worker"] == mirror.lease.owner
 
 
 def test_a_lease_stays_fresh_while_a_large_directory_is_copied(
@@ -288,7 +289,7 @@ def test_a_lease_stays_fresh_while_a_large_directory_is_copied(
     with workdirs.local(url) as folder:
         for name in "abc":
             write(folder, name, name)
-    monkeypatch.setattr(workdirs, "INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(lease, "RENEWAL_SECONDS", 0.0)
     times = []
     mirror = workdirs._Mirror(url, tmp_path)
     get = mirror._fs.get_file
@@ -299,7 +300,7 @@ def test_a_lease_stays_fresh_while_a_large_directory_is_copied(
         get(*arguments)
 
     monkeypatch.setattr(mirror._fs, "get_file", slow_get)
-    mirror.wait_until_alone()
+    mirror.lease.acquire(url)
     mirror.pull(newest_only=False, checkpoints=True)
     assert len(set(times)) == len(times) == 3
 

@@ -116,7 +116,7 @@ def _train_together(runs: Sequence[Run], dataset: Dataset, root: Path) -> None:
     state = loop.train(config, dataset, folder, _scorer(config, dataset))
     for place, run in enumerate(runs):
         if plan.steps_left(root, run):
-            _take_out(place, run, state, folder, dataset, root)
+            _take_out(place, runs, state, folder, dataset, root)
     shutil.rmtree(folder)
 
 
@@ -134,16 +134,17 @@ def _scorer(config: Config, dataset: Dataset) -> loop.Score | None:
 
 def _take_out(
     place: int,
-    run: Run,
+    runs: Sequence[Run],
     state: TrainState,
     pack: Path,
     dataset: Dataset,
     root: Path,
 ) -> None:
-    """Write a run's own working directory, its checkpoint last."""
-    folder = root / run.folder
+    """Write the own working directory of one of the runs, its checkpoint last."""
+    run = runs[place]
+    folder, seeds = root / run.folder, tuple(run.seed for run in runs)
     provenance.claim(folder, run.config, dataset.spec)
-    record.take_out(place, provenance.stored(pack).config.seeds, pack, folder)
+    record.take_out(place, seeds, pack, folder)
     own = jax.tree.map(lambda leaf: leaf[place : place + 1], state)
     with Checkpoints(folder, run.config.checkpoint.keep) as checkpoints:
         checkpoints.save(run.config.num_steps, own)

@@ -17,24 +17,15 @@ from cfasl_jax.settings import Data
 _PAIRS = 2_048
 _CONSTANT_STD = 0.1  # of a latent's mean over images, below which it is constant
 _USED_KL = 0.1  # nats, above which a latent is used
-_RENDERED = Data(
-    source="rendered",
-    dir="",
-    path="",
-    convention="paper",
-    likelihood="auto",
-    residency="auto",
-)
+_RENDERED = Data(source="rendered", dir="")
 
 
 def measure(
     model: cfasl_jax.Model, x1: np.ndarray, x2: np.ndarray, threshold: float
 ) -> dict[str, float]:
     """Numbers on one model; errors are mean squared ones of latents."""
-    (z1, logvar), z2 = (
-        map(np.asarray, model.encode(x1)),
-        np.asarray(model.encode(x2).mu),
-    )
+    z1, logvar = map(np.asarray, model.encode(x1))
+    z2 = np.asarray(model.encode(x2).mu)
     kl = 0.5 * (z1**2 + np.exp(logvar) - logvar - 1).mean(axis=0)
     symmetry = model.symmetry(x1, x2)
     M, on = np.asarray(symmetry.generator), np.asarray(symmetry.switch) > 0.5

@@ -20,14 +20,7 @@ from cfasl_jax.errors import ConfigError
 from cfasl_jax.settings import Data
 from configs import default
 
-OPTIONS = Data(
-    source="auto",
-    dir="",
-    path="",
-    convention="paper",
-    likelihood="auto",
-    residency="auto",
-)
+OPTIONS = Data(source="auto", dir="")
 
 
 def options(**changes):

@@ -14,7 +14,7 @@ import pytest
 import study_results
 import study_worker
 
-from cfasl_jax import workdirs
+from cfasl_jax import lease, workdirs
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import evaluate, provenance
 from cfasl_jax.study import __main__ as command
@@ -94,6 +94,7 @@ def test_a_dry_run_says_what_the_study_costs_and_trains_nothing(
 def url(tmp_path, monkeypatch):
     """Of a directory in memory, which stands for one in a bucket."""
     monkeypatch.setattr(workdirs, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(lease, "_PAUSE_SECONDS", 0.0)
     return f"memory://{tmp_path.parent.name}/{tmp_path.name}"
 
 

@@ -76,7 +76,7 @@ def _run_in_bucket(url, num_steps, mode):
     sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
     import worker
 
-    from cfasl_jax import metrics, workdirs
+    from cfasl_jax import lease, metrics, workdirs
     from cfasl_jax.run import export
 
     def without_explorer(*_):
@@ -88,7 +88,7 @@ def _run_in_bucket(url, num_steps, mode):
     metrics.get_protocol = lambda _: few
     export.explorer = without_explorer
     workdirs.INTERVAL_SECONDS = 0.1
-    workdirs._PAUSE_SECONDS = 0.1
+    workdirs._PAUSE_SECONDS = lease._PAUSE_SECONDS = 0.1
     scored = {"metrics": ("mig",), "protocol": "fast"}
     return worker.run(url, num_steps, mode=mode, eval=scored)
 
