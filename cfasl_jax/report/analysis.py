@@ -34,6 +34,12 @@ ARRAYS = {
     "traversals/values": "T",
     "traversals/kl": "D",
     "traversals/active": "D",
+    # Of each dimension, over images: the quantiles .05, .25, .5, .75 and .95 of the
+    # posterior means, the root mean square of the posterior's deviation, and the mean
+    # KL in nats.
+    "posteriors/quantiles": "D Q",
+    "posteriors/sigma": "D",
+    "posteriors/kl": "D",
     # Pairs of images; `path` is decode(z1 expm(a M)) for T amounts a from 0 to 1, so
     # that its first frame is decode(z1) and its last one decode(z1 g_c).
     "composition/x1": "n H W C",

@@ -138,6 +138,19 @@ FIGURES = (
     ),
     FigureType(
         _LATENT,
+        "posteriors",
+        "posteriors",
+        "Posteriors by dimension",
+        "Left, where the posterior means of random images lie: half of them within the "
+        "thick line, nine tenths within the thin one, the median at the dot; pale, a "
+        "typical posterior deviation to both sides of it. Right, the mean KL from the "
+        "prior. A dimension whose means hardly vary says nothing about the image; if "
+        "it has KL nevertheless, the model uses it as a constant.",
+        latent_figures.posteriors,
+        key=True,
+    ),
+    FigureType(
+        _LATENT,
         "codes",
         "scatter",
         "Latent space",

@@ -38,6 +38,32 @@ _MOST_POINTS = 1500
 _MOST_NARROW = 12
 
 
+def posteriors(part: Part) -> Figure:
+    """Draw the spread of the posterior means, the deviations and the KL by dimension.
+
+    Rows are ordered by decreasing KL.
+    """
+    order = np.argsort(-part["kl"], kind="stable")
+    low, lower, median, upper, high = part["quantiles"][order].T
+    sigma, kl = part["sigma"][order], part["kl"][order]
+    D = len(order)
+    rows = np.arange(D)
+    figure = new_figure(PAGE_WIDTH, 0.6 + 0.17 * D)
+    spread, bars = figure.subplots(1, 2, width_ratios=(1.7, 1), sharey=True)
+    spread.axvline(0.0, color=RULE, lw=0.6, zorder=0)
+    spread.barh(rows, 2 * sigma, 0.75, median - sigma, color=RULE)
+    spread.hlines(rows, low, high, color=PALETTE[0], lw=0.8)
+    spread.hlines(rows, lower, upper, color=PALETTE[0], lw=3)
+    spread.plot(median, rows, "o", color=INK, ms=2.5)
+    spread.set_yticks(rows, latent_names(order))
+    spread.invert_yaxis()
+    spread.set(xlabel="posterior mean", ylabel="latent dimension")
+    bars.barh(rows, kl, 0.6, color=PALETTE[0])
+    bars.set_xlabel("KL (nats)")
+    bars.tick_params(axis="y", length=0, labelleft=False)
+    return figure
+
+
 def scatter(part: Part) -> Figure:
     """Draw the most informative dimensions, three or two, coloured by each factor."""
     dimensions = part["dimensions"].tolist()

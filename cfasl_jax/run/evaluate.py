@@ -160,15 +160,22 @@ def sample_indices(dataset: Dataset, count: int, seed: int = 0) -> np.ndarray:
 
 
 def describe_codes(model: Model, dataset: Dataset, codes: Codes) -> dict[str, Any]:
-    """Reconstruction loss, KL by dimension and active dimensions, on random images."""
+    """Reconstruction loss, KL and active dimensions, on random images.
+
+    The posterior means' mean and standard deviation tell dimensions that vary with the
+    image from those that are constant, whose KL may be large too.
+    """
     indices = sample_indices(dataset, _SAMPLE)
     few = jnp.asarray(indices[:_RECONSTRUCTED], jnp.int32)
     posterior = jax.tree.map(jnp.asarray, codes.posterior(indices))
+    mu = np.asarray(posterior.mu)
     loss, kl = _losses(model.objective, model.params, dataset, few, posterior)
     return {
         "reconstruction": float(loss),
         "kl": float(kl.sum()),
         "kl_per_dimension": kl.tolist(),
+        "mean_per_dimension": mu.mean(axis=0, dtype=np.float64).tolist(),
+        "std_per_dimension": mu.std(axis=0, dtype=np.float64).tolist(),
         "active_dimensions": int((kl > ACTIVE_KL).sum()),
     }
 

@@ -38,6 +38,7 @@ _TILE = 64
 _MOST_VALUES = 10  # of a stepped factor
 _MOST_PANELS = 9  # of the scatter
 _REACH = 2.0  # traversals go from -2 to 2, two standard deviations of the prior
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _FARTHEST = 10.0  # how far an action that is drawn moves a latent
 
 # Why a figure may be left out; `report.figures` says which figures need what.
@@ -64,7 +65,8 @@ def probe(model: Model, dataset: Dataset, run: int, name: str, bins: int) -> Run
     codes = Codes(model, dataset)
     indices = sample_indices(dataset, _CODES, _SEED)
     mu, logvar = (np.asarray(part) for part in codes.posterior(indices))
-    kl = np.asarray(elbo.kl_per_dimension(mu, logvar)).mean(axis=0)
+    at = posteriors(mu, logvar)
+    kl = at["posteriors/kl"]
     active = kl > ACTIVE_KL
     lacking = _lacking(model, dataset)
     count = min(2 * _EXAMPLES, len(indices))
@@ -72,6 +74,7 @@ def probe(model: Model, dataset: Dataset, run: int, name: str, bins: int) -> Run
     arrays = {
         **reconstructions(model, examples),
         **traversals(model, mu[0], kl, active),
+        **at,
     }
     known = labels(dataset, indices)
     if known is not None:
@@ -97,6 +100,15 @@ def probe(model: Model, dataset: Dataset, run: int, name: str, bins: int) -> Run
     except export.ExportError as error:
         lacking["explorer"] = f"The explorer is left out: {error}."
     return Run(run, name, arrays, lacking)
+
+
+def posteriors(mu: np.ndarray, logvar: np.ndarray) -> Arrays:
+    """Where the posteriors of images, mu and logvar [n, D], lie in each dimension."""
+    return {
+        "posteriors/quantiles": np.quantile(mu, _QUANTILES, axis=0).T,
+        "posteriors/sigma": np.sqrt(np.exp(logvar).mean(axis=0)),
+        "posteriors/kl": np.asarray(elbo.kl_per_dimension(mu, logvar)).mean(axis=0),
+    }
 
 
 def _lacking(model: Model, dataset: Dataset) -> dict[str, str]:

@@ -171,9 +171,9 @@ def entry(root: Path, run: Run) -> Entry | None:
     Returns:
         A dict with "folder", "seed", "step", "scores" by protocol and name, each
         {"value", "chance"}, "left_out", "report" (whether it has a page),
-        "reconstruction", "kl", "kl_per_dimension", "active_dimensions" and
-        "provenance". The entry of a failed run has "folder", "seed" and "failed", a
-        sentence.
+        "reconstruction", "kl", "kl_per_dimension", "mean_per_dimension",
+        "std_per_dimension", "active_dimensions" and "provenance". The entry of a failed
+        run has "folder", "seed" and "failed", a sentence.
 
     Raises:
         ConfigError: if the folder holds a run of another configuration.

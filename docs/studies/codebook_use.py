@@ -1,17 +1,21 @@
 """What the codebook of a trained model does: the tables of section 3 of RESULTS.md.
 
-    python docs/studies/codebook_use.py DATASET THRESHOLD MODEL...
+    python docs/studies/codebook_use.py DATASET THRESHOLD MODEL... [--draw FOLDER]
 
 MODEL is a working directory or the name of a shipped model, THRESHOLD that of its
-factor prediction. Pairs are random rendered images, latents are posterior means.
+factor prediction. Pairs are random rendered images, latents are posterior means. With
+--draw, the posteriors of the first model are drawn, as on the page of a run.
 """
 
-import sys
+import argparse
+from pathlib import Path
 
 import numpy as np
 
 import cfasl_jax
 from cfasl_jax import codebook, data
+from cfasl_jax.report import latent_figures, style
+from cfasl_jax.run import probes
 from cfasl_jax.settings import Data
 
 _PAIRS = 2_048
@@ -81,14 +85,31 @@ def alignment(model: cfasl_jax.Model, z: np.ndarray) -> np.ndarray:
     return np.square(unit @ unit.transpose(0, 2, 1)).mean(axis=(1, 2))
 
 
+def draw(model: cfasl_jax.Model, images: np.ndarray, folder: Path) -> None:
+    """Write the figure of a model's posteriors, FOLDER/posteriors.png and .pdf."""
+    mu, logvar = map(np.asarray, model.encode(images))
+    arrays = probes.posteriors(mu, logvar)
+    part = {name.removeprefix("posteriors/"): each for name, each in arrays.items()}
+    with style.paper_style():
+        style.save(latent_figures.posteriors(part), folder, "posteriors")
+
+
 def main() -> None:
     """Print a Markdown table with a column for each model."""
-    name, threshold, *models = sys.argv[1:]
-    images = data.load(name, _RENDERED)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("dataset")
+    parser.add_argument("threshold", type=float)
+    parser.add_argument("models", nargs="+")
+    parser.add_argument("--draw", type=Path, metavar="FOLDER")
+    arguments = parser.parse_args()
+    models = [cfasl_jax.load(name) for name in arguments.models]
+    images = data.load(arguments.dataset, _RENDERED)
     drawn = np.random.default_rng(7).integers(0, images.num_images, 2 * _PAIRS)
     x1, x2 = np.split(np.asarray(images.images(drawn.astype(np.int32))), 2)
-    columns = [measure(cfasl_jax.load(m), x1, x2, float(threshold)) for m in models]
-    print(f"| | {' | '.join(models)} |\n{'|---' * (len(models) + 1)}|")
+    if arguments.draw:
+        draw(models[0], x1, arguments.draw)
+    columns = [measure(model, x1, x2, arguments.threshold) for model in models]
+    print(f"| | {' | '.join(arguments.models)} |\n{'|---' * (len(models) + 1)}|")
     for row in columns[0]:
         print(f"| {row} | {' | '.join(f'{column[row]:.3g}' for column in columns)} |")
 

@@ -36,6 +36,7 @@ def test_every_part_has_its_figures(saved):
         "steps_shape",
         "steps_floor_hue",
         "section_action",
+        "posteriors",
         "scatter",
         "covariance",
         "factor_maps",
@@ -78,7 +79,7 @@ def test_figures_are_saved_as_image_and_as_vectors(saved):
 
 def test_a_model_without_codebook_has_fewer(tmp_path):
     names = [p.name for p in write_figures(synthetic.baseline(1), tmp_path)[0]]
-    assert names == ["reconstructions", "traversals"]
+    assert names == ["reconstructions", "traversals", "posteriors"]
 
 
 def test_index_keeps_the_words(saved, tmp_path):
@@ -113,6 +114,6 @@ def test_factors_may_be_called_anything(tmp_path):
     assert failed == []
     names = [figure.name for figure in saved]
     assert names[2:5] == ["steps_a_b", "steps_a_b_2", "steps_形状"]
-    assert len(set(names)) == len(called) + 3
+    assert len(set(names)) == len(called) + 4
     assert all(figure.image.parent == tmp_path for figure in saved)
     assert all(figure.image.exists() for figure in saved)

@@ -17,6 +17,23 @@ def test_covariance_is_drawn_by_decreasing_eigenvalue():
     np.testing.assert_allclose(vectors, [[0, 1, 0], [0, 0, 1], [1, 0, 0]], atol=1e-12)
 
 
+def test_posteriors_are_drawn_by_decreasing_kl():
+    figure = latent_figures.posteriors(WHOLE.part("posteriors"))
+    spread, bars = figure.axes
+    names = [label.get_text() for label in spread.get_yticklabels()]
+    assert names == ["dim 2", "dim 0", "dim 1"]
+    np.testing.assert_allclose(
+        [bar.get_width() for bar in bars.patches], [2, 0.5, 0.001]
+    )
+    thin, thick = (np.array(lines.get_segments()) for lines in spread.collections)
+    assert thin[:, :, 0].tolist() == [[-2.5, 1.5], [-1, 1], [0.88, 0.92]]
+    assert thick[:, :, 0].tolist() == [[-1.5, 0.5], [-0.5, 0.5], [0.89, 0.91]]
+    np.testing.assert_allclose(spread.lines[1].get_xdata(), [-0.5, 0, 0.9])
+    pale = [(bar.get_x(), bar.get_width()) for bar in spread.patches]
+    np.testing.assert_allclose(pale, [(-0.6, 0.2), (-0.5, 1.0), (0.1, 1.6)])
+    assert spread.yaxis_inverted()
+
+
 def test_equivariance_error_stands_before_that_of_doing_nothing():
     figure = latent_figures.equivariance(WHOLE.part("equivariance"))
     pale, blue = figure.axes[0].containers

@@ -64,6 +64,21 @@ def test_everything_is_there_where_the_factors_are_a_grid(whole):
     assert left_out(whole) == {}
 
 
+def test_posteriors_are_described_dimension_by_dimension(model, whole):
+    mu, logvar = (np.float64(part) for part in model.encode(images(np.arange(20))))
+    part = whole.part("posteriors")
+    for d in range(3):
+        ordered = np.sort(mu[:, d])
+        # The median of 20 numbers lies between the tenth and the eleventh.
+        assert part["quantiles"][d, 2] == pytest.approx(ordered[9:11].mean())
+        assert (ordered < part["quantiles"][d, 0]).sum() == 1
+        assert (ordered > part["quantiles"][d, 3]).sum() == 5
+        variance = np.exp(logvar[:, d])
+        assert part["sigma"][d] == pytest.approx(variance.mean() ** 0.5, rel=1e-5)
+        kl = (mu[:, d] ** 2 + variance - logvar[:, d] - 1).mean() / 2
+        assert part["kl"][d] == pytest.approx(kl, rel=1e-4)
+
+
 def test_labels_give_scatter_and_maps_but_nothing_that_needs_a_grid(model):
     dataset = dataclasses.replace(DATA, grid=None, labels=LABELS)
     run = probes.probe(model, dataset, run=0, name="seed 4", bins=20)
@@ -117,7 +132,7 @@ def test_one_image_has_no_pairs(tmp_path):
     saved, failed = write_figures(run, tmp_path)
     assert failed == []
     names = [figure.name for figure in saved]
-    assert names == ["reconstructions", "traversals", "section_action"]
+    assert names == ["reconstructions", "traversals", "section_action", "posteriors"]
 
 
 def test_all_runs_are_drawn_the_best_first():

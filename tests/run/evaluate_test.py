@@ -256,6 +256,22 @@ def test_without_factors_there_are_the_scores_that_need_none(score, capsys):
     )
 
 
+def test_a_model_is_measured_dimension_by_dimension(score):
+    (model, _) = score(tiny.dataset())["model"]
+    objective = tiny.objective(cfasl=False)
+    state = loop.initial_state(CONFIG, objective, tiny.dataset().spec)
+    params = jax.tree.map(lambda leaf: leaf[0], state.params)
+    images = np.asarray(tiny.dataset().images(np.arange(20, dtype=np.int32)))
+    mu = np.float64(Model(objective, params, seed=0, step=2).encode(images).mu)
+    mean = [sum(column) / 20 for column in mu.T]
+    squares = [
+        sum((column - m) ** 2) / 20 for column, m in zip(mu.T, mean, strict=True)
+    ]
+    assert model["mean_per_dimension"] == pytest.approx(mean, rel=1e-5)
+    assert model["std_per_dimension"] == pytest.approx(np.sqrt(squares), rel=1e-4)
+    assert sum(model["kl_per_dimension"]) == pytest.approx(model["kl"])
+
+
 def test_a_streamed_data_set_is_scored_as_a_resident_one(score, tmp_path):
     streamed = tiny.streamed(tmp_path / "images.npy")
     expected, got = score(tiny.dataset()), score(streamed)

@@ -10,6 +10,8 @@ from cfasl_jax.report.curves import LossCurves
 D, S, L, T, N_PAIRS = 3, 3, 2, 4, 2
 KL = np.array([0.5, 0.001, 2.0])
 ACTIVE = np.array([True, False, True])
+QUANTILES = np.linspace(-1, 1, 5) * [[1.0], [0.02], [2.0]] + [[0.0], [0.9], [-0.5]]
+SIGMA = np.array([0.5, 0.8, 0.1])
 FACTORS = ("shape", "floor_hue")
 LOSSES = LossCurves(
     np.arange(1, 6) * 500,
@@ -116,6 +118,9 @@ def baseline(channels=3, seed=0, run=0, label="", lacking=None, **arrays):
         "traversals/values": np.linspace(-2, 2, T),
         "traversals/kl": KL,
         "traversals/active": ACTIVE,
+        "posteriors/quantiles": QUANTILES,
+        "posteriors/sigma": SIGMA,
+        "posteriors/kl": KL,
     }
     return Run(run, label, plain | arrays, lacking or {})
 
