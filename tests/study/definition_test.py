@@ -79,6 +79,18 @@ def test_the_short_study_of_3d_shapes_takes_over_the_settings_of_dsprites():
     assert (base.beta, base.num_steps) == (cfasl.beta, cfasl.num_steps) == (4.0, 10_000)
 
 
+def test_the_study_of_the_parts_keeps_one_weight_in_each_arm():
+    base, *parts = definition.load("configs/studies/dsprites_parts.py").arms
+    assert not base.settings[0].reporting.cfasl
+    paper = {"alpha": 1.0, "gamma": 1.0, "lamb": 1.0, "epsilon": 0.1}
+    assert [arm.name for arm in parts] == [f"{name} alone" for name in paper]
+    for arm, kept in zip(parts, paper, strict=True):
+        config = arm.settings[0].reporting
+        found = {name: getattr(config.weights, name) for name in paper}
+        assert found == dict.fromkeys(paper, 0.0) | {kept: paper[kept]}
+        assert config.codebook.learning_rate == 2e-5
+
+
 def test_a_study_has_a_configuration_for_every_setting_and_phase():
     study = build()
     assert [arm.name for arm in study.arms] == ["beta-VAE", "CFASL (beta-VAE)"]
