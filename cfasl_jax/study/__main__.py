@@ -20,6 +20,7 @@ from cfasl_jax.study import (
     packs,
     page,
     plan,
+    restoring,
     tables,
     worker,
 )
@@ -63,6 +64,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "workers that are given the same one share the work; in a bucket, as in "
         "gs://BUCKET/STUDY, one worker at a time does it",
     )
+    parser.add_argument(
+        "--restore",
+        type=Path,
+        metavar="FILE",
+        help="first let the finished runs that a study.json lists, such as one of "
+        "docs/studies/, count as runs of this study where it has them too",
+    )
     only = parser.add_mutually_exclusive_group()
     only.add_argument(
         "--dry-run",
@@ -81,7 +89,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="train up to N runs as one program; without it as many as fit a GPU or "
         "TPU, and one at a time on a CPU, where packing gains nothing",
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.restore and options.dry_run:
+        raise ConfigError("--restore writes into the directory, --dry-run does not")
+    return options
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -95,6 +106,9 @@ def _run(options: argparse.Namespace) -> None:
                 "which workers would share its runs; on a shared file system they do",
                 file=sys.stderr,
             )
+        if options.restore:
+            count = restoring.restore(study, root, options.restore)
+            print(f"{options.restore}: {count} finished runs count here")
         if options.report and not ((root / "runs").is_dir() or root.is_file()):
             raise ConfigError(f"{place} holds no study: there is no folder runs in it")
         if not options.dry_run:

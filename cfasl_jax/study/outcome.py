@@ -97,11 +97,13 @@ def _listed(
     if run.folder not in entries:
         return None
     entry = dict(entries[run.folder])
+    # A restored run has its curves in its entry.
+    curves = entry.pop("curves", None) or _curves(root / run.folder)
     if origin := entry.pop("provenance", None):
         if origin not in origins:
             origins.append(origin)
         entry["provenance"] = origins.index(origin)
-    if curves := _curves(root / run.folder):
+    if curves:
         entry["curves"] = curves
     return entry
 

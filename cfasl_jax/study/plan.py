@@ -6,7 +6,8 @@ A study's directory holds an ordinary working directory for each run, at
 
 with an additional file, scores/PROTOCOL.json, for each protocol that the run is scored
 by. Only these files decide what is finished, so that a study can continue after any
-interruption.
+interruption. The folder of a run that is known from a study.json alone holds only its
+entry there, restored.json.
 """
 
 import dataclasses
@@ -27,6 +28,7 @@ from cfasl_jax.study.arms import REPORTING, TUNING, Arm, Setting
 from cfasl_jax.study.definition import Study
 
 FAILURE_FILE = "failed.json"
+RESTORED_FILE = "restored.json"
 
 # The entries of a run in study.json.
 Entry = dict[str, Any]
@@ -180,6 +182,9 @@ def entry(root: Path, run: Run) -> Entry | None:
     """
     folder = root / run.folder
     head: Entry = {"folder": run.folder.as_posix(), "seed": run.seed}
+    restored = stored(folder / RESTORED_FILE)
+    if restored and is_whole(restored, run):
+        return head | restored
     failure = stored(folder / FAILURE_FILE)
     results = {name: scored(root, run, name) for name in run.protocols}
     found = {name: each for name, each in results.items() if each is not None}
@@ -198,6 +203,12 @@ def entry(root: Path, run: Run) -> Entry | None:
         **last["model"][0],
         "provenance": last["provenance"],
     }
+
+
+def is_whole(entry: Entry, run: Run) -> bool:
+    """Whether an entry has the steps and the protocols of a run; none that failed."""
+    same_length = entry.get("step") == run.config.num_steps
+    return same_length and set(run.protocols) <= entry.get("scores", {}).keys()
 
 
 def _require_own(folder: Path, run: Run) -> None:
