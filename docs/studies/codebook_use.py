@@ -42,6 +42,9 @@ def measure(
         return np.asarray(codebook.act(z, symmetry.generator))
 
     constant = np.concatenate([z1, z2]).std(axis=0) < _CONSTANT_STD
+    along = net_displacement(model, z1, np.asarray(symmetry.attention))
+    # Sections that act, and whose own latent varies with the image.
+    acting = np.flatnonzero((often > 0.01) & ~constant)
     used, same = kl > _USED_KL, z1 * z2 > 0
     moving = used & ~constant
     translated = z1 + carried(np.where(constant, z1, 0))
@@ -56,8 +59,15 @@ def measure(
         "best constant switches": np.maximum(
             changed.mean(axis=0), 1 - changed.mean(axis=0)
         ).mean(),
-        "alignment, on for every pair": aligned[always].mean(),
-        "alignment, on for none": aligned[never].mean(),
+        "alignment, on for every pair": mean(aligned[always]),
+        "alignment, on for none": mean(aligned[never]),
+        "net displacement: share of constants": mean(
+            along[acting][:, constant].sum(axis=1) / along[acting].sum(axis=1)
+        ),
+        "of the rest: share of the section's own latent": mean(
+            along[acting, acting] / along[acting][:, ~constant].sum(axis=1)
+        ),
+        "of the rest: the same if all moved alike": 1 / (~constant).sum(),
         "share of M on its diagonal": np.square(np.diagonal(M, axis1=1, axis2=2)).sum()
         / np.square(M).sum(),
         "same sign: error of z1 g_c": error(carried(z1), same & used),
@@ -75,6 +85,26 @@ def measure(
             carried(np.where(constant, 0, z1)), moving
         ),
     }
+
+
+def mean(values: np.ndarray) -> float:
+    """The mean; nan, without a warning, of nothing."""
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def net_displacement(
+    model: cfasl_jax.Model, z: np.ndarray, attention: np.ndarray
+) -> np.ndarray:
+    """Mean square by which each section alone moves each latent, [S, D].
+
+    The section has the attention that it has for each pair: z [n, D], attention
+    [n, S, L]. Its elements may cancel, which the displacement of each one hides.
+    """
+    A = np.asarray(model.generators())
+    n = 512
+    M = np.einsum("nsl,slij->snij", attention[:n], A)
+    moved = [np.asarray(codebook.act(z[:n], section)) - z[:n] for section in M]
+    return np.square(moved).mean(axis=1)
 
 
 def alignment(model: cfasl_jax.Model, z: np.ndarray) -> np.ndarray:
