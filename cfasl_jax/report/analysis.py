@@ -86,6 +86,10 @@ ARRAYS = {
     "codebook/cosine": "S S",
     "codebook/section_use": "S",
     "codebook/element_use": "S L",
+    # How far each section alone, with the attention that it has for a pair, moves each
+    # latent of z1: root mean square over pairs; the share of pairs in which it is on.
+    "section_moves/distance": "S D",
+    "section_moves/on": "S",
     # Mean squared distance of z1 g_c from z2, and of z1 from z2, over pairs that differ
     # in one factor alone.
     "equivariance/errors": "K",

@@ -208,6 +208,19 @@ FIGURES = (
     ),
     FigureType(
         _CODEBOOK,
+        "section_moves",
+        "section_moves",
+        "Codebook: the latents that each section moves",
+        "How far each section alone, with the attention that it has for a pair, moves "
+        "each latent dimension: the root mean square over random pairs. In brackets, "
+        "the share of these pairs in which the section is switched on. A section that "
+        "acts on a single latent has one dark cell in its row; factor prediction ties "
+        "section s to dimension s, so that the diagonal should be dark.",
+        latent_figures.section_moves,
+        ("codebook", "pairs"),
+    ),
+    FigureType(
+        _CODEBOOK,
         "equivariance",
         "equivariance",
         "Equivariance error by factor",

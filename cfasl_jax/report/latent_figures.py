@@ -220,6 +220,22 @@ def codebook_use(part: Part) -> Figure:
     return figure
 
 
+def section_moves(part: Part) -> Figure:
+    """Draw how far each section moves each latent dimension."""
+    distance = part["distance"]
+    S, D = distance.shape
+    figure = new_figure(min(PAGE_WIDTH, 1.6 + 0.36 * D), 0.7 + 0.2 * S)
+    axes = figure.subplots()
+    sections = [f"{s} ({share:.0%})" for s, share in enumerate(part["on"])]
+    dimensions = [str(d) for d in range(D)]
+    top = max(float(distance.max()), 1e-12)
+    image = heat_map(axes, distance, sections, dimensions, limits=(0.0, top))
+    axes.set(xlabel="latent dimension", ylabel="section (switched on)")
+    bar = figure.colorbar(image, ax=axes, aspect=22)
+    bar.outline.set_visible(False)
+    return figure
+
+
 def equivariance(part: Part) -> Figure:
     """Draw the equivariance error of each factor, before that of doing nothing."""
     errors, distances = part["errors"], part["distances"]

@@ -348,10 +348,13 @@ def codebook_pictures(
     indices = rng.choice(dataset.num_images, 2 * pairs, replace=False)
     x1, x2 = np.split(lookup(dataset, indices), 2)
     _, switch, attention = symmetry(model, x1, x2)
+    z1, on = codes.mean(indices[:pairs]), np.asarray(switch).mean(axis=0)
     return {
+        "section_moves/distance": section_moves(model.generators(), attention, z1),
+        "section_moves/on": on,
         "codebook/commutator": commutator_norms(model.generators()),
         "codebook/cosine": section_cosines(model.generators(), codes.mean(indices)),
-        "codebook/section_use": np.asarray(switch).mean(axis=0),
+        "codebook/section_use": on,
         "codebook/element_use": np.asarray(attention).mean(axis=0),
     }
 
@@ -375,6 +378,27 @@ def section_cosines(generators: jax.Array, z: np.ndarray) -> np.ndarray:
         flat = unit[:, :, b].reshape(S * L, D)
         cos += np.abs(flat @ flat.T).reshape(S, L, S, L).mean(axis=(1, 3))
     return cos / B
+
+
+def section_moves(
+    generators: chex.Array, attention: np.ndarray, z: np.ndarray
+) -> np.ndarray:
+    """How far each section alone moves each latent, [S, D].
+
+    Elements of a section may cancel, so that the displacements of single elements do
+    not show this.
+
+    Args:
+        generators: [S, L, E, E].
+        attention: of each section to its elements for each of the codes, [n, S, L].
+        z: codes [n, D].
+
+    Returns:
+        The root mean square over the codes.
+    """
+    M = np.einsum("nsl,slij->snij", attention, np.asarray(generators))
+    moved = np.stack([act(z, section) - z for section in M])
+    return np.sqrt(np.square(moved).mean(axis=1))
 
 
 def equivariance(

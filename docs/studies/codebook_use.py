@@ -4,7 +4,8 @@
 
 MODEL is a working directory or the name of a shipped model, THRESHOLD that of its
 factor prediction. Pairs are random rendered images, latents are posterior means. With
---draw, the posteriors of the first model are drawn, as on the page of a run.
+--draw, two figures of the first model are written, as on the page of a run: its
+posteriors, and the latents that each section moves.
 """
 
 import argparse
@@ -14,11 +15,14 @@ import numpy as np
 
 import cfasl_jax
 from cfasl_jax import codebook, data
-from cfasl_jax.report import latent_figures, style
-from cfasl_jax.run import probes
+from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.report import analysis, latent_figures, style
+from cfasl_jax.run import evaluate, probes
+from cfasl_jax.run.codes import Codes
 from cfasl_jax.settings import Data
 
 _PAIRS = 2_048
+_FEW = 512  # of them, for each section alone
 _CONSTANT_STD = 0.1  # of a latent's mean over images, below which it is constant
 _USED_KL = 0.1  # nats, above which a latent is used
 _RENDERED = Data(source="rendered", dir="")
@@ -42,7 +46,9 @@ def measure(
         return np.asarray(codebook.act(z, symmetry.generator))
 
     constant = np.concatenate([z1, z2]).std(axis=0) < _CONSTANT_STD
-    along = net_displacement(model, z1, np.asarray(symmetry.attention))
+    attention = np.asarray(symmetry.attention)[:_FEW]
+    moves = probes.section_moves(model.generators(), attention, z1[:_FEW])
+    along = np.square(moves)
     # Sections that act, and whose own latent varies with the image.
     acting = np.flatnonzero((often > 0.01) & ~constant)
     used, same = kl > _USED_KL, z1 * z2 > 0
@@ -92,21 +98,6 @@ def mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
-def net_displacement(
-    model: cfasl_jax.Model, z: np.ndarray, attention: np.ndarray
-) -> np.ndarray:
-    """Mean square by which each section alone moves each latent, [S, D].
-
-    The section has the attention that it has for each pair: z [n, D], attention
-    [n, S, L]. Its elements may cancel, which the displacement of each one hides.
-    """
-    A = np.asarray(model.generators())
-    n = 512
-    M = np.einsum("nsl,slij->snij", attention[:n], A)
-    moved = [np.asarray(codebook.act(z[:n], section)) - z[:n] for section in M]
-    return np.square(moved).mean(axis=1)
-
-
 def alignment(model: cfasl_jax.Model, z: np.ndarray) -> np.ndarray:
     """Mean cos^2 of all pairs of each section's displacements of z, [S]."""
     delta = np.asarray(codebook.displacement(model.generators(), z))
@@ -115,13 +106,18 @@ def alignment(model: cfasl_jax.Model, z: np.ndarray) -> np.ndarray:
     return np.square(unit @ unit.transpose(0, 2, 1)).mean(axis=(1, 2))
 
 
-def draw(model: cfasl_jax.Model, images: np.ndarray, folder: Path) -> None:
-    """Write the figure of a model's posteriors, FOLDER/posteriors.png and .pdf."""
-    mu, logvar = map(np.asarray, model.encode(images))
-    arrays = probes.posteriors(mu, logvar)
-    part = {name.removeprefix("posteriors/"): each for name, each in arrays.items()}
+def draw(model: cfasl_jax.Model, dataset: Dataset, folder: Path) -> None:
+    """Write posteriors.png and section_moves.png, as on the page of a run."""
+    codes = Codes(model, dataset)
+    posterior = codes.posterior(evaluate.sample_indices(dataset, _PAIRS))
+    arrays = probes.posteriors(*map(np.asarray, posterior))
+    arrays |= probes.codebook_pictures(model, dataset, codes)
+    part = analysis.Run(0, "", arrays).part
+    folder.mkdir(parents=True, exist_ok=True)
     with style.paper_style():
-        style.save(latent_figures.posteriors(part), folder, "posteriors")
+        for name in ("posteriors", "section_moves"):
+            figure = getattr(latent_figures, name)(part(name))
+            figure.savefig(folder / f"{name}.png", dpi=200)
 
 
 def main() -> None:
@@ -137,7 +133,7 @@ def main() -> None:
     drawn = np.random.default_rng(7).integers(0, images.num_images, 2 * _PAIRS)
     x1, x2 = np.split(np.asarray(images.images(drawn.astype(np.int32))), 2)
     if arguments.draw:
-        draw(models[0], x1, arguments.draw)
+        draw(models[0], images, arguments.draw)
     columns = [measure(model, x1, x2, arguments.threshold) for model in models]
     print(f"| | {' | '.join(arguments.models)} |\n{'|---' * (len(models) + 1)}|")
     for row in columns[0]:

@@ -42,6 +42,7 @@ def test_every_part_has_its_figures(saved):
         "factor_maps",
         "codebook_structure",
         "codebook_use",
+        "section_moves",
         "equivariance",
     ]
     words = {figure.name: (figure.title, figure.caption) for figure in saved}

@@ -43,6 +43,15 @@ def test_equivariance_error_stands_before_that_of_doing_nothing():
     assert notes == ["0.1 of 0.5", "0.2 of 0.1"]
 
 
+def test_sections_are_drawn_against_the_latents_that_they_move():
+    part = WHOLE.part("section_moves")
+    axes, bar = latent_figures.section_moves(part).axes
+    np.testing.assert_array_equal(axes.images[0].get_array(), part["distance"])
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == ["0 (100%)", "1 (25%)", "2 (0%)"]
+    assert bar.get_ylim() == (0.0, part["distance"].max())
+
+
 def test_many_factors_stack_the_maps():
     rng = np.random.default_rng(0)
     names = tuple(f"attribute_{k}" for k in range(20))

@@ -293,6 +293,26 @@ def test_sections_are_compared_element_by_element(model):
             np.testing.assert_allclose(got[s, t], np.mean(cosines), rtol=1e-3)
 
 
+@pytest.mark.parametrize("action", ["linear", "affine"])
+def test_sections_move_latents_by_what_their_elements_do_together(action):
+    moving = model_of(ours=Ours(action=action))
+    rng = np.random.default_rng(3)
+    z = rng.normal(size=(70, 3)).astype(np.float32)
+    attention = rng.dirichlet(np.ones(2), (70, 3)).astype(np.float32)
+    generators = np.float64(moving.generators())
+    E = 3 if action == "linear" else 4
+    assert generators.shape == (3, 2, E, E)
+    got = probes.section_moves(generators, attention, z)
+    for s in range(3):
+        squares = np.zeros(3)
+        for n in range(70):
+            A = sum(attention[n, s, i] * generators[s, i] for i in range(2))
+            row = np.ones(E)
+            row[:3] = z[n]
+            squares += ((row @ scipy.linalg.expm(A))[:3] - z[n]) ** 2
+        np.testing.assert_allclose(got[s], np.sqrt(squares / 70), rtol=1e-4)
+
+
 @dataclasses.dataclass(frozen=True)
 class Doubling:
     """A model that takes every symmetry for z -> 2 z."""

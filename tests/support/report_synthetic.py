@@ -158,6 +158,10 @@ def complete(channels=3):
             "section_use": rng.random(S),
             "element_use": rng.random((S, L)),
         },
+        "section_moves": {
+            "distance": rng.random((S, D)),
+            "on": np.array([1.0, 0.25, 0.0]),
+        },
         "equivariance": {
             "factor_names": np.array(FACTORS),
             "errors": np.array([0.1, 0.2]),
