@@ -381,7 +381,7 @@ def section_cosines(generators: jax.Array, z: np.ndarray) -> np.ndarray:
 
 
 def section_moves(
-    generators: chex.Array, attention: np.ndarray, z: np.ndarray
+    generators: chex.Array, attention: chex.Array, z: np.ndarray
 ) -> np.ndarray:
     """How far each section alone moves each latent, [S, D].
 
