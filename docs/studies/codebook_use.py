@@ -17,7 +17,7 @@ import cfasl_jax
 from cfasl_jax import codebook, data
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.report import analysis, latent_figures, style
-from cfasl_jax.run import evaluate, probes
+from cfasl_jax.run import codebook_probes, evaluate, probes
 from cfasl_jax.run.codes import Codes
 from cfasl_jax.settings import Data
 
@@ -47,7 +47,7 @@ def measure(
 
     constant = np.concatenate([z1, z2]).std(axis=0) < _CONSTANT_STD
     attention = np.asarray(symmetry.attention)[:_FEW]
-    moves = probes.section_moves(model.generators(), attention, z1[:_FEW])
+    moves = codebook_probes.section_moves(model.generators(), attention, z1[:_FEW])
     along = np.square(moves)
     # Sections that act, and whose own latent varies with the image.
     acting = np.flatnonzero((often > 0.01) & ~constant)
@@ -111,7 +111,7 @@ def draw(model: cfasl_jax.Model, dataset: Dataset, folder: Path) -> None:
     codes = Codes(model, dataset)
     posterior = codes.posterior(evaluate.sample_indices(dataset, _PAIRS))
     arrays = probes.posteriors(*map(np.asarray, posterior))
-    arrays |= probes.codebook_pictures(model, dataset, codes)
+    arrays |= codebook_probes.codebook_pictures(model, dataset, codes)
     part = analysis.Run(0, "", arrays).part
     folder.mkdir(parents=True, exist_ok=True)
     with style.paper_style():

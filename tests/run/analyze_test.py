@@ -15,7 +15,7 @@ from tensorboardX.proto import event_pb2
 from cfasl_jax import main
 from cfasl_jax.data.dataset import Labels
 from cfasl_jax.report.figures import left_out, write_figures
-from cfasl_jax.run import analyze, probes
+from cfasl_jax.run import analyze, codebook_probes, probes, tiles
 from cfasl_jax.run.codes import Codes
 from cfasl_jax.run.model import Model, Symmetry, section_generators
 from cfasl_jax.settings import Ours
@@ -147,9 +147,9 @@ def test_all_runs_are_drawn_the_best_first():
 
 def test_tiles_do_not_change_what_is_looked_up_or_decoded(model):
     indices = np.arange(150) % 20
-    np.testing.assert_array_equal(probes.lookup(DATA, indices), images(indices))
+    np.testing.assert_array_equal(tiles.lookup(DATA, indices), images(indices))
     z = np.random.default_rng(0).normal(size=(2, 75, 3))
-    shown = probes.decode(model, z)
+    shown = tiles.decode(model, z)
     assert shown.shape == (2, 75, tiny.SIDE, tiny.SIDE, 1)
     expected = pixels(model, z.reshape(150, 3)).reshape(shown.shape)
     np.testing.assert_allclose(shown, expected, atol=0.51)
@@ -187,7 +187,7 @@ def moved_by(z, generators):
 
 def test_a_composition_ends_with_the_whole_symmetry(model):
     x1, x2 = images([0, 1]), images([2, 3])
-    part = probes.composition(model, x1, x2)
+    part = codebook_probes.composition(model, x1, x2)
     M = np.asarray(model.symmetry(x1, x2).generator)
     z1 = model.encode(x1).mu
     end = pixels(model, moved_by(z1, M))
@@ -203,7 +203,7 @@ CODES = np.random.default_rng(5).normal(size=(9, 3)).astype(np.float32)
 @pytest.mark.parametrize("action", ["linear", "affine"])
 def test_sections_move_a_code_about_as_far_as_a_traversal(action):
     model = model_of(ours=Ours(action=action))
-    part = probes.section_action(model, CODES)
+    part = codebook_probes.section_action(model, CODES)
     G = np.asarray(section_generators(model.generators()))
     rows = np.pad(CODES, ((0, 0), (0, G.shape[-1] - 3)), constant_values=1.0)
     amounts = part["section_action/amounts"]
@@ -216,7 +216,7 @@ def test_sections_move_a_code_about_as_far_as_a_traversal(action):
 
 @pytest.mark.parametrize("size", [0.0, 1e-6, 0.01])
 def test_sections_do_not_move_collapsed_codes_out_of_reach(model, size):
-    part = probes.section_action(model, size * CODES)
+    part = codebook_probes.section_action(model, size * CODES)
     G = np.asarray(section_generators(model.generators()))
     end = moved_by([size * CODES[0]] * 3, part["section_action/amounts"][-1] * G)
     assert np.abs(end - size * CODES[0]).max() < 10.1
@@ -227,7 +227,7 @@ def test_sections_do_not_move_collapsed_codes_out_of_reach(model, size):
 
 def test_sections_are_added_one_by_one(model):
     x1, x2 = images([0, 1]), images([2, 3])
-    part = probes.sections(model, x1, x2)
+    part = codebook_probes.sections(model, x1, x2)
     _, switch, attention = map(np.asarray, model.symmetry(x1, x2))
     M = np.einsum(
         "ps,psl,slij->pij",
@@ -240,7 +240,7 @@ def test_sections_are_added_one_by_one(model):
 
 
 def test_stepping_applies_each_symmetry_once_or_all_in_a_chain(model):
-    step = probes.factor_steps(model, DATA, DATA.grid, np.array([2, 1]))
+    step = codebook_probes.factor_steps(model, DATA, DATA.grid, np.array([2, 1]))
     assert step["factor_steps/1/values"].tolist() == [0, 1, 2, 3, 4]
     indices = DATA.grid.indices(np.stack([np.full(5, 2), np.arange(5)], axis=1))
     x = images(indices)
@@ -262,7 +262,7 @@ def test_stepping_applies_each_symmetry_once_or_all_in_a_chain(model):
 
 def test_long_factors_are_stepped_over_their_whole_range(model):
     grid = dataclasses.replace(DATA.grid, names=("t",), sizes=(20,))
-    step = probes.factor_steps(model, DATA, grid, np.array([0]))
+    step = codebook_probes.factor_steps(model, DATA, grid, np.array([0]))
     values = step["factor_steps/0/values"]
     assert values[0] == 0
     assert values[-1] == 19
@@ -287,9 +287,11 @@ def test_sections_are_compared_element_by_element(model):
                         u, v = delta[s, k, b], delta[t, m, b]
                         cos = u @ v / np.sqrt((u @ u) * (v @ v))
                         cosines.append(abs(cos))
-            got = probes.commutator_norms(model.generators())[s, t]
+            got = codebook_probes.commutator_norms(model.generators())[s, t]
             np.testing.assert_allclose(got, np.mean(norms), rtol=1e-4, atol=1e-6)
-            got = probes.section_cosines(model.generators(), z.astype(np.float32))
+            got = codebook_probes.section_cosines(
+                model.generators(), z.astype(np.float32)
+            )
             np.testing.assert_allclose(got[s, t], np.mean(cosines), rtol=1e-3)
 
 
@@ -302,7 +304,7 @@ def test_sections_move_latents_by_what_their_elements_do_together(action):
     generators = np.float64(moving.generators())
     E = 3 if action == "linear" else 4
     assert generators.shape == (3, 2, E, E)
-    got = probes.section_moves(generators, attention, z)
+    got = codebook_probes.section_moves(generators, attention, z)
     for s in range(3):
         squares = np.zeros(3)
         for n in range(70):
@@ -329,7 +331,7 @@ class Doubling:
 
 
 def test_equivariance_compares_with_doing_nothing(model):
-    part = probes.equivariance(Doubling(model), DATA, DATA.grid, pairs=2000)
+    part = codebook_probes.equivariance(Doubling(model), DATA, DATA.grid, pairs=2000)
     assert part["equivariance/factor_names"].tolist() == ["x", "y"]
     z = np.asarray(model.encode(images(np.arange(20))).mu).reshape(4, 5, 3)
     # All pairs that differ in y alone, which the drawn ones are a sample of.
