@@ -5,6 +5,7 @@ were published can be given more seeds or arms without repeating what is finishe
 """
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,17 +39,19 @@ def restore(study: Study, root: Path, listing: Path) -> int:
         ConfigError: if the file was not written by a study, or if an arm has another
             configuration there.
     """
-    content = plan.stored(listing)
-    if content is None:
+    if not listing.is_file():
         raise ConfigError(f"there is no file {listing}")
     try:
+        content = json.loads(listing.read_text("utf-8"))
         found: dict[Path, Entry] = {}
         for arm in study.arms:
             for folder, entry in _finished(study, arm, content["arms"]).items():
                 origin = content["provenance"][entry["provenance"]]
                 # A page that the run may have had has gone with its folder.
                 found[folder] = entry | {"provenance": origin, "report": False}
-    except (AttributeError, KeyError, IndexError, TypeError) as error:
+    except ConfigError:
+        raise
+    except Exception as error:  # of many kinds, where parts are missing or others
         raise ConfigError(
             f"{listing} was not written by a study ({error!r})"
         ) from error

@@ -108,7 +108,7 @@ def test_another_configuration_is_refused(finished, tmp_path):
 def test_a_file_that_no_study_has_written_is_refused(content, finished, tmp_path):
     text = content.replace('"x"', json.dumps(build().arms[0].name))
     finished.write_text(text)
-    with pytest.raises(ConfigError, match=str(finished)):
+    with pytest.raises(ConfigError, match=f"{finished} was not written by a study"):
         restoring.restore(build(), tmp_path / "here", finished)
     with pytest.raises(ConfigError, match="there is no file"):
         restoring.restore(build(), tmp_path / "here", tmp_path / "none.json")
