@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PathCollection
+from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from mpl_toolkits.mplot3d.axes3d import Axes3D
@@ -80,8 +82,7 @@ def scatter(part: Part) -> Figure:
         image = _scatter_panel(axes, points, part["factors"][:_MOST_POINTS, k])
         key = (left + 0.04 / columns, bottom + 0.22 / rows, 0.025 / columns, 0.5 / rows)
         if image is not None:
-            bar = figure.colorbar(image, cax=figure.add_axes(key))
-            bar.outline.set_visible(False)
+            bar = _colour_bar(figure, image, cax=figure.add_axes(key))
             bar.ax.locator_params(nbins=4)
         figure.text(left + 0.02 / columns, bottom + 0.9 / rows, name)
     return figure
@@ -152,8 +153,7 @@ def covariance(part: Part) -> Figure:
         map_axes, vectors, latent_names(range(D)), numbers, DIVERGING, limits=(-1, 1)
     )
     map_axes.set(xlabel="eigenvector", ylabel="latent dimension")
-    bar = figure.colorbar(image, ax=map_axes, aspect=22, label="component")
-    bar.outline.set_visible(False)
+    _colour_bar(figure, image, ax=map_axes, aspect=22, label="component")
     return figure
 
 
@@ -173,8 +173,7 @@ def factor_maps(part: Part) -> Figure:
         image = heat_map(axes, matrix, latent_names(range(D)), names)
         axes.set_title(name, loc="left")
         axes.tick_params(axis="x", rotation=90 if K > _MOST_NARROW else 25)
-    bar = figure.colorbar(image, ax=grid, aspect=25)
-    bar.outline.set_visible(False)
+    _colour_bar(figure, image, ax=grid, aspect=25)
     return figure
 
 
@@ -192,8 +191,7 @@ def codebook_structure(part: Part) -> Figure:
         image = heat_map(axes, matrix, names, names, limits=(0.0, high))
         axes.set_title(title, loc="left")
         axes.set(xlabel="section", ylabel="section")
-        bar = figure.colorbar(image, ax=axes, aspect=22)
-        bar.outline.set_visible(False)
+        _colour_bar(figure, image, ax=axes, aspect=22)
     return figure
 
 
@@ -212,8 +210,7 @@ def codebook_use(part: Part) -> Figure:
     )
     axes.set_title("attention to elements", loc="left")
     axes.set_xlabel("element")
-    bar = figure.colorbar(image, ax=axes, aspect=22)
-    bar.outline.set_visible(False)
+    _colour_bar(figure, image, ax=axes, aspect=22)
     bars.barh(np.arange(S), part["section_use"], color=PALETTE[0], height=0.7)
     bars.set(xlim=(0, 1), xlabel="share of pairs", ylabel="section")
     bars.set_title("switched on", loc="left")
@@ -231,8 +228,7 @@ def section_moves(part: Part) -> Figure:
     top = max(float(distance.max()), 1e-12)
     image = heat_map(axes, distance, sections, dimensions, limits=(0.0, top))
     axes.set(xlabel="latent dimension", ylabel="section (switched on)")
-    bar = figure.colorbar(image, ax=axes, aspect=22)
-    bar.outline.set_visible(False)
+    _colour_bar(figure, image, ax=axes, aspect=22)
     return figure
 
 
@@ -269,6 +265,13 @@ def equivariance(part: Part) -> Figure:
         handlelength=1.2,
     )
     return figure
+
+
+def _colour_bar(figure: Figure, image: ScalarMappable, **options: Any) -> Colorbar:
+    """Add a colour bar without an outline; options are those of Matplotlib."""
+    bar = figure.colorbar(image, **options)
+    bar.outline.set_visible(False)
+    return bar
 
 
 def heat_map(
