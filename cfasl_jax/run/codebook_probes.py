@@ -149,12 +149,14 @@ def codebook_pictures(
     indices = rng.choice(dataset.num_images, 2 * pairs, replace=False)
     x1, x2 = np.split(lookup(dataset, indices), 2)
     _, switch, attention = symmetry(model, x1, x2)
-    z1, on = codes.mean(indices[:pairs]), np.asarray(switch).mean(axis=0)
+    z, on = codes.mean(indices), np.asarray(switch).mean(axis=0)
     return {
-        "section_moves/distance": section_moves(model.generators(), attention, z1),
+        "section_moves/distance": section_moves(
+            model.generators(), attention, z[:pairs]
+        ),
         "section_moves/on": on,
         "codebook/commutator": commutator_norms(model.generators()),
-        "codebook/cosine": section_cosines(model.generators(), codes.mean(indices)),
+        "codebook/cosine": section_cosines(model.generators(), z),
         "codebook/section_use": on,
         "codebook/element_use": np.asarray(attention).mean(axis=0),
     }
