@@ -1,5 +1,6 @@
 """Checkpoints of a run, written in the background; only the last few are kept."""
 
+import functools
 import logging
 import os
 import re
@@ -60,6 +61,7 @@ class Checkpoints:
                 self._directory.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise ConfigError(f"cannot write checkpoints: {error}") from error
+        _ignore_late_answers()
         self._quiet = ExitStack()
         self._quiet.enter_context(_without_noise())
         self._manager = ocp.CheckpointManager(
@@ -88,10 +90,9 @@ class Checkpoints:
         try:
             yield
         except ValueError as error:
-            found = re.search(r"os_error_code='(\d+)'", str(error))
-            if found is None:
+            number = _refusal(error)
+            if number is None:
                 raise
-            number = int(found[1])
             where = str(self._directory)
             raise OSError(number, os.strerror(number), where) from error
 
@@ -173,26 +174,46 @@ class Checkpoints:
 def _without_noise() -> Iterator[None]:
     """Leave out what Orbax prints of errors that it raises anyway.
 
-    Each of its threads logs the traceback, it warns of checkpoints that another process
-    is removing, and TensorStore's late answers find its event loop closed, which would
-    print one traceback more for each.
+    Each of its threads logs the traceback, and it warns of checkpoints that another
+    process is removing.
     """
-    logger, usual = logging.getLogger("absl"), sys.unraisablehook
+    logger = logging.getLogger("absl")
 
     def is_news(record: logging.LogRecord) -> bool:
         return record.levelno >= logging.ERROR and record.exc_info is None
+
+    logger.addFilter(is_news)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_news)
+
+
+@functools.cache  # once in a process
+def _ignore_late_answers() -> None:
+    """Print no tracebacks of what TensorStore answers after the system refused a write.
+
+    The other parts of the write are refused too, and what they answer finds nobody to
+    take it, or a closed event loop. Some come when the error has already ended the run
+    and its checkpoints are closed.
+    """
+    usual = sys.unraisablehook
 
     def report(unraisable: "sys.UnraisableHookArgs") -> None:
         if str(unraisable.exc_value) != "Event loop is closed":
             usual(unraisable)
 
-    logger.addFilter(is_news)
+    def is_news(record: logging.LogRecord) -> bool:
+        return record.exc_info is None or _refusal(record.exc_info[1]) is None
+
     sys.unraisablehook = report
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_news)
-        sys.unraisablehook = usual
+    logging.getLogger("asyncio").addFilter(is_news)
+
+
+def _refusal(error: BaseException | None) -> int | None:
+    """The system's number of an error that TensorStore has only as a text, or None."""
+    found = re.search(r"os_error_code='(\d+)'", str(error))
+    return int(found[1]) if found else None
 
 
 def _writable(state: TrainState) -> TrainState:

@@ -1,10 +1,13 @@
 """Checkpoints that are damaged, of another shape, or of an early version."""
 
 import errno
-import resource
+import logging
 import shutil
+import subprocess
+import sys
 
 import chex
+import full_disk
 import jax
 import numpy as np
 import pytest
@@ -107,26 +110,29 @@ def test_a_reader_whose_checkpoints_are_gone_reads_the_newer_ones(
     assert capsys.readouterr().err == ""
 
 
-def test_a_write_that_the_system_refuses_is_its_error(tmp_path, state, capfd):
-    """A limit of the size of files stands for a disk that is full."""
-    noise = np.random.default_rng(0).normal(size=100_000)  # cannot be compressed
-    large = state.replace(params={"large": noise})
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    checkpoints = Checkpoints(tmp_path, keep=2)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
-        checkpoints.save(4, large)  # in the background
-        with pytest.raises(OSError, match="File too large") as raised:
-            checkpoints.save(8, large)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        checkpoints.close()
-    assert raised.value.errno == errno.EFBIG
-    assert raised.value.filename == str(tmp_path / "checkpoints")
-    assert "Traceback" not in "".join(capfd.readouterr())
+def test_a_write_that_the_system_refuses_is_its_error(tmp_path, state):
+    ended = subprocess.run(
+        [sys.executable, full_disk.__file__, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.split() == [str(errno.EFBIG), str(tmp_path / "checkpoints")]
+    assert "Traceback" not in ended.stderr
     with Checkpoints(tmp_path, keep=2) as checkpoints:
         assert checkpoints.latest_step() is None
         checkpoints.save(4, state)
+
+
+def test_only_late_answers_of_refused_writes_are_left_out(tmp_path, caplog):
+    Checkpoints(tmp_path, keep=2).close()
+    refused = ValueError("DATA_LOSS: Error writing [os_error_code='28']")
+    for error in (refused, ValueError("DATA_LOSS: Error reading")):
+        logging.getLogger("asyncio").error("never retrieved", exc_info=error)
+    assert [str(record.exc_info[1]) for record in caplog.records] == [
+        "DATA_LOSS: Error reading"
+    ]
 
 
 def test_if_none_reads_one_sentence_says_so(workdir, state):
