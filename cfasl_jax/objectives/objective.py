@@ -70,7 +70,27 @@ class Objective:
         controller: Controller | None = None,
         axis_name: str | None = None,
     ) -> tuple[jax.Array, Terms]:
-        """The loss of a batch.
+        """The loss of a batch; the arguments are those of `losses`.
+
+        Returns:
+            The weighted total, and each term without its weight.
+        """
+        losses = self.losses(params, images, noise, hyper, step, controller, axis_name)
+        weighted = [t.weight * t.value for t in losses.values() if t.weight is not None]
+        terms = {name: term.value for name, term in losses.items()}
+        return sum(weighted, start=jnp.zeros(())), terms
+
+    def losses(
+        self,
+        params: Params,
+        images: jax.Array,
+        noise: Noise,
+        hyper: Hyper,
+        step: chex.Numeric = 0,
+        controller: Controller | None = None,
+        axis_name: str | None = None,
+    ) -> Losses:
+        """All terms of the loss of a batch, with their weights.
 
         Args:
             params: see `init`.
@@ -81,11 +101,11 @@ class Objective:
             step: number of steps before this one.
             controller: state of Control-VAE's controller; by default its initial state.
             axis_name: device axis over which the batch is divided; the mean over
-                devices of the result is then the loss of the global batch.
+                devices of the result is then that of the global batch.
 
         Returns:
-            The weighted total, and each term without its weight. Some terms are only
-            logged, such as the KL divergence of an objective that decomposes it.
+            The terms. Some are only logged, such as the KL divergence of an objective
+            that decomposes it.
         """
         chex.assert_rank(images, 4)
         posterior, extra = self.base.encode(self.encoder, params, images)
@@ -107,10 +127,7 @@ class Objective:
         if self.cfasl is not None:
             symmetry_losses, moved = self.cfasl.losses(batch, images)
             losses |= symmetry_losses
-        losses |= self._reconstructions(batch, images, moved)
-        weighted = [t.weight * t.value for t in losses.values() if t.weight is not None]
-        terms = {name: term.value for name, term in losses.items()}
-        return sum(weighted, start=jnp.zeros(())), terms
+        return losses | self._reconstructions(batch, images, moved)
 
     def _reconstructions(
         self, batch: Batch, images: jax.Array, moved: Moved | None

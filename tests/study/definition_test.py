@@ -51,6 +51,7 @@ def arms(name="beta-VAE", **changes):
         (":smaller_beta", 10_000, "dlib"),
         (":affine", 10_000, "dlib"),
         (":partners", 10_000, "dlib"),
+        (":stronger", 10_000, "dlib"),
         (":published", 2_500, "fast"),
     ],
 )
