@@ -50,7 +50,7 @@ def posteriors(part: Part) -> Figure:
     sigma, kl = part["sigma"][order], part["kl"][order]
     D = len(order)
     rows = np.arange(D)
-    figure = new_figure(PAGE_WIDTH, 0.6 + 0.17 * D)
+    figure = new_figure(PAGE_WIDTH, max(1.4, 0.6 + 0.17 * D))
     spread, bars = figure.subplots(1, 2, width_ratios=(1.7, 1), sharey=True)
     spread.axvline(0.0, color=RULE, lw=0.6, zorder=0)
     spread.barh(rows, 2 * sigma, 0.75, median - sigma, color=RULE)
@@ -221,7 +221,7 @@ def section_moves(part: Part) -> Figure:
     """Draw how far each section moves each latent dimension."""
     distance = part["distance"]
     S, D = distance.shape
-    figure = new_figure(min(PAGE_WIDTH, 1.6 + 0.36 * D), 0.7 + 0.2 * S)
+    figure = new_figure(min(PAGE_WIDTH, 1.6 + 0.36 * D), max(1.5, 0.7 + 0.2 * S))
     axes = figure.subplots()
     sections = [f"{s} ({share:.0%})" for s, share in enumerate(part["on"])]
     dimensions = [str(d) for d in range(D)]

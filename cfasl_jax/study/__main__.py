@@ -106,13 +106,13 @@ def _run(options: argparse.Namespace) -> None:
                 "which workers would share its runs; on a shared file system they do",
                 file=sys.stderr,
             )
-        if options.restore:
-            count = restoring.restore(study, root, options.restore)
-            print(f"{options.restore}: {count} finished runs count here")
-        if options.report and not ((root / "runs").is_dir() or root.is_file()):
-            raise ConfigError(f"{place} holds no study: there is no folder runs in it")
         if not options.dry_run:
             errors.require_writable(root / "study.json")
+        if options.restore:
+            count = restoring.restore(study, root, errors.expanded(options.restore))
+            print(f"{options.restore}: finished runs that count here: {count}")
+        if options.report and not (root / "runs").is_dir():
+            raise ConfigError(f"{place} holds no study: there is no folder runs in it")
         if options.report:
             _report(study, root, place)
         else:

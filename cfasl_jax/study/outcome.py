@@ -8,6 +8,7 @@ import numpy as np
 
 from cfasl_jax import config as config_lib
 from cfasl_jax.metrics import better
+from cfasl_jax.settings import Config
 from cfasl_jax.study import plan
 from cfasl_jax.study.arms import Arm
 from cfasl_jax.study.definition import Published, Study
@@ -125,10 +126,10 @@ def _arm(
     """An arm's part of study.json.
 
     Returns:
-        "config", "set"; "settings" by name, each with "fields", "runs" (the tuning runs
-        that are finished), "means" of the selecting scores and "rank", see
-        `plan.choose`; "chosen", a setting; "reporting", its finished runs; "runs",
-        numbers of all of the arm's runs; "configuration" of its reporting runs.
+        "config", "set"; "settings" by name, each with "fields", "configuration" and
+        "runs" of its tuning runs, those that are finished, and "means" of the selecting
+        scores and "rank", see `plan.choose`; "tuning_seeds"; "chosen", a setting;
+        "configuration" and "reporting" of its reporting runs, those that are finished.
     """
     choice = plan.choose(study, arm, entries) or plan.Choice(None, {}, {})
 
@@ -141,13 +142,14 @@ def _arm(
     if choice.setting is not None:
         reporting = plan.reporting_runs(study, arm, choice.setting)
         chosen = next(s for s in arm.settings if s.name == choice.setting)
-        configuration = config_lib.to_dict(chosen.reporting)
+        configuration = _fields(chosen.reporting)
     return {
         "config": arm.config,
         "set": dict(arm.overrides),
         "settings": {
             setting.name: {
                 "fields": dict(setting.fields),
+                "configuration": _fields(setting.tuning),
                 "means": choice.means.get(setting.name),
                 "rank": choice.ranks.get(setting.name),
                 "runs": finished([r for r in tuning if r.setting == setting.name]),
@@ -159,6 +161,10 @@ def _arm(
         "configuration": configuration,
         "reporting": finished(reporting),
     }
+
+
+def _fields(config: Config | None) -> dict[str, Any] | None:
+    return None if config is None else config_lib.to_dict(config)
 
 
 # One score of the reporting runs of one arm, by their seeds.

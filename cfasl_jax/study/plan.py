@@ -6,8 +6,8 @@ A study's directory holds an ordinary working directory for each run, at
 
 with an additional file, scores/PROTOCOL.json, for each protocol that the run is scored
 by. Only these files decide what is finished, so that a study can continue after any
-interruption. The folder of a run that is known from a study.json alone holds only its
-entry there, restored.json.
+interruption. The folder of a run that is known from a study.json alone holds its entry
+there, restored.json, and its configuration.
 """
 
 import dataclasses
@@ -183,17 +183,15 @@ def entry(root: Path, run: Run) -> Entry | None:
     folder = root / run.folder
     head: Entry = {"folder": run.folder.as_posix(), "seed": run.seed}
     restored = stored(folder / RESTORED_FILE)
-    if restored and is_whole(restored, run):
-        return head | restored
     failure = stored(folder / FAILURE_FILE)
     results = {name: scored(root, run, name) for name in run.protocols}
     found = {name: each for name, each in results.items() if each is not None}
-    if failure or found or provenance.latest_step(folder) is not None:
+    if restored or failure or found or provenance.latest_step(folder) is not None:
         _require_own(folder, run)
     if failure:
         return head | failure
     if len(found) < len(results) or (run.reports and not has_report(folder)):
-        return None
+        return head | restored if restored and is_whole(restored, run) else None
     last = found[run.protocols[-1]]
     return head | {
         "step": last["step"],

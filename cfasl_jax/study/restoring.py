@@ -6,26 +6,39 @@ were published can be given more seeds or arms without repeating what is finishe
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from cfasl_jax import config as config_lib
+from cfasl_jax import data
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import provenance
-from cfasl_jax.study import plan
-from cfasl_jax.study.arms import Arm
+from cfasl_jax.settings import Config
+from cfasl_jax.study import outcome, plan
+from cfasl_jax.study.arms import REPORTING, Arm
 from cfasl_jax.study.definition import Study
 from cfasl_jax.study.plan import Entry, Run
+
+
+class _Finished(NamedTuple):
+    """A run of the study that the listing has too, with what it says of it."""
+
+    run: Run
+    config: Config
+    origin: Mapping[str, Any]
+    entry: Entry
 
 
 def restore(study: Study, root: Path, listing: Path) -> int:
     """Let finished runs that a study.json lists count as runs of a study.
 
-    These are the runs that the study has too: those of an arm with the same name, whose
-    chosen setting has the same configuration, with the same setting, phase and seed.
-    Runs that failed, and runs of which the study's directory holds anything, stay as
-    they are.
+    These are the runs that the study has too: those of an arm with the same name and
+    configuration, with the same setting, phase and seed, which were trained for as long
+    and have the scores that the study asks for. Runs that failed there do not count.
+    Runs that the study's own directory has finished stay as they are.
 
     Args:
         study: the study.
@@ -33,59 +46,113 @@ def restore(study: Study, root: Path, listing: Path) -> int:
         listing: path of the study.json.
 
     Returns:
-        The number of runs that count from now on.
+        The number of these runs.
 
     Raises:
-        ConfigError: if the file was not written by a study, or if an arm has another
-            configuration there.
+        ConfigError: if the file was not written by a study, if an arm has another
+            configuration or other data there, or if it has no run of this study.
     """
     if not listing.is_file():
         raise ConfigError(f"there is no file {listing}")
     try:
         content = json.loads(listing.read_text("utf-8"))
-        found: dict[Path, Entry] = {}
-        for arm in study.arms:
-            for folder, entry in _finished(study, arm, content["arms"]).items():
-                origin = content["provenance"][entry["provenance"]]
-                # A page that the run may have had has gone with its folder.
-                found[folder] = entry | {"provenance": origin, "report": False}
-    except ConfigError:
-        raise
+        shared = [f for arm in study.arms for f in _finished(study, arm, content)]
+    except ConfigError as error:
+        raise ConfigError(f"{listing} cannot be used: {error}") from error
     except Exception as error:  # of many kinds, where parts are missing or others
         raise ConfigError(
             f"{listing} was not written by a study ({error!r})"
         ) from error
-    new = {f: entry for f, entry in found.items() if not (root / f).exists()}
-    for folder, entry in new.items():
-        provenance.write_json(root / folder / plan.RESTORED_FILE, entry)
-    return len(new)
+    if not shared:
+        raise ConfigError(
+            f"{listing} lists no finished run of this study: arm, setting, seed, steps "
+            "and protocols must be the same"
+        )
+    for finished in [f for f in shared if plan.entry(root, f.run) is None]:
+        _write(root, finished)
+    return len(shared)
 
 
-def _finished(study: Study, arm: Arm, listed: Mapping[str, Any]) -> dict[Path, Entry]:
-    """The finished runs of one of the study's arms that another one lists, by folder.
+def _write(root: Path, finished: _Finished) -> None:
+    """Write what makes a run count, as `plan` reads it."""
+    folder = root / finished.run.folder
+    if provenance.latest_step(folder) is None:
+        record = {
+            "format": provenance.FORMAT,
+            "config": config_lib.to_dict(finished.config),
+            "provenance": finished.origin,
+        }
+        provenance.write_json(folder / provenance.CONFIG_FILE, record)
+    # A page that the run may have had has gone with its folder.
+    entry = finished.entry | {"provenance": finished.origin, "report": False}
+    provenance.write_json(folder / plan.RESTORED_FILE, entry)
+
+
+def _finished(
+    study: Study, arm: Arm, content: Mapping[str, Any]
+) -> Iterator[_Finished]:
+    """The finished runs of one of the study's arms that the listing has too.
 
     Raises:
-        ConfigError: if the arm has another configuration there.
+        ConfigError: if the arm has another configuration or other data there.
     """
-    if arm.name not in listed:
-        return {}
-    there = listed[arm.name]
-    chosen = [setting for setting in arm.settings if setting.name == there["chosen"]]
-    if not chosen:  # its tuning was not finished
-        return {}
-    stored, _ = config_lib.from_stored(there["configuration"])
-    stored = dataclasses.replace(stored, seeds=chosen[0].reporting.seeds)
-    other = provenance.differences(
-        provenance.Run(stored, None, ""), chosen[0].reporting
-    )
-    if other:
-        raise ConfigError(f"{arm.name} has another configuration: {'; '.join(other)}")
-    entries = [run for setting in there["settings"].values() for run in setting["runs"]]
+    there = content["arms"].get(arm.name)
+    if there is None:
+        return
+    settings = there["settings"]
+    entries = [entry for setting in settings.values() for entry in setting["runs"]]
     by_folder = {entry["folder"]: entry for entry in [*entries, *there["reporting"]]}
-    runs: list[Run] = plan.tuning_runs(study, arm)
-    runs += plan.reporting_runs(study, arm, chosen[0].name)
-    return {
-        run.folder: entry
-        for run in runs
-        if (entry := by_folder.get(run.folder.as_posix())) and plan.is_whole(entry, run)
-    }
+    runs = plan.tuning_runs(study, arm)
+    if there["chosen"] in [setting.name for setting in arm.settings]:
+        runs += plan.reporting_runs(study, arm, there["chosen"])
+    for run in runs:
+        entry = by_folder.get(run.folder.as_posix())
+        fields = there["configuration"]
+        if run.phase != REPORTING:  # early versions did not store that of tuning runs
+            fields = settings.get(run.setting, {}).get("configuration")
+        if entry is None or fields is None or not plan.is_whole(entry, run):
+            continue
+        origin = content["provenance"][entry["provenance"]]
+        config = _configuration(run, fields, str(origin["data_source"]))
+        if _has_metrics(config, run.config):
+            _require_numbers(entry)
+            yield _Finished(run, config, origin, entry)
+
+
+def _configuration(run: Run, fields: Mapping[str, Any], source: str) -> Config:
+    """The configuration that the listing has for a run.
+
+    Raises:
+        ConfigError: if it or the data source is not that of the run.
+    """
+    stored, unknown = config_lib.from_stored(fields)
+    if unknown:
+        raise ConfigError(
+            f"{run.arm} has fields that this version does not know: "
+            f"{', '.join(unknown)}"
+        )
+    stored = dataclasses.replace(stored, seeds=run.config.seeds)
+    spec = data.spec_of(run.config.dataset, run.config.data)
+    known = provenance.Run(stored, None, source)
+    if differing := provenance.differences(known, run.config, spec):
+        raise ConfigError(
+            f"{run.arm} has another configuration: {'; '.join(differing)}"
+        )
+    return stored
+
+
+def _has_metrics(there: Config, here: Config) -> bool:
+    """Whether a run was scored by all metrics that are asked for; no names mean all."""
+    had, wanted = set(there.eval.metrics), set(here.eval.metrics)
+    return not had or (bool(wanted) and wanted <= had)
+
+
+def _require_numbers(entry: Entry) -> None:
+    """Raise an error of some kind where tables or figures would miss numbers."""
+    for scores in entry["scores"].values():
+        for score in scores.values():
+            np.asarray([score["value"], score["chance"]], float)
+    for curve in entry.get("curves", {}).values():
+        np.asarray(curve, float).reshape(-1, 2)
+    for measure in entry.keys() & {*outcome.MEASURES}:
+        float(entry[measure])

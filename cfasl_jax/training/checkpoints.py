@@ -204,7 +204,8 @@ def _ignore_late_answers() -> None:
             usual(unraisable)
 
     def is_news(record: logging.LogRecord) -> bool:
-        return record.exc_info is None or _refusal(record.exc_info[1]) is None
+        # Messages without an exception have False in its place.
+        return not record.exc_info or _refusal(record.exc_info[1]) is None
 
     sys.unraisablehook = report
     logging.getLogger("asyncio").addFilter(is_news)
