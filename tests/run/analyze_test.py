@@ -71,8 +71,14 @@ def test_posteriors_are_described_dimension_by_dimension(model, whole):
         ordered = np.sort(mu[:, d])
         # The median of 20 numbers lies between the tenth and the eleventh.
         assert part["quantiles"][d, 2] == pytest.approx(ordered[9:11].mean())
-        assert (ordered < part["quantiles"][d, 0]).sum() == 1
-        assert (ordered > part["quantiles"][d, 3]).sum() == 5
+        # Of 19 steps between them, 5% are 0.95 and 25% are 4.75.
+        for column, (below, share) in {0: (0, 0.95), 1: (4, 0.75)}.items():
+            for values, quantile in [
+                (ordered, part["quantiles"][d, column]),
+                (-ordered[::-1], -part["quantiles"][d, 4 - column]),
+            ]:
+                step = values[below + 1] - values[below]
+                assert quantile == pytest.approx(values[below] + share * step, rel=1e-5)
         variance = np.exp(logvar[:, d])
         assert part["sigma"][d] == pytest.approx(variance.mean() ** 0.5, rel=1e-5)
         kl = (mu[:, d] ** 2 + variance - logvar[:, d] - 1).mean() / 2
@@ -313,6 +319,30 @@ def test_sections_move_latents_by_what_their_elements_do_together(action):
             row[:3] = z[n]
             squares += ((row @ scipy.linalg.expm(A))[:3] - z[n]) ** 2
         np.testing.assert_allclose(got[s], np.sqrt(squares / 70), rtol=1e-4)
+
+
+def test_the_codebook_is_pictured_on_the_pairs_that_it_was_asked_for(monkeypatch):
+    model, asked = model_of(ours=Ours(action="affine")), []
+
+    def symmetry(model, x1, x2):
+        """Of each pair, something that depends on its first image."""
+        asked.append(x1)
+        mu = np.asarray(model.encode(x1).mu)
+        attention = np.stack([np.exp(mu), np.exp(-mu)], axis=-1)
+        attention /= attention.sum(axis=-1, keepdims=True)
+        return Symmetry(None, np.float32(mu > np.quantile(mu, 0.3)), attention)
+
+    monkeypatch.setattr(codebook_probes, "symmetry", symmetry)
+    arrays = codebook_probes.codebook_pictures(model, DATA, Codes(model, DATA))
+    (x1,) = asked
+    assert len(x1) == 10
+    _, switch, attention = symmetry(model, x1, None)
+    z = np.asarray(model.encode(x1).mu)
+    moves = codebook_probes.section_moves(model.generators(), attention, z)
+    np.testing.assert_allclose(arrays["section_moves/distance"], moves, rtol=1e-5)
+    on = [np.mean([pair[s] for pair in switch]) for s in range(3)]
+    np.testing.assert_allclose(arrays["section_moves/on"], on)
+    np.testing.assert_allclose(arrays["codebook/section_use"], on)
 
 
 @dataclasses.dataclass(frozen=True)
