@@ -69,10 +69,10 @@ asks the same after 10,000 steps, since early rankings need not last: the paper'
 settings beside the two arms of the first study. It was added, before any run of it was
 longer than 2,500 steps, when three of the five seeds of the paper's method in
 `published` were finished. All else is as in the first study, whose finished runs count
-here and, like those of `published`, need not be repeated: copy the folders below their
-`runs` to this study's working directory. The settings of CFASL whose mean of MIG, DCI
-and FVM is ahead with at least four of the five seeds become the defaults. If neither
-are, the paper's remain.
+here (--restore=docs/studies/dsprites_10k/study.json). The runs of `published` can be
+continued: copy the folders below its `runs` to this study's working directory. The
+settings of CFASL whose mean of MIG, DCI and FVM is ahead with at least four of the five
+seeds become the defaults. If neither are, the paper's remain.
 """
 
 # The preset `ours` as it was then: a later preset must not change this protocol.

@@ -9,12 +9,13 @@ posteriors, and the latents that each section moves.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
 
 import cfasl_jax
-from cfasl_jax import codebook, data
+from cfasl_jax import codebook, data, errors
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.report import analysis, latent_figures, style
 from cfasl_jax.run import codebook_probes, evaluate, probes
@@ -66,6 +67,7 @@ def measure(
             changed.mean(axis=0), 1 - changed.mean(axis=0)
         ).mean(),
         "alignment, on for every pair": mean(aligned[always]),
+        "alignment, on for some pairs": mean(aligned[~always & ~never]),
         "alignment, on for none": mean(aligned[never]),
         "net displacement: share of constants": mean(
             along[acting][:, constant].sum(axis=1) / along[acting].sum(axis=1)
@@ -141,4 +143,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(errors.exit_code(main, mistakes=(ValueError,)))

@@ -8,6 +8,7 @@ gradient of this mean by the parameters of each network. Ramps of weights have e
 """
 
 import argparse
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import jax.numpy as jnp
 import optax
 
 import cfasl_jax
-from cfasl_jax import data
+from cfasl_jax import data, errors
 from cfasl_jax.data.dataset import Dataset, as_pixels
 from cfasl_jax.objectives import Objective
 from cfasl_jax.run import provenance
@@ -88,4 +89,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(errors.exit_code(main, mistakes=(ValueError,)))
