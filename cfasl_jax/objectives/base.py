@@ -40,6 +40,15 @@ class Term(NamedTuple):
 Losses = dict[str, Term]
 
 
+def weighted(losses: Losses) -> dict[str, jax.Array]:
+    """The terms times their weights, without those that are only logged."""
+    return {
+        name: term.weight * term.value
+        for name, term in losses.items()
+        if term.weight is not None
+    }
+
+
 class Noise(NamedTuple):
     """All random numbers of one step.
 

@@ -76,9 +76,8 @@ class Objective:
             The weighted total, and each term without its weight.
         """
         losses = self.losses(params, images, noise, hyper, step, controller, axis_name)
-        weighted = [t.weight * t.value for t in losses.values() if t.weight is not None]
-        terms = {name: term.value for name, term in losses.items()}
-        return sum(weighted, start=jnp.zeros(())), terms
+        total = sum(base_lib.weighted(losses).values(), start=jnp.zeros(()))
+        return total, {name: term.value for name, term in losses.items()}
 
     def losses(
         self,

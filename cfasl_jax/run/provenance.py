@@ -127,16 +127,27 @@ def claim(workdir: Path, config: Config, spec: Spec, trains: bool = True) -> Non
                 f"{step:,} steps: ask for {step:,} or more, choose another --workdir, "
                 "or score it as it is with --mode=evaluate"
             )
+    try:
+        write_record(workdir, config, spec, describe(spec.source))
+    except OSError as error:
+        raise ConfigError(f"cannot write into {workdir}: {error}") from error
+
+
+def write_record(
+    workdir: Path, config: Config, spec: Spec, origin: Mapping[str, Any]
+) -> None:
+    """Write config.json, which `stored` reads; `origin` is what `describe` returned.
+
+    Raises:
+        OSError: with the name of the file, if it cannot be written.
+    """
     record = {
         "format": FORMAT,
         "config": config_lib.to_dict(config),
         "dataset": dataclasses.asdict(spec),
-        "provenance": describe(spec.source),
+        "provenance": origin,
     }
-    try:
-        write_json(path, record)
-    except OSError as error:
-        raise ConfigError(f"cannot write into {workdir}: {error}") from error
+    write_json(workdir / CONFIG_FILE, record)
 
 
 def latest_step(workdir: Path) -> int | None:

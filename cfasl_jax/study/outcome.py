@@ -8,7 +8,6 @@ import numpy as np
 
 from cfasl_jax import config as config_lib
 from cfasl_jax.metrics import better
-from cfasl_jax.settings import Config
 from cfasl_jax.study import plan
 from cfasl_jax.study.arms import Arm
 from cfasl_jax.study.definition import Published, Study
@@ -142,14 +141,14 @@ def _arm(
     if choice.setting is not None:
         reporting = plan.reporting_runs(study, arm, choice.setting)
         chosen = next(s for s in arm.settings if s.name == choice.setting)
-        configuration = _fields(chosen.reporting)
+        configuration = config_lib.to_dict(chosen.reporting)
     return {
         "config": arm.config,
         "set": dict(arm.overrides),
         "settings": {
             setting.name: {
                 "fields": dict(setting.fields),
-                "configuration": _fields(setting.tuning),
+                "configuration": setting.tuning and config_lib.to_dict(setting.tuning),
                 "means": choice.means.get(setting.name),
                 "rank": choice.ranks.get(setting.name),
                 "runs": finished([r for r in tuning if r.setting == setting.name]),
@@ -161,10 +160,6 @@ def _arm(
         "configuration": configuration,
         "reporting": finished(reporting),
     }
-
-
-def _fields(config: Config | None) -> dict[str, Any] | None:
-    return None if config is None else config_lib.to_dict(config)
 
 
 # One score of the reporting runs of one arm, by their seeds.

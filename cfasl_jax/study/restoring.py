@@ -14,6 +14,7 @@ import numpy as np
 
 from cfasl_jax import config as config_lib
 from cfasl_jax import data
+from cfasl_jax.data.dataset import Spec
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import provenance
 from cfasl_jax.settings import Config
@@ -56,7 +57,9 @@ def restore(study: Study, root: Path, listing: Path) -> int:
         raise ConfigError(f"there is no file {listing}")
     try:
         content = json.loads(listing.read_text("utf-8"))
-        shared = [f for arm in study.arms for f in _finished(study, arm, content)]
+        config = study.arms[0].settings[0].reporting  # all arms have the same data
+        spec = data.spec_of(config.dataset, config.data)
+        shared = [f for arm in study.arms for f in _finished(study, arm, content, spec)]
     except ConfigError as error:
         raise ConfigError(f"{listing} cannot be used: {error}") from error
     except Exception as error:  # of many kinds, where parts are missing or others
@@ -69,27 +72,22 @@ def restore(study: Study, root: Path, listing: Path) -> int:
             "and protocols must be the same"
         )
     for finished in [f for f in shared if plan.entry(root, f.run) is None]:
-        _write(root, finished)
+        _write(root, finished, spec)
     return len(shared)
 
 
-def _write(root: Path, finished: _Finished) -> None:
+def _write(root: Path, finished: _Finished, spec: Spec) -> None:
     """Write what makes a run count, as `plan` reads it."""
     folder = root / finished.run.folder
     if provenance.latest_step(folder) is None:
-        record = {
-            "format": provenance.FORMAT,
-            "config": config_lib.to_dict(finished.config),
-            "provenance": finished.origin,
-        }
-        provenance.write_json(folder / provenance.CONFIG_FILE, record)
+        provenance.write_record(folder, finished.config, spec, finished.origin)
     # A page that the run may have had has gone with its folder.
     entry = finished.entry | {"provenance": finished.origin, "report": False}
     provenance.write_json(folder / plan.RESTORED_FILE, entry)
 
 
 def _finished(
-    study: Study, arm: Arm, content: Mapping[str, Any]
+    study: Study, arm: Arm, content: Mapping[str, Any], spec: Spec
 ) -> Iterator[_Finished]:
     """The finished runs of one of the study's arms that the listing has too.
 
@@ -113,13 +111,15 @@ def _finished(
         if entry is None or fields is None or not plan.is_whole(entry, run):
             continue
         origin = content["provenance"][entry["provenance"]]
-        config = _configuration(run, fields, str(origin["data_source"]))
+        config = _configuration(run, fields, str(origin["data_source"]), spec)
         if _has_metrics(config, run.config):
             _require_numbers(entry)
             yield _Finished(run, config, origin, entry)
 
 
-def _configuration(run: Run, fields: Mapping[str, Any], source: str) -> Config:
+def _configuration(
+    run: Run, fields: Mapping[str, Any], source: str, spec: Spec
+) -> Config:
     """The configuration that the listing has for a run.
 
     Raises:
@@ -132,7 +132,6 @@ def _configuration(run: Run, fields: Mapping[str, Any], source: str) -> Config:
             f"{', '.join(unknown)}"
         )
     stored = dataclasses.replace(stored, seeds=run.config.seeds)
-    spec = data.spec_of(run.config.dataset, run.config.data)
     known = provenance.Run(stored, None, source)
     if differing := provenance.differences(known, run.config, spec):
         raise ConfigError(

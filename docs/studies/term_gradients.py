@@ -20,6 +20,7 @@ import cfasl_jax
 from cfasl_jax import data, errors
 from cfasl_jax.data.dataset import Dataset, as_pixels
 from cfasl_jax.objectives import Objective
+from cfasl_jax.objectives.base import weighted
 from cfasl_jax.run import provenance
 from cfasl_jax.settings import Hyper
 from cfasl_jax.training import step as step_lib
@@ -43,15 +44,10 @@ def pulls(
     indices, noise = step_lib.draw(key, objective, dataset.num_images, part)
     images = as_pixels(dataset.images(indices))
 
-    def weighted(params: Params) -> dict[str, jax.Array]:
-        losses = objective.losses(params, images, noise, hyper, _AFTER_RAMPS)
-        return {
-            name: term.weight * term.value
-            for name, term in losses.items()
-            if term.weight is not None
-        }
+    def terms(params: Params) -> dict[str, jax.Array]:
+        return weighted(objective.losses(params, images, noise, hyper, _AFTER_RAMPS))
 
-    return weighted(params), jax.jacrev(weighted)(params)
+    return terms(params), jax.jacrev(terms)(params)
 
 
 def print_table(folder: Path) -> None:
