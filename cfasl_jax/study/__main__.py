@@ -67,9 +67,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--restore",
         type=Path,
+        action="append",
+        default=[],
         metavar="FILE",
         help="first let the finished runs that a study.json lists, such as one of "
-        "docs/studies/, count as runs of this study where it has them too",
+        "docs/studies/, count as runs of this study where it has them too; may be "
+        "given for several files",
     )
     only = parser.add_mutually_exclusive_group()
     only.add_argument(
@@ -108,9 +111,9 @@ def _run(options: argparse.Namespace) -> None:
             )
         if not options.dry_run:
             errors.require_writable(root / "study.json")
-        if options.restore:
-            count = restoring.restore(study, root, errors.expanded(options.restore))
-            print(f"{options.restore}: finished runs that count here: {count}")
+        for listing in options.restore:
+            count = restoring.restore(study, root, errors.expanded(listing))
+            print(f"{listing}: finished runs that count here: {count}")
         if options.report and not (root / "runs").is_dir():
             raise ConfigError(f"{place} holds no study: there is no folder runs in it")
         if options.report:

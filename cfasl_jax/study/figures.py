@@ -1,7 +1,7 @@
 """A study's figures, from study.json."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from cfasl_jax.study.tables import main_scores, short
 
 _COLUMNS = 3
 _ROW = 0.22
+_MARKERS = "os^D"
 
 # Measures of a model that are logged during training, besides its scores.
 _MEASURES = {
@@ -25,7 +26,9 @@ _MEASURES = {
 
 def strips(results: Mapping[str, Any], protocol: str) -> Figure:
     """One panel for each score: seeds, mean, interval, floor and published mean."""
-    arms, shown = list(results["arms"]), main_scores(results, protocol)
+    shown = main_scores(results, protocol)
+    scored = {arm for score in shown for arm in results["scores"][protocol][score]}
+    arms = [arm for arm in results["arms"] if arm in scored]
     figure, panels = _panels(len(shown), 0.55 + _ROW * len(arms))
     elsewhere = (results["published"] or {}).get("scores", {})
     for panel, score in zip(panels, shown, strict=True):
@@ -33,10 +36,8 @@ def strips(results: Mapping[str, Any], protocol: str) -> Figure:
         for row, arm in enumerate(arms):
             if (entry := found.get(arm)) is None or entry["mean"] is None:
                 continue
-            hue = PALETTE[row % len(PALETTE)]
-            seeds = _values(results, arm, protocol, score)
-            panel.plot(seeds, [row] * len(seeds), "|", color=hue, ms=6, mew=0.7)
-            _mean_dot(panel, row, entry["mean"], entry["interval"], hue)
+            hue, _ = _look(results, arm)
+            _row(panel, row, _values(results, arm, protocol, score), entry, hue)
             if entry["chance"] is not None:
                 x = 100 * entry["chance"]
                 panel.plot([x, x], [row - 0.35, row + 0.35], color=INK, lw=0.9)
@@ -49,24 +50,34 @@ def strips(results: Mapping[str, Any], protocol: str) -> Figure:
 
 
 def differences(results: Mapping[str, Any], protocol: str) -> Figure | None:
-    """One panel for each comparison: the scores' paired differences with intervals."""
-    pairs = [tuple(pair) for pair in results["comparisons"]]
+    """One panel for each score: the comparisons' paired differences with intervals."""
     shown = main_scores(results, protocol)
+    found = {
+        (entry["score"], entry["first"], entry["second"]): entry
+        for entry in results["differences"]
+        if entry["protocol"] == protocol and entry["mean"] is not None
+    }
+    compared = {tuple(pair) for _, *pair in found}
+    pairs = [tuple(p) for p in results["comparisons"] if tuple(p) in compared]
     if not pairs or not shown:
         return None
-    figure, panels = _panels(len(pairs), 0.55 + _ROW * len(shown), columns=2)
-    for panel, (first, second) in zip(panels, pairs, strict=True):
+    minuends, subtrahends = zip(*pairs, strict=True)
+    one = subtrahends[0] if len({*subtrahends}) == 1 else ""
+    labels = minuends if one else [f"{a}\n\N{MINUS SIGN} {b}" for a, b in pairs]
+    figure, panels = _panels(len(shown), 0.55 + _ROW * len(pairs) * (1 if one else 1.5))
+    for panel, score in zip(panels, shown, strict=True):
         panel.axvline(0, color=INK, lw=0.8)
-        for entry in results["differences"]:
-            wanted = (entry["first"], entry["second"], entry["protocol"])
-            if wanted != (first, second, protocol) or entry["score"] not in shown:
+        for row, pair in enumerate(pairs):
+            if (entry := found.get((score, *pair))) is None:
                 continue
-            if entry["mean"] is not None:
-                hue = PALETTE[0] if entry["primary"] else MUTED
-                row = shown.index(entry["score"])
-                _mean_dot(panel, row, entry["mean"], entry["interval"], hue)
-        _dress(panel, f"{first} \N{MINUS SIGN} {second}")
-        _name_rows(panel, [short(name) for name in shown])
+            hue = PALETTE[0] if entry["primary"] else MUTED
+            first, second = (_values(results, arm, protocol, score) for arm in pair)
+            both = first.keys() & second.keys()
+            by_seed = {seed: first[seed] - second[seed] for seed in both}
+            _row(panel, row, by_seed, entry, hue)
+        _dress(panel, short(score))
+        _name_rows(panel, labels)
+    figure.supxlabel(f"difference to {one}" if one else "difference", fontsize=7.5)
     return figure
 
 
@@ -112,15 +123,17 @@ def trade_offs(results: Mapping[str, Any], protocol: str) -> Figure | None:
         return None
     figure, panels = _panels(len(shown), 1.7, legend=True)
     for panel, score in zip(panels, shown, strict=True):
-        for place, (name, arm) in enumerate(results["arms"].items()):
+        for name, arm in results["arms"].items():
             points = [
                 (entry["reconstruction"], value)
                 for entry in arm["reporting"]
                 if (value := _value(entry, protocol, score)) is not None
             ]
             x, y = np.array(points).T if points else ([], [])
-            hue = PALETTE[place % len(PALETTE)]
-            panel.plot(x, y, "o", color=hue, ms=3.5, mec="white", mew=0.4, label=name)
+            hue, marker = _look(results, name)
+            panel.plot(
+                x, y, marker, color=hue, ms=3.5, mec="white", mew=0.4, label=name
+            )
         _dress(panel, short(score), rows=False)
         panel.grid(axis="y", color=MUTED, alpha=0.2, lw=0.4)
     figure.supxlabel("reconstruction loss", fontsize=7.5)
@@ -145,14 +158,14 @@ def curves(results: Mapping[str, Any]) -> Figure | None:
         return None
     figure, panels = _panels(len(shown), 1.7, legend=True)
     for panel, name in zip(panels, shown, strict=True):
-        for place, (arm, of_arm) in enumerate(runs.items()):
-            hue = PALETTE[place % len(PALETTE)]
+        for arm, of_arm in runs.items():
+            hue, marker = _look(results, arm)
             found = [run[name] for run in of_arm if name in run]
             for points in found:
                 panel.plot(*_scaled(name, points).T, color=hue, lw=0.4, alpha=0.5)
             if found:
                 median = _scaled(name, _median(found))
-                panel.plot(*median.T, "o-", color=hue, ms=2.5, label=arm)
+                panel.plot(*median.T, f"{marker}-", color=hue, ms=2.5, label=arm)
         _dress(panel, _MEASURES.get(name) or short(name), rows=False)
         panel.xaxis.set_major_formatter(_thousands)
     figure.supxlabel(
@@ -208,14 +221,29 @@ def _legend(figure: Figure, panel: Axes) -> None:
     figure.legend(handles, labels, loc="outside upper left", ncols=3)
 
 
-def _mean_dot(
-    axes: Axes, row: int, mean: float, interval: Iterable[float] | None, hue: str
+def _look(results: Mapping[str, Any], arm: str) -> tuple[str, str]:
+    """An arm's colour and marker, which are its own in all figures of a study."""
+    again, place = divmod(list(results["arms"]).index(arm), len(PALETTE))
+    return PALETTE[place], _MARKERS[again % len(_MARKERS)]
+
+
+def _row(
+    axes: Axes,
+    row: int,
+    by_seed: Mapping[int, float],
+    entry: Mapping[str, Any],
+    hue: str,
 ) -> None:
-    """A mean times 100, and its interval as a line."""
-    if interval is not None:
-        ends = [100 * end for end in interval]
+    """The values of all seeds as ticks, their mean, and its interval as a line.
+
+    An interval of two values, 13 standard errors to each side, would leave no room for
+    anything else; it is only in the tables.
+    """
+    axes.plot([*by_seed.values()], [row] * len(by_seed), "|", color=hue, ms=6, mew=0.7)
+    if entry["interval"] is not None and entry["n"] > 2:
+        ends = [100 * end for end in entry["interval"]]
         axes.plot(ends, [row, row], color=hue, lw=1.3, solid_capstyle="butt")
-    axes.plot(100 * mean, row, "o", color=hue, ms=4)
+    axes.plot(100 * entry["mean"], row, "o", color=hue, ms=4)
 
 
 def _dress(axes: Axes, title: str, rows: bool = True) -> None:
@@ -238,11 +266,11 @@ def _name_rows(axes: Axes, labels: Sequence[str]) -> None:
 
 def _values(
     results: Mapping[str, Any], arm: str, protocol: str, score: str
-) -> list[float]:
-    """An arm's reporting runs' values of a score."""
+) -> dict[int, float]:
+    """Values of a score of an arm's reporting runs by seed."""
     entries = results["arms"][arm]["reporting"]
-    found = (_value(entry, protocol, score) for entry in entries)
-    return [value for value in found if value is not None]
+    found = {entry["seed"]: _value(entry, protocol, score) for entry in entries}
+    return {seed: value for seed, value in found.items() if value is not None}
 
 
 def _value(entry: Mapping[str, Any], protocol: str, score: str) -> float | None:

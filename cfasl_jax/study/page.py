@@ -16,13 +16,14 @@ from cfasl_jax.study.tables import short
 
 _STRIPS = (
     "Times 100. A tick is one seed, the dot their mean, the line its 95% interval "
-    "(Student's t), the black bar the score of codes that know nothing about the "
-    "factors."
+    "(Student's t, from three seeds on), the black bar the score of codes that know "
+    "nothing about the factors."
 )
 _PUBLISHED = " A hollow diamond is the published mean, on {data}."
 _DIFFERENCES = (
-    "Times 100, the first arm minus the second, paired by seed: the mean and its 95% "
-    "interval. Primary scores are in colour. An interval across 0 decides nothing."
+    "Times 100, one arm minus the other, paired by seed: a tick is one pair, the dot "
+    "their mean, the line its 95% interval (from three pairs on). Primary scores are "
+    "in colour. An interval across 0 decides nothing."
 )
 _TUNING = (
     "Times 100. A tick is a tuning run, a dot the mean of a setting, in colour that of "

@@ -73,6 +73,11 @@ here (--restore=docs/studies/dsprites_10k/study.json). The runs of `published` c
 continued: copy the folders below its `runs` to this study's working directory. The
 settings of CFASL whose mean of MIG, DCI and FVM is ahead with at least four of the five
 seeds become the defaults. If neither are, the paper's remain.
+
+    python -m cfasl_jax.study --study=configs/studies/dsprites_10k.py:all ...
+
+has the arms of all of these that are trained for 10,000 steps, and compares each with
+the base. It asks nothing new; it is for one table and one figure of everything.
 """
 
 # The preset `ours` as it was then: a later preset must not change this protocol.
@@ -149,6 +154,15 @@ _PRESETS = {
         },
     ),
 }
+_PRESETS["all"] = (
+    "What does each variant of CFASL do to the scores of beta-TCVAE within 10,000 "
+    "steps on rendered dSprites?",
+    {
+        name: fields
+        for preset in ("paper", "smaller_beta", "affine", "partners", "stronger")
+        for name, fields in _PRESETS[preset][1].items()
+    },
+)
 
 
 def get_study(preset: str = "") -> dict:

@@ -177,6 +177,41 @@ def test_curves_show_main_scores_and_the_kl_of_all_dimensions(finished):
     assert panels[0].xaxis.get_major_formatter()(5_000) == "5k"
 
 
+@pytest.mark.parametrize(
+    ("seeds", "mean", "interval"),
+    # Student's t with two degrees of freedom is 4.3027; the standard deviation is 1.
+    [((1, 2), 4.5, []), ((1, 2, 3), 5, [[5 - 4.3027 / 3**0.5, 5 + 4.3027 / 3**0.5]])],
+)
+def test_differences_are_drawn_pair_by_pair(seeds, mean, interval, tmp_path):
+    study = build(reporting={"seeds": seeds})
+    study_results.finish(tmp_path, study, score_of)
+    figure = figures.differences(outcome.collect(study, tmp_path), "fast")
+    panel = figure.axes[0]
+    assert panel.get_title(loc="left") == "MIG"
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["slow beta-VAE"]
+    assert figure.get_supxlabel() == "difference to beta-VAE"
+    _, ticks, *line, dot = [[*line.get_xdata()] for line in panel.lines]
+    assert sorted(ticks) == pytest.approx([100 * GAINS[seed] for seed in seeds])
+    assert dot == pytest.approx([mean])
+    assert line == [pytest.approx(ends, rel=1e-4) for ends in interval]
+
+
+def test_figures_leave_out_arms_without_a_run_and_tell_all_others_apart(tmp_path):
+    one = {"config": "configs/dsprites.py"}
+    arms = {f"arm {n}": one | {"set": {"beta": n}} for n in range(9)}
+    study = build(arms=arms, published=None)
+    for arm in study.arms:
+        if arm.name != "arm 3":
+            for run in plan.reporting_runs(study, arm, "default"):
+                study_results.write(tmp_path, run, score_of(run))
+    results = outcome.collect(study, tmp_path)
+    rows = figures.strips(results, "fast").axes[0].get_yticklabels()
+    scored = [name for name in arms if name != "arm 3"]
+    assert [row.get_text() for row in rows] == scored
+    lines = figures.trade_offs(results, "fast").axes[0].lines
+    assert len({(line.get_color(), line.get_marker()) for line in lines}) == 9
+
+
 def test_what_is_unfinished_failed_or_unequal_is_said_first(tmp_path):
     arms = json.loads(json.dumps(ENTRIES["arms"]))
     arms["beta-VAE"]["grid"]["beta"] = [1, 2, 4]

@@ -244,19 +244,23 @@ def test_the_command_restores_before_it_reports(finished, tmp_path, capsys):
     study.write_text(f"def get_study(preset=''):\n    return {CONTENT!r}\n")
     root = tmp_path / "here"
     options = ["study", f"--study={study}", f"--workdir={root}", "--report"]
-    restore = f"--restore={finished}"
-    assert command.main([*options, restore]) == 0
-    assert "finished runs that count here: 12" in capsys.readouterr().out
+    whole, parts = json.loads(finished.read_text()), []
+    for name in whole["arms"]:
+        parts.append(tmp_path / f"{name}.json")
+        parts[-1].write_text(json.dumps(whole | {"arms": {name: whole["arms"][name]}}))
+    restore = [f"--restore={part}" for part in parts]
+    assert command.main([*options, *restore]) == 0
+    assert capsys.readouterr().out.count("finished runs that count here: 6") == 2
     assert json.loads((root / "study.json").read_text())["unfinished"] == 0
     file = tmp_path / "file"
     file.touch()
     options[2] = f"--workdir={file}"
-    assert command.main([*options, restore]) == 2
+    assert command.main([*options, *restore]) == 2
     assert "cannot write" in capsys.readouterr().err
 
 
 def test_a_dry_run_restores_nothing(finished, tmp_path):
     options = ["--study=x.py", f"--workdir={tmp_path}", f"--restore={finished}"]
-    assert command.parse(options).restore == finished
+    assert command.parse(options).restore == [finished]
     with pytest.raises(ConfigError, match="--dry-run does not"):
         command.parse([*options, "--dry-run"])
