@@ -1,0 +1,65 @@
+"""Which latents tell what about which factors: a table of section 3 of RESULTS.md.
+
+    python docs/studies/factor_gaps.py DATASET MODEL...
+
+MODEL is a working directory or the name of a shipped model. For each factor it prints
+the two latents with the most mutual information about it, as a share of the factor's
+entropy, and the gap between them, whose mean over factors is MIG (20 bins, 10,000
+rendered images, posterior means).
+"""
+
+import argparse
+import sys
+
+import numpy as np
+
+import cfasl_jax
+from cfasl_jax import data, errors
+from cfasl_jax.metrics import information
+from cfasl_jax.run.codes import Codes
+from cfasl_jax.settings import Data
+
+_IMAGES = 10_000
+_BINS = 20
+
+
+def shares(model: cfasl_jax.Model, dataset: data.Dataset) -> np.ndarray:
+    """Mutual information of latents and factors [D, K], divided by entropies."""
+    grid = dataset.grid
+    if grid is None:
+        raise ValueError(f"{dataset.name} has no grid of factors")
+    indices = np.random.default_rng(0).choice(dataset.num_images, _IMAGES, False)
+    codes = np.asarray(Codes(model, dataset).posterior(indices.astype(np.int32)).mu)
+    binned = information.bin_codes(codes, _BINS)
+    factors = np.asarray(grid.factors(indices))
+    found, entropies = information.mutual_information(
+        binned, _BINS, factors, grid.sizes
+    )
+    return found / entropies
+
+
+def main() -> None:
+    """Print a Markdown table with a row for each model."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("dataset")
+    parser.add_argument("models", nargs="+")
+    arguments = parser.parse_args()
+    dataset = data.load(arguments.dataset, Data(source="rendered", dir=""))
+    names = dataset.factor_names
+    print(f"| | {' | '.join(names)} | MIG |\n{'|---' * (len(names) + 2)}|")
+    for name in arguments.models:
+        found = shares(cfasl_jax.load(name), dataset)
+        order = np.argsort(-found, axis=0)[:2]
+        first, second = np.take_along_axis(found, order, axis=0)
+        cells = [
+            f"{gap:.2f} ({a:.2f} of {i}, {b:.2f} of {j})"
+            for gap, a, i, b, j in zip(
+                first - second, first, order[0], second, order[1], strict=True
+            )
+        ]
+        mig = (first - second).mean()
+        print(f"| {name} | {' | '.join(cells)} | {mig:.3f} |", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(errors.exit_code(main, mistakes=(ValueError,)))
