@@ -1,10 +1,12 @@
 """Charts of latents and codebook: the right numbers in the right place."""
 
+import itertools
+
 import numpy as np
 import pytest
 import report_synthetic as synthetic
 
-from cfasl_jax.report import latent_figures
+from cfasl_jax.report import latent_figures, style
 
 WHOLE = synthetic.complete()
 
@@ -50,6 +52,28 @@ def test_sections_are_drawn_against_the_latents_that_they_move():
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == ["0 (100%)", "1 (25%)", "2 (0%)"]
     assert bar.get_ylim() == (0.0, part["distance"].max())
+
+
+@pytest.mark.parametrize("D", [10, 20, 64])
+def test_numbers_of_many_dimensions_do_not_overlap(D):
+    rng = np.random.default_rng(0)
+    square = rng.random((D, D))
+    parts = {
+        "covariance": {"matrix": square + square.T},
+        "section_moves": {"distance": square, "on": square[0]},
+        "codebook_structure": {"commutator": square, "cosine": square},
+        "codebook_use": {"element_use": square, "section_use": square[0]},
+    }
+    for name, part in parts.items():
+        with style.paper_style():
+            figure = getattr(latent_figures, name)(part)
+            figure.draw_without_rendering()
+        for axes in figure.axes:
+            across = [t.get_window_extent().intervalx for t in axes.get_xticklabels()]
+            down = [t.get_window_extent().intervaly for t in axes.get_yticklabels()]
+            for spans in (across, down):
+                shown = sorted(tuple(span) for span in spans if np.ptp(span) > 0)
+                assert all(a[1] < b[0] for a, b in itertools.pairwise(shown)), name
 
 
 def test_many_factors_stack_the_maps():
