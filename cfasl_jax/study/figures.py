@@ -240,7 +240,7 @@ def _row(
     anything else; it is only in the tables.
     """
     axes.plot([*by_seed.values()], [row] * len(by_seed), "|", color=hue, ms=6, mew=0.7)
-    if entry["interval"] is not None and entry["n"] > 2:
+    if entry["n"] > 2:
         ends = [100 * end for end in entry["interval"]]
         axes.plot(ends, [row, row], color=hue, lw=1.3, solid_capstyle="butt")
     axes.plot(100 * entry["mean"], row, "o", color=hue, ms=4)

@@ -17,8 +17,9 @@ import numpy as np
 
 import cfasl_jax
 from cfasl_jax import data, errors
-from cfasl_jax.metrics import information
+from cfasl_jax.metrics.mig import gap
 from cfasl_jax.report import latent_figures, style
+from cfasl_jax.run import evaluate, probes
 from cfasl_jax.run.codes import Codes
 from cfasl_jax.settings import Data
 
@@ -28,17 +29,12 @@ _BINS = 20
 
 def shares(model: cfasl_jax.Model, dataset: data.Dataset) -> np.ndarray:
     """Mutual information of latents and factors [D, K], divided by entropies."""
-    grid = dataset.grid
-    if grid is None:
-        raise ValueError(f"{dataset.name} has no grid of factors")
-    indices = np.random.default_rng(0).choice(dataset.num_images, _IMAGES, False)
-    codes = np.asarray(Codes(model, dataset).posterior(indices.astype(np.int32)).mu)
-    binned = information.bin_codes(codes, _BINS)
-    factors = np.asarray(grid.factors(indices))
-    found, entropies = information.mutual_information(
-        binned, _BINS, factors, grid.sizes
-    )
-    return found / entropies
+    indices = evaluate.sample_indices(dataset, _IMAGES)
+    factors = probes.labels(dataset, indices)
+    if factors is None:
+        raise ValueError(f"{dataset.name} has no factors")
+    mu = np.asarray(Codes(model, dataset).posterior(indices).mu)
+    return probes.codes_by_factor(mu, factors, _BINS)["information/normalised"]
 
 
 def draw(
@@ -76,15 +72,15 @@ def main() -> None:
     print(f"| | {' | '.join(names)} | MIG |\n{'|---' * (len(names) + 2)}|")
     maps = [shares(cfasl_jax.load(name), dataset) for name in arguments.models]
     for name, found in zip(arguments.models, maps, strict=True):
-        order = np.argsort(-found, axis=0)[:2]
-        first, second = np.take_along_axis(found, order, axis=0)
-        cells = [
-            f"{gap:.2f} ({a:.2f} of {i}, {b:.2f} of {j})"
-            for gap, a, i, b, j in zip(
-                first - second, first, order[0], second, order[1], strict=True
+        cells = []
+        for share in found.T:
+            i, j = np.argsort(-share)[:2]
+            between = share[i] - share[j]
+            cells.append(
+                f"{between:.2f} ({share[i]:.2f} of {i}, {share[j]:.2f} of {j})"
             )
-        ]
-        print(f"| {name} | {' | '.join(cells)} | {(first - second).mean():.3f} |")
+        mig = gap(found, np.ones(len(names)))
+        print(f"| {name} | {' | '.join(cells)} | {mig:.3f} |")
     if arguments.draw:
         draw(maps, arguments.titles or arguments.models, names, arguments.draw)
 

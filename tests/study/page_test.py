@@ -205,9 +205,9 @@ def test_figures_leave_out_arms_without_a_run_and_tell_all_others_apart(tmp_path
             for run in plan.reporting_runs(study, arm, "default"):
                 study_results.write(tmp_path, run, score_of(run))
     results = outcome.collect(study, tmp_path)
-    rows = figures.strips(results, "fast").axes[0].get_yticklabels()
+    labels = figures.strips(results, "fast").axes[0].get_yticklabels()
     scored = [name for name in arms if name != "arm 3"]
-    assert [row.get_text() for row in rows] == scored
+    assert [label.get_text() for label in labels] == scored
     lines = figures.trade_offs(results, "fast").axes[0].lines
     assert len({(line.get_color(), line.get_marker()) for line in lines}) == 9
 
