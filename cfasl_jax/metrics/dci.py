@@ -73,20 +73,26 @@ def dci(
 
     fitted = zip(*over_factors(fit, train.sizes, jobs), strict=True)
     importance, train_hits, test_hits = (np.stack(a, axis=-1) for a in fitted)
-    accuracy = test_hits.mean(axis=1)
+    accuracy, of_points = test_hits.mean(axis=0), test_hits.mean(axis=1)
     scores = {
         "disentanglement": disentanglement(importance),
         "completeness": disentanglement(importance.T),
         "informativeness_train": float(train_hits.mean()),
-        "informativeness_test": float(accuracy.mean()),
+        "informativeness_test": float(of_points.mean()),
     }
-    n = len(accuracy)
+    n = len(of_points)
     ends = share_interval(
-        scores["informativeness_test"], accuracy.var() / n, n, protocol.confidence
+        scores["informativeness_test"], of_points.var() / n, n, protocol.confidence
     )
     intervals = {**dict.fromkeys(scores), "informativeness_test": ends}
     active = num_active(train.codes, protocol.prune_std)
-    result = record(protocol, rng, active, scores, intervals, NOTES)
+    of_factors = {
+        "completeness": concentrations(importance.T),
+        "informativeness_test": accuracy,
+    }
+    result = record(
+        protocol, rng, active, scores, intervals, NOTES, by_factor=of_factors
+    )
     return {**result, "importance": importance.tolist()}
 
 
@@ -102,15 +108,21 @@ def _fit(
 
 def disentanglement(importance: np.ndarray) -> float:
     """D of importances [D, K], or C of their transpose; 0 if all of them are 0."""
+    of_row = np.maximum(importance, 0.0).sum(axis=1)
+    total = of_row.sum()
+    return float(of_row @ concentrations(importance) / total) if total else 0.0
+
+
+def concentrations(importance: np.ndarray) -> np.ndarray:
+    """1 - H_m of each row of importances [n, m], [n]; 0 for a row of zeros."""
     # Importances that should be 0 may be -1e-17 by rounding.
     importance = np.maximum(importance, 0.0)
-    total = importance.sum()
-    if total == 0 or importance.shape[1] < 2:
-        return 0.0
-    of_row = importance.sum(axis=1)
+    count, of_row = importance.shape[1], importance.sum(axis=1)
+    if count < 2:
+        return np.zeros(len(importance))
     share = importance / np.where(of_row > 0, of_row, 1.0)[:, None]
-    entropy = -xlogy(share, share).sum(axis=1) / np.log(importance.shape[1])
-    return float(of_row @ (1 - entropy) / total)
+    entropy = -xlogy(share, share).sum(axis=1) / np.log(count)
+    return np.where(of_row > 0, 1 - entropy, 0.0)
 
 
 DCI = Metric(

@@ -80,7 +80,8 @@ def explicitness(
             [area(fitted, weights), *(area(c, few) for c in refitted)]
         )
 
-    found = np.mean(over_factors(areas, train.sizes, jobs), axis=0)
+    of_factors = np.stack(over_factors(areas, train.sizes, jobs))
+    found = of_factors.mean(axis=0)
     of_fit, of_refits = np.split(found, [1 + protocol.bootstrap])
     estimate = float(of_fit[0])
     if np.isnan(estimate):
@@ -98,6 +99,7 @@ def explicitness(
         {"explicitness": estimate},
         {"explicitness": ends},
         ("train and test points never overlap",),
+        by_factor={"explicitness": of_factors[:, 0]},
     )
 
 

@@ -10,7 +10,13 @@ from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import num_active
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
 from cfasl_jax.metrics.sampling import Encode, Source, as_source
-from cfasl_jax.metrics.votes import NOTE, Votes, variance_images, within_variances
+from cfasl_jax.metrics.votes import (
+    NOTE,
+    Votes,
+    shares_by_factor,
+    variance_images,
+    within_variances,
+)
 
 
 def fvm(
@@ -60,13 +66,15 @@ def fvm(
         source, fixed, protocol.fvm_batch, train, protocol, rng, "FVM"
     )
     active = num_active(images, protocol.prune_std)
-    both = [(0.0, [0.0, 0.0])] * 2
+    both, hits = [(0.0, [0.0, 0.0])] * 2, np.zeros(len(labels), bool)
     if active:
         groups = np.zeros(len(labels), np.int64)
         votes = Votes(variances, whole, groups, train, images, protocol.prune_std)
-        both = votes.shares(partial(_elect, labels), protocol, rng)
+        elect = partial(_elect, labels)
+        both, hits = votes.shares(elect, protocol, rng), votes.hits(elect)
     shares = dict(zip(("fvm_own_votes", "fvm_held_out"), both, strict=True))
     shares = {"fvm": shares[f"fvm_{_SUFFIX[protocol.fvm_scored_on]}"], **shares}
+    part = np.s_[:train] if protocol.fvm_scored_on == "own" else np.s_[train:]
     return record(
         protocol,
         rng,
@@ -74,6 +82,7 @@ def fvm(
         {name: share for name, (share, _) in shares.items()},
         {name: ends for name, (_, ends) in shares.items()},
         _notes(protocol),
+        by_factor={"fvm": shares_by_factor(hits[part], labels[part], num_factors)},
     )
 
 

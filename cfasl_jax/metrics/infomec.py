@@ -78,14 +78,19 @@ def infomec(
     jittered = _jittered(train.codes[:, active], rng)
     neighbors = protocol.infomec_neighbors
 
-    def concentrations(rows: np.ndarray) -> np.ndarray:
-        shares = _information(jittered[rows], train.factors[rows], neighbors)
+    def information(rows: np.ndarray) -> np.ndarray:
+        return _information(jittered[rows], train.factors[rows], neighbors)
+
+    def both(rows: np.ndarray) -> np.ndarray:
+        shares = information(rows)
         return np.array([concentration(shares), concentration(shares.T)])
 
     count, confidence = len(train.codes), protocol.confidence
-    infom, infoc = concentrations(np.arange(count)).tolist()
-    variances = subsample_variance(concentrations, count, protocol.refits // 2, rng)
-    infoe, infoe_variance = _explained(train, test, protocol, rng, jobs)
+    shares = information(np.arange(count))
+    infom, infoc = concentration(shares), concentration(shares.T)
+    variances = subsample_variance(both, count, protocol.refits // 2, rng)
+    explained, infoe_variance = _explained(train, test, protocol, rng, jobs)
+    infoe = float(explained.mean())
     scores = {"infom": infom, "infoe": infoe, "infoc": infoc}
     intervals: dict[str, list[float] | None] = {
         "infom": normal_interval(infom, variances[0], confidence, freedom=_FREEDOM),
@@ -97,7 +102,10 @@ def infomec(
         "train and test points never overlap",
     )
     varying = num_active(train.codes, protocol.prune_std)
-    return record(protocol, rng, varying, scores, intervals, notes)
+    of_factors = {"infoe": explained, "infoc": concentrations(shares.T)}
+    return record(
+        protocol, rng, varying, scores, intervals, notes, by_factor=of_factors
+    )
 
 
 def _information(codes: np.ndarray, factors: np.ndarray, neighbors: int) -> np.ndarray:
@@ -120,43 +128,52 @@ def _explained(
     protocol: Protocol,
     rng: np.random.Generator,
     jobs: int | None,
-) -> tuple[float, float]:
-    """InfoE, and its variance due to the test points and to the training points."""
+) -> tuple[np.ndarray, float]:
+    """InfoE of each factor, [K], and the variance of their mean.
+
+    The variance is due to the test points and to the training points.
+    """
     scaled_train, scaled_test = (
         Points(standardized(part.codes, train.codes), part.factors, part.sizes)
         for part in (train, test)
     )
 
     def gains(rows: np.ndarray) -> np.ndarray:
-        """The contribution of each test point, [n]; the mean is the score."""
+        """The contributions of each factor and test point, [K, n]."""
         fitted_on, most = scaled_train.take(rows), protocol.infomec_max_iter
 
         def per_factor(k: int) -> np.ndarray:
             return _predictive_gain(fitted_on, scaled_test, k, most)
 
-        return np.mean(over_factors(per_factor, train.sizes, jobs), axis=0)
+        return np.stack(over_factors(per_factor, train.sizes, jobs))
 
     found = gains(np.arange(len(train.codes)))
-    variance = float(found.var(ddof=1)) / len(found)
+    of_points = found.mean(axis=0)
+    variance = float(of_points.var(ddof=1)) / len(of_points)
     repeats = protocol.refits // 10
     variance += training_variance(
         lambda rows: float(gains(rows).mean()), train.factors, repeats, rng
     )
-    return float(found.mean()), variance
+    return found.mean(axis=1), variance
 
 
 def concentration(shares: np.ndarray) -> float:
-    """Mean over rows [n, m] of max / sum, rescaled from 1/m ... 1 to 0 ... 1.
+    """Mean of `concentrations`; 0 if there are no rows."""
+    return float(concentrations(shares).mean()) if len(shares) else 0.0
 
-    A row of zeros counts as 0; so does everything if there are no rows or one column.
+
+def concentrations(shares: np.ndarray) -> np.ndarray:
+    """max / sum of each row [n, m], rescaled from 1/m ... 1 to 0 ... 1: [n].
+
+    It is 0 for a row of zeros, and if there is only one column.
     """
     rows, columns = shares.shape
-    if rows == 0 or columns < 2:
-        return 0.0
+    if columns < 2:
+        return np.zeros(rows)
     total = shares.sum(axis=1)
     share = shares.max(axis=1) / np.where(total > 0, total, 1.0)
     share = np.where(total > 0, share, 1 / columns)
-    return float((share.mean() - 1 / columns) / (1 - 1 / columns))
+    return (share - 1 / columns) / (1 - 1 / columns)
 
 
 def _wide(codes: np.ndarray, share: float) -> np.ndarray:

@@ -211,8 +211,9 @@ def aggregate(
         confidence: coverage of the interval of the mean (Student's t).
 
     Returns:
-        score name -> {"mean", "std" (ddof 1), "interval", "runs", "chance"}; std and
-        interval are None for one run. A score that some runs lack counts the others.
+        score name -> {"mean", "std" (ddof 1), "interval", "runs", "chance" and, where
+        runs have it, "by_factor", each factor's mean}; std and interval are None for
+        one run. A score that some runs lack counts the others.
 
     Raises:
         ValueError: if there are no results, or if their protocols or grids differ.
@@ -226,7 +227,7 @@ def aggregate(
     for result in results:
         _require_comparable(result, results[0])
     names = dict.fromkeys(name for result in results for name in result["scores"])
-    summary = {}
+    summary: dict[str, dict[str, Any]] = {}
     for name in names:
         entries = [r["scores"][name] for r in results if name in r["scores"]]
         values = np.array([entry["value"] for entry in entries])
@@ -239,7 +240,15 @@ def aggregate(
             "runs": len(values),
             "chance": float(np.mean(floors)) if floors else None,
         }
+        if of_factors := [e["by_factor"] for e in entries if "by_factor" in e]:
+            summary[name]["by_factor"] = _means(of_factors)
     return summary
+
+
+def _means(rows: Sequence[Sequence[float | None]]) -> list[float | None]:
+    """The mean of each column, of the numbers that are known."""
+    known = [[v for v in column if v is not None] for column in zip(*rows, strict=True)]
+    return [float(np.mean(column)) if column else None for column in known]
 
 
 def _require_comparable(result: Mapping[str, Any], first: Mapping[str, Any]) -> None:

@@ -84,16 +84,23 @@ def record(
     intervals: Mapping[str, list[float] | None],
     notes: tuple[str, ...] = (),
     warnings: tuple[str, ...] = (),
+    by_factor: Mapping[str, np.ndarray] | None = None,
 ) -> Result:
     """The result of a metric: its scores by name, and what they depend on.
 
-    Notes apply to every result under the protocol, warnings to these codes.
+    Notes apply to every result under the protocol, warnings to these codes. A score
+    that is a mean of one value for each factor, [K], gives these in `by_factor`, with
+    NaN for a factor that has none.
     """
     sequence: Any = rng.bit_generator.seed_seq
     return {
         **{name: float(value) for name, value in scores.items()},
         "scores": list(scores),
         "intervals": dict(intervals),
+        "by_factor": {
+            name: [None if np.isnan(value) else float(value) for value in values]
+            for name, values in (by_factor or {}).items()
+        },
         "protocol": protocol.label,
         "seed": getattr(sequence, "entropy", None),
         "active_dims": active_dims,

@@ -44,15 +44,17 @@ def mig(
     (sample,) = draw_points(codes, factors, (protocol.mig_samples,), "MIG", rng)
     require_dims(sample, 2, "MIG compares two dimensions")
 
-    def score(rows: np.ndarray) -> np.ndarray:
+    def found(rows: np.ndarray) -> np.ndarray:
         part, bins = sample.take(rows), protocol.mig_bins
         binned = bin_codes(part.codes, bins)
-        return np.array(
-            [gap(*mutual_information(binned, bins, part.factors, part.sizes))]
-        )
+        return gaps(*mutual_information(binned, bins, part.factors, part.sizes))
+
+    def score(rows: np.ndarray) -> np.ndarray:
+        return np.array([found(rows).mean()])
 
     count = len(sample.codes)
-    estimate = float(score(np.arange(count))[0])
+    of_factors = found(np.arange(count))
+    estimate = float(of_factors.mean())
     (variance,) = subsample_variance(score, count, protocol.bootstrap // 4, rng)
     ends = normal_interval(estimate, variance, protocol.confidence, freedom=SUBSAMPLES)
     return record(
@@ -61,16 +63,17 @@ def mig(
         num_active(sample.codes, protocol.prune_std),
         {"mig": estimate},
         {"mig": ends},
+        by_factor={"mig": of_factors},
     )
 
 
-def gap(information: np.ndarray, entropies: np.ndarray) -> float:
-    """Mean gap between the two largest of each column [D, K], divided by entropies [K].
+def gaps(information: np.ndarray, entropies: np.ndarray) -> np.ndarray:
+    """Gap between the two largest of each column [D, K], divided by entropies: [K].
 
     If a subsample has only one value of a factor, the gap of this factor is 0.
     """
     second, first = np.sort(information, axis=0)[-2:]
-    return float(np.mean((first - second) / np.where(entropies > 0, entropies, 1.0)))
+    return (first - second) / np.where(entropies > 0, entropies, 1.0)
 
 
 MIG = Metric(

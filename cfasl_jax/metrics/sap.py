@@ -66,14 +66,15 @@ def sap(
         return np.stack(over_factors(hits, train.sizes, jobs), axis=-1)
 
     def score(rows: np.ndarray) -> float:
-        return float(_gap(correct(train.take(rows)).mean(axis=0)))
+        return float(_gaps(correct(train.take(rows)).mean(axis=0)).mean())
 
     found = correct(train)
 
     def gap(rows: np.ndarray) -> np.ndarray:
-        return _gap(found[rows].mean(axis=0))
+        return _gaps(found[rows].mean(axis=0)).mean(axis=-1)
 
-    estimate = float(gap(np.arange(len(found))))
+    of_factors = _gaps(found.mean(axis=0))
+    estimate = float(of_factors.mean())
     divisions, refits = protocol.bootstrap // 4, protocol.refits // 10
     variance = float(subsample_variance(gap, len(found), divisions, rng))
     variance += training_variance(score, train.factors, refits, rng)
@@ -84,6 +85,7 @@ def sap(
         {"sap": estimate},
         {"sap": normal_interval(estimate, variance, protocol.confidence)},
         ("train and test points never overlap",),
+        by_factor={"sap": of_factors},
     )
 
 
@@ -97,10 +99,10 @@ def _hits(train: Points, test: Points, k: int, c: float) -> np.ndarray:
     return correct
 
 
-def _gap(accuracy: np.ndarray) -> np.ndarray:
-    """Mean difference of the two largest over dimensions: [..., D, K] -> [...]."""
+def _gaps(accuracy: np.ndarray) -> np.ndarray:
+    """Difference of the two largest over dimensions: [..., D, K] -> [..., K]."""
     ordered = np.sort(accuracy, axis=-2)
-    return (ordered[..., -1, :] - ordered[..., -2, :]).mean(axis=-1)
+    return ordered[..., -1, :] - ordered[..., -2, :]
 
 
 SAP = Metric(

@@ -59,7 +59,9 @@ def score(
         report: called with the name of each metric before it starts.
 
     Returns:
-        "scores": score name -> {"value", "interval" or None, "chance" or None};
+        "scores": score name -> {"value", "interval" or None, "chance" or None, and for
+        a score that is a mean over factors "by_factor", a number for each, or None
+        where there is none};
         "metrics": metric name -> {"active_dims", "notes", "seconds"; for DCI also
         "importance"}; "unavailable": metric name -> the reason; "protocol",
         "protocol_fields", "codes", "seed", "sizes", "dims", "active_dims", "notes",
@@ -158,6 +160,8 @@ def _add(
             "interval": result["intervals"][key],
             "chance": floor.get(key),
         }
+        if key in result["by_factor"]:
+            results["scores"][key]["by_factor"] = result["by_factor"][key]
 
 
 def _require_any(results: dict[str, Any]) -> None:

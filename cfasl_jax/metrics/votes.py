@@ -62,7 +62,7 @@ class Votes:
         # The bootstrap has a generator of its own, so that scores do not depend on it.
         (rng,) = rng.spawn(1)
         own, held_out = np.split(np.arange(len(self.variances)), [self.train])
-        observed = self.images.var(axis=0, ddof=1, dtype=np.float64)
+        observed = self._observed()
         votes = elect(self._ranked(observed))
         weights = resamples(rng, protocol.bootstrap, len(self.images))
         drawn = [
@@ -90,6 +90,15 @@ class Votes:
             )
             results.append((share, ends))
         return results
+
+    def hits(self, elect: Elect) -> np.ndarray:
+        """Whether each vote agrees with the training votes' majority: bool [n]."""
+        votes = elect(self._ranked(self._observed()))
+        return self._hits(votes, np.arange(self.train))
+
+    def _observed(self) -> np.ndarray:
+        """Global variances as drawn, float64 [D]."""
+        return self.images.var(axis=0, ddof=1, dtype=np.float64)
 
     def _redrawn(self, observed: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Global variances of resamples [R, m], shifted to be about `whole`: [R, D]."""
@@ -171,6 +180,18 @@ def mean_share(hits: np.ndarray, groups: np.ndarray) -> float:
     counts = np.bincount(groups)
     found = np.bincount(groups, hits)
     return float(np.mean(found[counts > 0] / counts[counts > 0]))
+
+
+def shares_by_factor(
+    hits: np.ndarray, labels: np.ndarray, num_factors: int
+) -> np.ndarray:
+    """Share of hits, bool [n], for each factor in labels, int [n]: [K].
+
+    It is NaN for a factor that does not occur.
+    """
+    counts = np.bincount(labels, minlength=num_factors)
+    found = np.bincount(labels, hits, minlength=num_factors)
+    return np.divide(found, counts, out=np.full(num_factors, np.nan), where=counts > 0)
 
 
 def weighted_variances(codes: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from cfasl_jax.metrics.sampling import (
     confined,
     hold_out,
 )
+from cfasl_jax.metrics.votes import shares_by_factor
 
 
 def z_diff(
@@ -83,6 +84,11 @@ def z_diff(
         scores,
         {"z_diff": ends, "z_diff_train": None},
         ("no test point repeats a training point",),
+        by_factor={
+            "z_diff": shares_by_factor(
+                correct[train:], labels[train:], len(source.sizes)
+            )
+        },
     )
 
 

@@ -12,14 +12,15 @@
     protocol     the metrics' protocol
     left_out     sentences on scores that are missing
     scores       {metric: {"mean", "std", "interval": [low, high], "chance", "runs",
-                  "values": one number for each run}}; an unknown value is absent or
-                 None
+                  "values": one number for each run, "by_factor": one for each
+                  factor}}; an unknown value is absent or None
+    factors      their names, in the order of "by_factor"
 """
 
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import count, zip_longest
+from itertools import chain, count, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,10 @@ _SCORE_NOTE = (
     "single run, that of its score over random draws. Chance is the score of codes "
     "that know nothing of the factors; \N{BLACK DOWN-POINTING TRIANGLE} marks a score "
     "below it.</p>"
+)
+_FACTOR_NOTE = (
+    '<p class="note">These scores are means over factors. FVM and z-diff weigh a '
+    "factor by the number of its votes, DCI completeness by its importance.</p>"
 )
 BELOW = "\N{BLACK DOWN-POINTING TRIANGLE}"
 _PROTOCOLS = {
@@ -68,6 +73,7 @@ _KINDS: dict[str, type] = {
     "model": list,
     "left_out": list,
     "scores": dict,
+    "factors": list,
     "runs": list,
 }
 
@@ -106,9 +112,14 @@ def _require_results(results: Any) -> None:
     for name, kind in _KINDS.items():
         if not isinstance(results.get(name), kind | None):
             raise ValueError(f"{name!r} has an unexpected form")
+    factors = results.get("factors") or []
+    if not all(isinstance(name, str) for name in factors):
+        raise ValueError("'factors' has an unexpected form")
     for name, entry in (results.get("scores") or {}).items():
         if not isinstance(entry, dict) or not _are_numbers(entry):
             raise ValueError(f"the score {name!r} has an unexpected form")
+        if len(entry.get("by_factor") or factors) != len(factors):
+            raise ValueError(f"the score {name!r} has not one value for each factor")
     for name, values in (results.get("losses") or {}).items():
         numbers = values if isinstance(values, list) else [values]
         if not numbers or not all(map(_is_number, numbers)):
@@ -127,12 +138,12 @@ def _require_results(results: Any) -> None:
 def _are_numbers(entry: Mapping[str, Any]) -> bool:
     """Whether the parts of a score that are shown are numbers, or absent."""
     single = [entry.get(name) for name in ("mean", "std", "chance", "runs")]
-    lists = [entry.get(name) for name in ("interval", "values")]
+    lists = [entry.get(name) for name in ("interval", "values", "by_factor")]
     if not all(isinstance(numbers, list | None) for numbers in lists):
         return False
     if lists[0] is not None and len(lists[0]) != 2:
         return False
-    numbers = [*single, *(lists[0] or []), *(lists[1] or [])]
+    numbers = [*single, *chain.from_iterable(each or [] for each in lists)]
     return all(number is None or _is_number(number) for number in numbers)
 
 
@@ -190,6 +201,7 @@ def scores(results: Mapping[str, Any]) -> str:
     if main and variants:
         title = "Further readings of these scores"
         parts.append(details(title, _score_table(f"{title}, times 100", variants)))
+    parts.append(_by_factor(main, results))
     each = {n: e["values"] for n, e in main.items() if e.get("values")}
     if max((len(values) for values in each.values()), default=1) > 1:
         parts.append(details("Scores run by run", _run_by_run(each, results)))
@@ -253,6 +265,23 @@ def _score_table(caption: str, entries: Mapping[str, Mapping[str, Any]]) -> str:
     head = ("metric", mean, "chance", "95% interval", *spread)
     rows = [_score_row(name, entry, several) for name, entry in entries.items()]
     return table(caption, head, rows, numbers=True)
+
+
+def _by_factor(
+    entries: Mapping[str, Mapping[str, Any]], results: Mapping[str, Any]
+) -> str:
+    """A table of the scores that are means over factors; empty without any."""
+    rows = [
+        (names.score(name), *map(_percent, entry["by_factor"]))
+        for name, entry in entries.items()
+        if entry.get("by_factor")
+    ]
+    if not rows:
+        return ""
+    several = max((entry.get("runs") or 0) for entry in entries.values()) > 1
+    caption = "Scores times 100, by factor" + (", means over runs" if several else "")
+    head = ("metric", *map(names.spaced, results["factors"]))
+    return table(caption, head, rows, numbers=True) + _FACTOR_NOTE
 
 
 def _run_by_run(each: Mapping[str, Sequence[float]], results: Mapping[str, Any]) -> str:

@@ -51,8 +51,9 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
         The content of results.json: provenance, step, losses, reconstruction and KL of
         each run, and "left_out", sentences on scores that the data do not allow. If
         they allow any score, also "scores" by name, with their mean, standard
-        deviation, interval, chance floor and values by run, and "runs", each run's full
-        record.
+        deviation, interval, chance floor, values by run and, of those that are means
+        over factors, values by factor; "factors", the names of these; and "runs", each
+        run's full record.
 
     Raises:
         ConfigError: if there is no checkpoint, or the file cannot be written.
@@ -212,7 +213,8 @@ def score_codes(
 ) -> tuple[dict[str, Any], list[str]]:
     """One run's scores, and sentences on factors that are left out.
 
-    The metrics that cannot be computed are in the scores, under "unavailable".
+    The metrics that cannot be computed are in the scores, under "unavailable"; the
+    names of the factors, in the order of "by_factor", under "factors".
 
     Args:
         codes: codes of the run.
@@ -228,12 +230,12 @@ def score_codes(
     options: dict[str, Any] = {"seed": codes.seed, "metrics": names or None}
     source: metrics.Grid | metrics.Table | metrics.Samples | None
     try:
-        source, left_out = factor_source(codes.mean, dataset)
+        source, factors, left_out = factor_source(codes.mean, dataset)
         if sampled:
-            deviations, _ = factor_source(codes.deviation, dataset)
+            deviations = factor_source(codes.deviation, dataset).images
             source = metrics.Samples(source, deviations, noise)
     except NoScoresError as error:
-        source, left_out = None, [str(error)]
+        source, factors, left_out = None, [], [str(error)]
     try:
         if source is None:
             drawn = sample_indices(dataset, protocol.unsupervised_samples, codes.seed)
@@ -245,6 +247,7 @@ def score_codes(
         else:
             options["chance"] = chance
             scores = metrics.score(source, source.sizes, protocol, **options)
+        scores["factors"] = factors
     except ValueError as error:
         raise NoScoresError("; ".join([*left_out, str(error)])) from error
     return scores, left_out
@@ -280,4 +283,9 @@ def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
             entry["interval"] = entries[0]["interval"]
     if len(runs) > 1:
         print(metrics.format_summary(summary))
-    return {"protocol": runs[0]["protocol"], "scores": summary, "runs": list(runs)}
+    return {
+        "protocol": runs[0]["protocol"],
+        "factors": runs[0]["factors"],
+        "scores": summary,
+        "runs": list(runs),
+    }

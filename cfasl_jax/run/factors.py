@@ -1,6 +1,7 @@
 """The source from which metrics draw images, depending on the data set's factors."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,8 +22,22 @@ class NoScoresError(ValueError):
     """A data set's factors allow no disentanglement score; the message says why."""
 
 
-def factor_source(read: Read, dataset: Dataset) -> tuple[Sources, list[str]]:
-    """The source of images for metrics, and sentences on what is left out.
+class FactorSource(NamedTuple):
+    """What metrics draw from.
+
+    Attributes:
+        images: source of their codes and factors.
+        names: of the factors that vary, K.
+        left_out: sentences on what is left out.
+    """
+
+    images: Sources
+    names: list[str]
+    left_out: list[str]
+
+
+def factor_source(read: Read, dataset: Dataset) -> FactorSource:
+    """The source of images for metrics.
 
     Args:
         read: returns codes of images by index.
@@ -41,7 +56,7 @@ def factor_source(read: Read, dataset: Dataset) -> tuple[Sources, list[str]]:
     )
 
 
-def _grid(read: Read, grid: FactorGrid, name: str) -> tuple[metrics.Grid, list[str]]:
+def _grid(read: Read, grid: FactorGrid, name: str) -> FactorSource:
     sizes = np.asarray(grid.sizes)
     kept, left_out = _varying(sizes, grid.names, name)
 
@@ -50,10 +65,11 @@ def _grid(read: Read, grid: FactorGrid, name: str) -> tuple[metrics.Grid, list[s
         whole[:, kept] = factors
         return read(grid.indices(whole))
 
-    return metrics.Grid(encode, sizes[kept]), left_out
+    images = metrics.Grid(encode, sizes[kept])
+    return FactorSource(images, [grid.names[k] for k in kept], left_out)
 
 
-def _table(read: Read, labels: Labels, name: str) -> tuple[metrics.Table, list[str]]:
+def _table(read: Read, labels: Labels, name: str) -> FactorSource:
     N, rows, left_out = len(labels.factors), np.arange(len(labels.factors)), []
     if N > MOST_ROWS:
         rows = np.sort(np.random.default_rng(0).choice(N, MOST_ROWS, replace=False))
@@ -67,7 +83,9 @@ def _table(read: Read, labels: Labels, name: str) -> tuple[metrics.Table, list[s
         f"{combinations:,} combinations of factor values occur, in {len(rows):,} "
         "images, so metrics that fix factors draw among those images"
     )
-    return metrics.Table(read(rows), factors[:, kept]), left_out + sentences
+    images = metrics.Table(read(rows), factors[:, kept])
+    names = [labels.names[k] for k in kept]
+    return FactorSource(images, names, left_out + sentences)
 
 
 def _varying(

@@ -148,6 +148,8 @@ def _scores(results: Mapping[str, Any], draw: Callable[..., str]) -> str:
             parts.append(draw(name, title, caption, figures.strips, protocol))
             more = _table(tables.scores(results, protocol, main=False))
             parts.append(html.details("Other scores", more) if more else "")
+            each = _table(tables.by_factor(results, protocol))
+            parts.append(html.details("Scores by factor", each) if each else "")
     parts.append(_table(tables.measures(results)))
     return "\n".join(parts)
 

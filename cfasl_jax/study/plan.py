@@ -172,7 +172,8 @@ def entry(root: Path, run: Run) -> Entry | None:
 
     Returns:
         A dict with "folder", "seed", "step", "scores" by protocol and name, each
-        {"value", "chance"}, "left_out", "report" (whether it has a page),
+        {"value", "chance"} and, if it is a mean over factors, "by_factor"; "factors",
+        their names; "left_out", "report" (whether it has a page),
         "reconstruction", "kl", "kl_per_dimension", "mean_per_dimension",
         "std_per_dimension", "active_dimensions" and "provenance". The entry of a failed
         run has "folder", "seed" and "failed", a sentence.
@@ -196,6 +197,7 @@ def entry(root: Path, run: Run) -> Entry | None:
     return head | {
         "step": last["step"],
         "scores": {name: _scores(each) for name, each in found.items()},
+        "factors": last.get("factors", []),
         "left_out": last["left_out"],
         "report": run.reports,
         **last["model"][0],
@@ -287,9 +289,10 @@ def _selecting(study: Study, entry: Entry) -> list[float]:
     return []
 
 
-def _scores(results: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
+def _scores(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    kept = {"mean": "value", "chance": "chance", "by_factor": "by_factor"}
     return {
-        name: {"value": score["mean"], "chance": score["chance"]}
+        name: {called: score[key] for key, called in kept.items() if key in score}
         for name, score in results.get("scores", {}).items()
     }
 

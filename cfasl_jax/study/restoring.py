@@ -151,6 +151,9 @@ def _require_numbers(entry: Entry) -> None:
     for scores in entry["scores"].values():
         for score in scores.values():
             np.asarray([score["value"], score["chance"]], float)
+            if "by_factor" in score:
+                each = np.asarray(score["by_factor"], float)
+                each.reshape(len(entry["factors"]))
     for curve in entry.get("curves", {}).values():
         np.asarray(curve, float).reshape(-1, 2)
     for measure in entry.keys() & {*outcome.MEASURES}:

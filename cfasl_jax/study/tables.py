@@ -8,6 +8,7 @@ from cfasl_jax.report import names
 from cfasl_jax.run.evaluate import ACTIVE_KL
 from cfasl_jax.study import rendering
 from cfasl_jax.study.rendering import Cell, Table
+from cfasl_jax.study.statistics import summarise
 
 _MISSING = "\N{EN DASH}"
 
@@ -39,6 +40,7 @@ def all_tables(results: Mapping[str, Any]) -> list[Table]:
     protocols = results["protocols"]
     listed = [scores(results, name, main=True) for name in protocols]
     listed += [scores(results, name, main=False) for name in protocols]
+    listed += [by_factor(results, name) for name in protocols]
     listed += [measures(results), differences(results), published(results)]
     return [table for table in [*listed, settings(results)] if table is not None]
 
@@ -68,6 +70,31 @@ def scores(results: Mapping[str, Any], protocol: str, main: bool) -> Table | Non
     name = f"scores_{protocol}" if main else f"other_scores_{protocol}"
     caption = f"{_NOTE} Protocol {protocol}; {origin(results)}.{_budget(results)}"
     return Table(name, caption, ["", "n", *map(short, shown)], rows)
+
+
+def by_factor(results: Mapping[str, Any], protocol: str) -> Table | None:
+    """The paper's and primary scores that are means over factors, factor by factor."""
+    rows, factors = [], []
+    for score in main_scores(results, protocol):
+        for name, arm in results["arms"].items():
+            found = []
+            for entry in arm["reporting"]:
+                of_run = entry.get("scores", {}).get(protocol, {}).get(score, {})
+                if of_run.get("by_factor"):
+                    found.append(of_run["by_factor"])
+                    factors = entry["factors"]
+            if found:
+                means = (summarise(each) for each in zip(*found, strict=True))
+                first = [Cell(name), Cell(short(score)), Cell(str(len(found)))]
+                rows.append(first + [_mean(mean._asdict()) for mean in means])
+    if not rows:
+        return None
+    caption = (
+        "Scores that are means over factors, by factor: mean (standard deviation) over "
+        f"seeds, times 100. Protocol {protocol}; {origin(results)}.{_budget(results)}"
+    )
+    head = ["", "score", "n", *map(names.spaced, factors)]
+    return Table(f"by_factor_{protocol}", caption, head, rows)
 
 
 def measures(results: Mapping[str, Any]) -> Table | None:

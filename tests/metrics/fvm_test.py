@@ -1,10 +1,13 @@
 import dataclasses
 
 import metrics_reference as reference
+import numpy as np
 import pytest
 from metrics_reference import TINY
 
 from cfasl_jax.metrics import Table, fvm
+from cfasl_jax.metrics.metric import record
+from cfasl_jax.metrics.votes import shares_by_factor
 
 SIZES = (4, 5, 6)
 FACTORS = reference.grid(SIZES)
@@ -23,6 +26,7 @@ def test_perfect_and_duplicated_codes_score_one(case):
 def test_constant_codes_score_zero():
     result = score(reference.constant(FACTORS))
     assert result["fvm"] == result["fvm_own_votes"] == result["fvm_held_out"] == 0.0
+    assert result["by_factor"]["fvm"] == [0.0] * 3
     assert result["active_dims"] == 0
 
 
@@ -43,7 +47,9 @@ def test_noise_and_rotation_score_less():
 @pytest.mark.parametrize("scored_on", ["own", "held_out"])
 def test_agrees_with_the_plain_loop(scored_on):
     protocol = dataclasses.replace(TINY, fvm_scored_on=scored_on)
+    # Noisy enough for wrong votes.
     codes = reference.mixed(FACTORS)
+    codes += reference.rng(8).normal(size=codes.shape) * codes.std(axis=0)
     encode = reference.lookup(codes, SIZES)
     spy = reference.Spy(encode)
     result = fvm(spy, SIZES, protocol, reference.rng())
@@ -60,12 +66,24 @@ def test_agrees_with_the_plain_loop(scored_on):
     for d in range(codes.shape[1]):
         counts = [train.count((d, k)) for k in range(3)]
         assigned[d] = counts.index(max(counts))
-    own = sum(assigned[d] == k for d, k in train) / len(train)
-    held_out = sum(assigned[d] == k for d, k in fresh) / len(fresh)
-    assert result["fvm_own_votes"] == pytest.approx(own)
-    assert result["fvm_held_out"] == pytest.approx(held_out)
-    assert result["fvm"] == pytest.approx(own if scored_on == "own" else held_out)
+
+    def share(votes):
+        return sum(assigned[d] == k for d, k in votes) / len(votes)
+
+    assert result["fvm_own_votes"] == pytest.approx(share(train))
+    assert result["fvm_held_out"] == pytest.approx(share(fresh))
+    scored = train if scored_on == "own" else fresh
+    assert 1 > result["fvm"] == pytest.approx(share(scored))
+    shares = [share([vote for vote in scored if vote[1] == k]) for k in range(3)]
+    assert result["by_factor"]["fvm"] == pytest.approx(shares)
     assert result["active_dims"] == 4
+
+
+def test_a_factor_that_is_never_fixed_has_no_share():
+    shares = shares_by_factor(np.array([True, False]), np.array([2, 2]), 4)
+    np.testing.assert_array_equal(shares, [np.nan, np.nan, 0.5, np.nan])
+    result = record(TINY, reference.rng(), 1, {"x": 0.5}, {}, by_factor={"x": shares})
+    assert result["by_factor"]["x"] == [None, None, 0.5, None]
 
 
 def test_no_held_out_vote_repeats_a_training_vote():

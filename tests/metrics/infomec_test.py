@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from cfasl_jax.metrics import infomec
-from cfasl_jax.metrics.infomec import _information, concentration
+from cfasl_jax.metrics.infomec import _information, concentration, concentrations
 
 FACTORS = reference.grid((4, 4, 4, 4))
 BINARY = np.tile(reference.grid((2, 2, 2)), (32, 1))
@@ -126,3 +126,9 @@ def test_constant_codes_have_intervals_of_no_width():
 )
 def test_concentration_by_hand(shares, expected):
     assert concentration(np.array(shares, float)) == pytest.approx(expected)
+
+
+def test_concentrations_are_those_of_each_row_alone():
+    shares = np.array([[3.0, 1.0], [0.0, 0.0], [2.0, 2.0], [0.0, 7.0]])
+    assert concentrations(shares).tolist() == [0.5, 0.0, 0.0, 1.0]
+    assert concentrations(shares[:, :1]).tolist() == [0.0] * 4

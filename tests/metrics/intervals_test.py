@@ -154,6 +154,15 @@ def test_aggregate_counts_the_runs_that_have_a_score():
     assert aggregate([result(0.2), other, result(0.4)])["mig"]["runs"] == 2
 
 
+def test_aggregate_of_values_by_factor_takes_those_there_are():
+    runs = [result(0.2), result(0.4), result(0.6)]
+    runs[0]["scores"]["mig"]["by_factor"] = [0.1, 0.3, None]
+    runs[2]["scores"]["mig"]["by_factor"] = [0.2, None, None]
+    found = aggregate(runs)["mig"]["by_factor"]
+    assert found == [pytest.approx(0.15), 0.3, None]
+    assert "by_factor" not in aggregate(runs[1:2])["mig"]
+
+
 def test_aggregate_refuses_mixed_protocols_and_nothing():
     with pytest.raises(ValueError, match="share one protocol, got dlib, fast"):
         aggregate([result(0.2), result(0.2, protocol="fast")])

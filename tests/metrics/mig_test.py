@@ -51,6 +51,8 @@ def test_agrees_with_the_plain_loop():
     codes = reference.mixed(FACTORS)
     expected = reference.mig(codes, FACTORS, TINY.mig_bins)
     assert score(codes)["mig"] == pytest.approx(expected, rel=1e-9)
+    alone = [reference.mig(codes, FACTORS[:, [k]], TINY.mig_bins) for k in range(4)]
+    assert score(codes)["by_factor"]["mig"] == pytest.approx(alone, rel=1e-9)
 
 
 def test_agrees_with_scikit_learn():

@@ -55,6 +55,7 @@ def test_agrees_with_the_plain_loop():
         gaps.append(accuracies[-1] - accuracies[-2])
     result = score(codes)
     assert result["sap"] == pytest.approx(sum(gaps) / len(gaps))
+    assert result["by_factor"]["sap"] == pytest.approx(gaps)
 
 
 def test_parallel_factors_change_nothing():

@@ -52,6 +52,60 @@ def test_every_metric_is_scored_with_what_it_depends_on(results):
     assert all(entry["seconds"] > 0 for entry in results["metrics"].values())
 
 
+OF_FACTORS = (
+    "fvm",
+    "z_diff",
+    "mig",
+    "sap",
+    "completeness",
+    "informativeness_test",
+    "explicitness",
+    "infoe",
+    "infoc",
+)
+
+
+def test_scores_that_are_means_over_factors_say_that_of_each(results):
+    scores = results["scores"].items()
+    found = {name: e["by_factor"] for name, e in scores if "by_factor" in e}
+    assert tuple(found) == OF_FACTORS
+    importance = np.maximum(results["metrics"]["dci"]["importance"], 0)
+    weights = {"completeness": importance.sum(axis=0)}
+    for name, values in found.items():
+        value = results["scores"][name]["value"]
+        assert len(values) == len(SIZES)
+        assert np.ptp(values) > 0.01
+        if name in ("fvm", "z_diff"):  # by the number of a factor's votes
+            assert min(values) < value < max(values)
+        else:
+            mean = np.average(values, weights=weights.get(name))
+            assert mean == pytest.approx(value, abs=1e-12)
+
+
+# InfoC may be 1 for noise that only one dimension knows something of, by chance.
+@pytest.mark.parametrize("name", OF_FACTORS[:-1])
+def test_the_factor_that_codes_hold_has_the_highest_score(name):
+    codes = reference.noise(FACTORS)
+    codes[:, 1] = FACTORS[:, 2]
+    encode = reference.lookup(codes, SIZES)
+    metrics = [SCORES[name].metric]
+    found = score(encode, SIZES, PROTOCOL, metrics=metrics, chance=False)
+    others = found["scores"][name]["by_factor"]
+    held = others.pop(2)
+    assert held > max(others) + 0.1
+
+
+def test_scores_by_factor_are_printed_under_names_or_numbers(results):
+    numbered = "  ".join(f"factor {k}" for k in range(len(SIZES)))
+    assert numbered in format_scores(results)
+    named = format_scores(results | {"factors": ["a", "long_name", "b", "c"]})
+    table = [line.split() for line in named[named.index("by factor") :].splitlines()]
+    assert table[0] == ["by", "factor", "a", "long_name", "b", "c"]
+    (row,) = (line for line in table if line[0] == "sap")
+    values = results["scores"]["sap"]["by_factor"]
+    assert row[1:] == [f"{value:.4f}" for value in values]
+
+
 def test_results_can_be_written_as_json(results):
     assert json.loads(json.dumps(results))["scores"] == results["scores"]
 

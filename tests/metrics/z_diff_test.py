@@ -58,6 +58,9 @@ def test_agrees_with_the_plain_loop():
     model = LogisticRegression(max_iter=100).fit(points[:train], labels[:train])
     assert result["z_diff"] == model.score(points[train:], labels[train:]) < 1
     assert result["z_diff_train"] == model.score(points[:train], labels[:train])
+    of_each = [np.flatnonzero(labels[train:] == k) + train for k in range(3)]
+    expected = [model.score(points[rows], labels[rows]) for rows in of_each]
+    assert result["by_factor"]["z_diff"] == expected
 
 
 def test_each_pair_has_its_own_shared_value():

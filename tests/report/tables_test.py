@@ -95,6 +95,20 @@ def test_scores_whose_lower_values_are_better_say_so():
     assert "in nats. Lower is better. Locatello" in said
 
 
+def test_scores_by_factor_stand_under_the_names_of_the_factors(tmp_path):
+    shown = tables.scores(RESULTS)
+    assert '<th scope="col">x position</th><th scope="col">hue</th>' in shown
+    row = "<td>37.50</td><td>12.50</td><td>\N{EN DASH}</td>"
+    assert f'<th scope="row">MIG</th>{row}</tr>' in shown
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(RESULTS | {"factors": ["shape", "hue"]}))
+    assert read(path) is None
+    before = copy.deepcopy(RESULTS)  # as earlier versions wrote it
+    del before["factors"], before["scores"]["mig"]["by_factor"]
+    path.write_text(json.dumps(before))
+    assert "by factor" not in tables.scores(read(path))
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"step": 1}', "\x00"])
 def test_what_is_no_results_json_is_refused(tmp_path, content):
     path = tmp_path / "results.json"

@@ -208,6 +208,9 @@ def test_a_table_of_the_whole_grid_scores_as_the_grid(score):
     assert "20 of the 20 combinations" in table["left_out"][0]
     assert table["scores"]["mig"]["values"] == grid["scores"]["mig"]["values"]
     assert len(table["runs"]) == 2
+    assert grid["factors"] == table["factors"] == list(tiny.GRID.names)
+    of_runs = [run["scores"]["mig"]["by_factor"] for run in grid["runs"]]
+    np.testing.assert_allclose(grid["scores"]["mig"]["by_factor"], np.mean(of_runs, 0))
     assert table["model"] == grid["model"]
 
 

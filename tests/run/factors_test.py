@@ -33,8 +33,9 @@ def labelled(factors, sizes):
 def test_a_constant_factor_of_a_grid_is_left_out():
     grid = FactorGrid(("x", "one", "y"), (4, 1, 5))
     dataset = dataclasses.replace(tiny.dataset(), grid=grid, num_images=20)
-    source, left_out = factors_lib.factor_source(read, dataset)
+    source, names, left_out = factors_lib.factor_source(read, dataset)
     assert source.sizes.tolist() == [4, 5]
+    assert names == ["x", "y"]
     assert left_out == ["one has only one value and is left out of the scores"]
     ids = np.arange(20)
     np.testing.assert_array_equal(source.codes(ids), read(ids))
@@ -42,10 +43,11 @@ def test_a_constant_factor_of_a_grid_is_left_out():
 
 
 def test_a_table_draws_among_the_images_there_are():
-    source, left_out = factors_lib.factor_source(
+    source, names, left_out = factors_lib.factor_source(
         read, labelled(FACTORS, sizes=(2, 4, 3))
     )
     assert source.sizes.tolist() == [2, 3]
+    assert names == ["object", "angle"]
     assert len(left_out) == 2
     assert "5 of the 6 combinations" in left_out[0]
     assert "in 6 images" in left_out[0]
@@ -71,7 +73,7 @@ def test_of_very_many_images_a_random_part_is_encoded(monkeypatch):
         asked.extend(indices.tolist())
         return read(indices)
 
-    source, left_out = factors_lib.factor_source(
+    source, _, left_out = factors_lib.factor_source(
         remembering, labelled(factors, sizes=(3, 3, 3))
     )
     assert len(set(asked)) == source.num_images == 30

@@ -57,6 +57,15 @@ def test_the_table_of_scores_has_mean_and_sd_and_a_clear_winner(finished, tmp_pa
     assert "| slow beta-VAE | 3 | **25.00 (11.00)** | 50.00 (0.00) |" in markdown
 
 
+def test_scores_that_are_means_over_factors_are_shown_by_factor(finished, tmp_path):
+    tables.write(finished, tmp_path)
+    assert rows(tmp_path / "by_factor_fast.csv") == [
+        ["", "score", "n", "shape", "x position"],
+        ["beta-VAE", "MIG", "3", "10.00 (5.00)", "30.00 (15.00)"],
+        ["slow beta-VAE", "MIG", "3", "12.50 (5.50)", "37.50 (16.50)"],
+    ]
+
+
 def test_nothing_is_bold_where_an_interval_has_zero(tmp_path):
     def shaken(run):
         gain = {1: 0.2, 2: 0.2, 3: -0.1}.get(run.seed, 0)

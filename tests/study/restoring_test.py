@@ -212,6 +212,7 @@ def test_a_file_that_no_study_has_written_is_refused(content, finished, tmp_path
     [
         {"scores": {"fast": {"mig": "x"}}},
         {"scores": {"fast": {"mig": {"value": "x", "chance": 0}}}},
+        {"scores": {"fast": {"mig": {"value": 0, "chance": 0, "by_factor": [1]}}}},
         {"curves": {"mig": 3}},
         {"curves": {"mig": [[1, 2, 3]]}},
         {"kl": None},

@@ -52,9 +52,11 @@ RESULTS = {
             "chance": 0.01,
             "runs": 2,
             "values": [0.2, 0.3],
+            "by_factor": [0.375, 0.125, None],
         },
         "sap": {"mean": 0.125},
     },
+    "factors": ["shape", "x_position", "hue"],
 }
 
 
