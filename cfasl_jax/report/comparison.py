@@ -212,7 +212,8 @@ def _score_tables(trainings: Sequence[Training]) -> str:
     if variants:
         title = "Further readings of these scores"
         shown += details(title, _score_table(trainings, variants))
-    return shown
+    each = _by_factor(trainings, main)
+    return shown + (details("Scores by factor", each) if each else "")
 
 
 def _score_table(trainings: Sequence[Training], metrics: Sequence[str]) -> str:
@@ -232,6 +233,25 @@ def _score_table(trainings: Sequence[Training], metrics: Sequence[str]) -> str:
         f"{tables.BELOW} marks a score below that"
     )
     return table(caption, ("metric", *head), rows, numbers=True)
+
+
+def _by_factor(trainings: Sequence[Training], metrics: Sequence[str]) -> str:
+    """A table for each list of factors, of the scores that are means over them."""
+    found = [tuple(t.results.get("factors") or ()) for t in trainings]
+    shown = ""
+    for factors in dict.fromkeys(found):
+        alike = [t for t, own in zip(trainings, found, strict=True) if own == factors]
+        rows = []
+        for metric in metrics:
+            for t in alike:
+                entry = (t.results.get("scores") or {}).get(metric) or {}
+                if values := entry.get("by_factor"):
+                    shares = map(tables.percent, values)
+                    rows.append((names.score(metric), t.name, *shares))
+        head = ("metric", "run", *map(names.spaced, factors))
+        caption = "Scores times 100, by factor, means over seeds"
+        shown += table(caption, head, rows, numbers=True) if rows else ""
+    return shown
 
 
 def _differences(trainings: Sequence[Training]) -> str:

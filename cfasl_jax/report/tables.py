@@ -272,7 +272,7 @@ def _by_factor(
 ) -> str:
     """A table of the scores that are means over factors; empty without any."""
     rows = [
-        (names.score(name), *map(_percent, entry["by_factor"]))
+        (names.score(name), *map(percent, entry["by_factor"]))
         for name, entry in entries.items()
         if entry.get("by_factor")
     ]
@@ -287,7 +287,7 @@ def _by_factor(
 def _run_by_run(each: Mapping[str, Sequence[float]], results: Mapping[str, Any]) -> str:
     """A table of every run's scores, one row for each run."""
     rows = [
-        (run, *(_percent(value) for value in row))
+        (run, *(percent(value) for value in row))
         for run, row in zip(_runs(results), zip_longest(*each.values()), strict=False)
     ]
     head = ("run", *map(names.score, each))
@@ -319,7 +319,7 @@ def _four_digits(value: Any) -> str:
     return f"{value:.4g}" if _is_number(value) else _MISSING
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
     """A number between 0 and 1 times 100, a dash for None."""
     if value is None or not math.isfinite(value):
         return _MISSING
@@ -328,7 +328,7 @@ def _percent(value: float | None) -> str:
 
 def floor(entry: Mapping[str, Any] | None) -> str:
     """A score's chance floor times 100, a dash where it is not known."""
-    return _percent((entry or {}).get("chance"))
+    return percent((entry or {}).get("chance"))
 
 
 def mean_and_spread(entry: Mapping[str, Any] | None) -> str:
@@ -341,9 +341,9 @@ def mean_and_spread(entry: Mapping[str, Any] | None) -> str:
         return _MISSING
     spread = ""
     if entry.get("std") is not None:
-        spread = f" ({_percent(entry['std'])})"
+        spread = f" ({percent(entry['std'])})"
     elif entry.get("interval"):
-        spread = f" [{', '.join(map(_percent, entry['interval']))}]"
+        spread = f" [{', '.join(map(percent, entry['interval']))}]"
     return _marked(entry) + spread
 
 
@@ -351,16 +351,16 @@ def _marked(entry: Mapping[str, Any]) -> str:
     """A score times 100, with a mark before it where it is below chance."""
     mean, chance = entry.get("mean"), entry.get("chance")
     below = mean is not None and chance is not None and mean < chance
-    return f"{BELOW} {_percent(mean)}" if below else _percent(mean)
+    return f"{BELOW} {percent(mean)}" if below else percent(mean)
 
 
 def _score_row(name: str, entry: Mapping[str, Any], several: bool) -> tuple[str, ...]:
     """A metric's row; a number that was not measured is a dash."""
     low, high = entry.get("interval") or (None, None)
     known = entry.get("mean") is not None and low is not None
-    reach = f"{_percent(low)} to {_percent(high)}" if known else _MISSING
+    reach = f"{percent(low)} to {percent(high)}" if known else _MISSING
     runs = str(entry.get("runs") or _MISSING)
-    spread = (_percent(entry.get("std")), runs) if several else ()
+    spread = (percent(entry.get("std")), runs) if several else ()
     return names.score(name), _marked(entry), floor(entry), reach, *spread
 
 

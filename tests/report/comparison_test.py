@@ -18,7 +18,16 @@ OTHER = synthetic.RESULTS | {
     "provenance": synthetic.RESULTS["provenance"] | SOURCE,
     "protocol": "dlib",
     "seeds": [7],
-    "scores": {"sap": {"mean": 0.5, "interval": [0.4, 0.6], "chance": 0.02, "runs": 1}},
+    "factors": ["hue"],
+    "scores": {
+        "sap": {
+            "mean": 0.5,
+            "interval": [0.4, 0.6],
+            "chance": 0.02,
+            "runs": 1,
+            "by_factor": [0.5],
+        }
+    },
 }
 
 
@@ -67,6 +76,18 @@ def test_scores_stand_side_by_side_with_spread_and_floor(outline):
     assert "metric a/run chance b/run chance" in words
     assert "MIG 25.00 (5.00) 1.00 \N{EN DASH} \N{EN DASH}" in words
     assert "SAP 12.50 \N{EN DASH} 50.00 [40.00, 60.00] 2.00" in words
+
+
+def test_scores_by_factor_stand_below_each_other_where_the_factors_are_the_same(
+    outline, folders
+):
+    words = outline.text
+    assert "metric run shape x position hue MIG a/run 37.50 12.50 \N{EN DASH}" in words
+    assert "metric run hue SAP b/run 50.00" in words
+    one = comparison.read_training(folders[0], "one", LossCurves(np.zeros(0), {}))
+    text = Outline(comparison._score_tables([one, one._replace(name="two")])).text
+    row = "37.50 12.50 \N{EN DASH}"
+    assert f"metric run shape x position hue MIG one {row} MIG two {row}" in text
 
 
 def test_what_forbids_a_comparison_is_said(outline):
