@@ -1,4 +1,4 @@
-"""What the codebook of a trained model does: the tables of section 3 of RESULTS.md.
+"""What the codebook of a trained model does: tables of sections 5 and 6 of RESULTS.md.
 
     python docs/studies/codebook_use.py DATASET THRESHOLD MODEL... [--draw FOLDER]
 

@@ -1,4 +1,4 @@
-"""Which latents tell what about which factors: a table of section 3 of RESULTS.md.
+"""Which latents tell what about which factors: a table of section 6 of RESULTS.md.
 
     python docs/studies/factor_gaps.py DATASET MODEL... [--draw FILE --titles TITLE...]
 
