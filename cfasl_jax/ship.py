@@ -23,7 +23,8 @@ from cfasl_jax import command_line, data, errors, workdirs
 from cfasl_jax import config as config_lib
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.errors import ConfigError
-from cfasl_jax.report import configuration, tables
+from cfasl_jax.report import configuration
+from cfasl_jax.report.results import read_results
 from cfasl_jax.run import provenance, shipped
 from cfasl_jax.run.codes import Codes
 from cfasl_jax.run.evaluate import RESULTS_FILE, sample_indices
@@ -161,7 +162,7 @@ def _require_name(name: str, dataset: str) -> None:
 
 def _results(workdir: Path, model: Model, run: int) -> dict[str, Any]:
     """The parts of results.json that belong to one run, by the names of a card."""
-    results = tables.read_results(workdir / RESULTS_FILE)
+    results = read_results(workdir / RESULTS_FILE)
     if results is None or "runs" not in results or results["step"] != model.step:
         raise ConfigError(
             f"{workdir} has no scores of its newest checkpoint, of step {model.step}: "

@@ -12,6 +12,7 @@ from cfasl_jax.report import configuration, names, tables
 from cfasl_jax.report.curves import LossCurves, compared_losses, compared_scores
 from cfasl_jax.report.figures import FIGURES, SavedFigure, has_index, read_index
 from cfasl_jax.report.html import details, document, figure, symbols, table, text
+from cfasl_jax.report.results import is_rendered, read_results
 from cfasl_jax.report.style import paper_style, save
 from cfasl_jax.settings import flatten
 
@@ -62,7 +63,7 @@ def read_training(folder: Path, name: str, curves: LossCurves) -> Training:
             f"{folder} holds no run: there is no config.json in it; train one there "
             f"first with --config=FILE --workdir={folder}"
         )
-    results = tables.read_results(folder / "results.json")
+    results = read_results(folder / "results.json")
     if results is None or not has_index(folder / "figures"):
         what = "results" if results is None else "figures of a report"
         raise ConfigError(
@@ -192,7 +193,7 @@ def _head(trainings: Sequence[Training]) -> str:
 
 def _rendered(trainings: Sequence[Training]) -> str:
     """A sentence that names the trainings on rendered data; empty if none."""
-    rendered = [t.name for t in trainings if tables.is_rendered(t.results)]
+    rendered = [t.name for t in trainings if is_rendered(t.results)]
     if not rendered:
         return ""
     everything = len(rendered) == len(trainings)

@@ -60,7 +60,7 @@ def write_report(
             explorer of the first one, whose files are in figures/; those of another run
             are in figures/LABEL/, such as figures/seed_3/.
         losses: the loss curves of all runs.
-        results: the content of results.json (its parts: `cfasl_jax.report.tables`).
+        results: the content of results.json (its parts: `cfasl_jax.report.results`).
         config: the run's configuration, nested as in config.json.
         workdir: the run's folder; made if missing.
         defaults: the configuration that the data set's file in configs/ gives; None

@@ -19,8 +19,9 @@ from cfasl_jax import config as config_lib
 from cfasl_jax import errors, metrics
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.errors import ConfigError
-from cfasl_jax.report import analysis, comparison, page, runs, tables
+from cfasl_jax.report import analysis, comparison, page, runs
 from cfasl_jax.report.curves import LossCurves
+from cfasl_jax.report.results import read_results
 from cfasl_jax.run import probes, provenance
 from cfasl_jax.run.evaluate import RESULTS_FILE, evaluate
 from cfasl_jax.run.model import models
@@ -50,7 +51,7 @@ def analyze(config: Config, dataset: Dataset, workdir: Path) -> Path:
     errors.require_writable(workdir / analysis.FILE)
     trained = models(config, dataset.spec, workdir)
     step = trained[0].step
-    results = tables.read_results(workdir / RESULTS_FILE)
+    results = read_results(workdir / RESULTS_FILE)
     if results is None or not _are_of(results, config, step):
         results = evaluate(config, dataset, workdir)
     belongs_to = _belongs_to(config, results)
@@ -74,7 +75,7 @@ def redraw(config: Config, workdir: Path) -> Path | None:
     Raises:
         ConfigError: if results.json is damaged, or nothing can be written.
     """
-    results = tables.read_results(workdir / RESULTS_FILE)
+    results = read_results(workdir / RESULTS_FILE)
     if results is None or not _are_of(results, config, provenance.latest_step(workdir)):
         return None
     probed = analysis.load(workdir / analysis.FILE, _belongs_to(config, results))

@@ -21,7 +21,7 @@ import numpy as np
 
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.metrics import better
-from cfasl_jax.report import tables
+from cfasl_jax.report.results import read_results
 from cfasl_jax.run import provenance
 from cfasl_jax.settings import Config
 from cfasl_jax.study.arms import REPORTING, TUNING, Arm, Setting
@@ -230,7 +230,7 @@ def _require_own(folder: Path, run: Run) -> None:
 def scored(root: Path, run: Run, protocol: str) -> dict[str, Any] | None:
     """A run's results by a protocol; None unless they are those of the whole run."""
     path = scores_file(root / run.folder, protocol)
-    results = tables.read_results(path)
+    results = read_results(path)
     if results is None or results["step"] != run.config.num_steps:
         return None
     wanted = set(run.config.eval.metrics)

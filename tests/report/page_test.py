@@ -15,6 +15,7 @@ from cfasl_jax import config as config_lib
 from cfasl_jax.report import configuration, figures, tables
 from cfasl_jax.report import page as page_module
 from cfasl_jax.report.page import write_report
+from cfasl_jax.report.results import is_rendered
 from configs import shapes3d
 
 
@@ -85,8 +86,8 @@ def test_rendered_data_carry_a_warning(page):
     assert "Rendered data." in Outline(page).text
     drawn = {"provenance": {"data_source": "Rendered twin"}}
     read = {"provenance": {"data_source": "tfds shapes3d 2.0.0"}}
-    assert tables.is_rendered(drawn)
-    assert not tables.is_rendered(read)
+    assert is_rendered(drawn)
+    assert not is_rendered(read)
     assert tables.warning(read) == ""
 
 
