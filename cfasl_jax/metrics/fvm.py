@@ -13,7 +13,7 @@ from cfasl_jax.metrics.sampling import Encode, Source, as_source
 from cfasl_jax.metrics.votes import (
     NOTE,
     Votes,
-    shares_by_factor,
+    shares_by_group,
     variance_images,
     within_variances,
 )
@@ -70,8 +70,7 @@ def fvm(
     if active:
         groups = np.zeros(len(labels), np.int64)
         votes = Votes(variances, whole, groups, train, images, protocol.prune_std)
-        elect = partial(_elect, labels)
-        both, hits = votes.shares(elect, protocol, rng), votes.hits(elect)
+        both, hits = votes.shares(partial(_elect, labels), protocol, rng)
     shares = dict(zip(("fvm_own_votes", "fvm_held_out"), both, strict=True))
     shares = {"fvm": shares[f"fvm_{_SUFFIX[protocol.fvm_scored_on]}"], **shares}
     part = np.s_[:train] if protocol.fvm_scored_on == "own" else np.s_[train:]
@@ -82,7 +81,7 @@ def fvm(
         {name: share for name, (share, _) in shares.items()},
         {name: ends for name, (_, ends) in shares.items()},
         _notes(protocol),
-        by_factor={"fvm": shares_by_factor(hits[part], labels[part], num_factors)},
+        by_factor={"fvm": shares_by_group(hits[part], labels[part], num_factors)},
     )
 
 

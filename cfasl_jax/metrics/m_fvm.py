@@ -97,7 +97,8 @@ def _shares(
     )
     rows = np.unique(fixed, axis=0, return_inverse=True)[1].reshape(-1)
     votes = Votes(variances, whole, rows, train, images, protocol.prune_std)
-    return votes.shares(partial(_elect, rows, k), protocol, rng)
+    both, _ = votes.shares(partial(_elect, rows, k), protocol, rng)
+    return both
 
 
 def _elect(

@@ -7,7 +7,7 @@ import numpy as np
 from cfasl_jax.metrics.information import bin_codes, mutual_information
 from cfasl_jax.metrics.intervals import SUBSAMPLES, normal_interval, subsample_variance
 from cfasl_jax.metrics.metric import Metric, Score, record
-from cfasl_jax.metrics.points import draw_points, num_active, require_dims
+from cfasl_jax.metrics.points import draw_points, gaps, num_active, require_dims
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
 
 
@@ -47,7 +47,11 @@ def mig(
     def found(rows: np.ndarray) -> np.ndarray:
         part, bins = sample.take(rows), protocol.mig_bins
         binned = bin_codes(part.codes, bins)
-        return gaps(*mutual_information(binned, bins, part.factors, part.sizes))
+        information, entropies = mutual_information(
+            binned, bins, part.factors, part.sizes
+        )
+        # If a subsample has only one value of a factor, the gap of this factor is 0.
+        return gaps(information) / np.where(entropies > 0, entropies, 1.0)
 
     def score(rows: np.ndarray) -> np.ndarray:
         return np.array([found(rows).mean()])
@@ -65,15 +69,6 @@ def mig(
         {"mig": ends},
         by_factor={"mig": of_factors},
     )
-
-
-def gaps(information: np.ndarray, entropies: np.ndarray) -> np.ndarray:
-    """Gap between the two largest of each column [D, K], divided by entropies: [K].
-
-    If a subsample has only one value of a factor, the gap of this factor is 0.
-    """
-    second, first = np.sort(information, axis=0)[-2:]
-    return (first - second) / np.where(entropies > 0, entropies, 1.0)
 
 
 MIG = Metric(

@@ -184,6 +184,12 @@ def covariance(codes: np.ndarray) -> np.ndarray:
     return np.where(varies & varies[:, None], moments, 0.0)
 
 
+def gaps(values: np.ndarray) -> np.ndarray:
+    """Difference of the two largest over dimensions: [..., D, K] -> [..., K]."""
+    ordered = np.sort(values, axis=-2)
+    return ordered[..., -1, :] - ordered[..., -2, :]
+
+
 def require_dims(points: Points, dims: int, why: str) -> None:
     """Raises an UnavailableError that says why if the codes have fewer dimensions."""
     found = points.codes.shape[1]

@@ -14,6 +14,7 @@ from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import (
     Points,
     draw_points,
+    gaps,
     num_active,
     over_factors,
     require_dims,
@@ -66,14 +67,14 @@ def sap(
         return np.stack(over_factors(hits, train.sizes, jobs), axis=-1)
 
     def score(rows: np.ndarray) -> float:
-        return float(_gaps(correct(train.take(rows)).mean(axis=0)).mean())
+        return float(gaps(correct(train.take(rows)).mean(axis=0)).mean())
 
     found = correct(train)
 
     def gap(rows: np.ndarray) -> np.ndarray:
-        return _gaps(found[rows].mean(axis=0)).mean(axis=-1)
+        return gaps(found[rows].mean(axis=0)).mean(axis=-1)
 
-    of_factors = _gaps(found.mean(axis=0))
+    of_factors = gaps(found.mean(axis=0))
     estimate = float(of_factors.mean())
     divisions, refits = protocol.bootstrap // 4, protocol.refits // 10
     variance = float(subsample_variance(gap, len(found), divisions, rng))
@@ -97,12 +98,6 @@ def _hits(train: Points, test: Points, k: int, c: float) -> np.ndarray:
         model.fit(train.codes[:, d : d + 1], train.factors[:, k])
         correct[:, d] = model.predict(test.codes[:, d : d + 1]) == test.factors[:, k]
     return correct
-
-
-def _gaps(accuracy: np.ndarray) -> np.ndarray:
-    """Difference of the two largest over dimensions: [..., D, K] -> [..., K]."""
-    ordered = np.sort(accuracy, axis=-2)
-    return ordered[..., -1, :] - ordered[..., -2, :]
 
 
 SAP = Metric(

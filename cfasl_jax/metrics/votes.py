@@ -44,7 +44,7 @@ class Votes:
 
     def shares(
         self, elect: Elect, protocol: Protocol, rng: np.random.Generator
-    ) -> list[tuple[float, list[float]]]:
+    ) -> tuple[list[tuple[float, list[float]]], np.ndarray]:
         """Share of the majority among own and among held-out votes, with intervals.
 
         The majority is the most frequent answer in the training votes. The variance of
@@ -58,11 +58,15 @@ class Votes:
             elect: says what is given in each vote and what the vote answers.
             protocol: for bootstrap and confidence.
             rng: source of randomness.
+
+        Returns:
+            The two shares with their intervals, and whether each vote agrees with the
+            majority, bool [n].
         """
         # The bootstrap has a generator of its own, so that scores do not depend on it.
         (rng,) = rng.spawn(1)
         own, held_out = np.split(np.arange(len(self.variances)), [self.train])
-        observed = self._observed()
+        observed = self.images.var(axis=0, ddof=1, dtype=np.float64)
         votes = elect(self._ranked(observed))
         weights = resamples(rng, protocol.bootstrap, len(self.images))
         drawn = [
@@ -89,16 +93,7 @@ class Votes:
                 third / max(variances[i], 1e-12) ** 1.5,
             )
             results.append((share, ends))
-        return results
-
-    def hits(self, elect: Elect) -> np.ndarray:
-        """Whether each vote agrees with the training votes' majority: bool [n]."""
-        votes = elect(self._ranked(self._observed()))
-        return self._hits(votes, np.arange(self.train))
-
-    def _observed(self) -> np.ndarray:
-        """Global variances as drawn, float64 [D]."""
-        return self.images.var(axis=0, ddof=1, dtype=np.float64)
+        return results, hits
 
     def _redrawn(self, observed: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Global variances of resamples [R, m], shifted to be about `whole`: [R, D]."""
@@ -177,21 +172,20 @@ class Votes:
 
 def mean_share(hits: np.ndarray, groups: np.ndarray) -> float:
     """Mean over the groups that occur, int [n], of the share of hits, bool [n]."""
-    counts = np.bincount(groups)
-    found = np.bincount(groups, hits)
-    return float(np.mean(found[counts > 0] / counts[counts > 0]))
+    shares = shares_by_group(hits, groups)
+    return float(np.mean(shares[~np.isnan(shares)]))
 
 
-def shares_by_factor(
-    hits: np.ndarray, labels: np.ndarray, num_factors: int
+def shares_by_group(
+    hits: np.ndarray, groups: np.ndarray, num_groups: int = 0
 ) -> np.ndarray:
-    """Share of hits, bool [n], for each factor in labels, int [n]: [K].
+    """Share of hits, bool [n], in each group, int [n], of which there may be more.
 
-    It is NaN for a factor that does not occur.
+    It is NaN for a group that does not occur.
     """
-    counts = np.bincount(labels, minlength=num_factors)
-    found = np.bincount(labels, hits, minlength=num_factors)
-    return np.divide(found, counts, out=np.full(num_factors, np.nan), where=counts > 0)
+    counts = np.bincount(groups, minlength=num_groups)
+    found = np.bincount(groups, hits, minlength=num_groups)
+    return np.divide(found, counts, out=np.full(len(counts), np.nan), where=counts > 0)
 
 
 def weighted_variances(codes: np.ndarray, weights: np.ndarray) -> np.ndarray:

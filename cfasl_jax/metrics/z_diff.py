@@ -20,7 +20,7 @@ from cfasl_jax.metrics.sampling import (
     confined,
     hold_out,
 )
-from cfasl_jax.metrics.votes import shares_by_factor
+from cfasl_jax.metrics.votes import shares_by_group
 
 
 def z_diff(
@@ -85,7 +85,7 @@ def z_diff(
         {"z_diff": ends, "z_diff_train": None},
         ("no test point repeats a training point",),
         by_factor={
-            "z_diff": shares_by_factor(
+            "z_diff": shares_by_group(
                 correct[train:], labels[train:], len(source.sizes)
             )
         },

@@ -77,16 +77,13 @@ def by_factor(results: Mapping[str, Any], protocol: str) -> Table | None:
     rows, factors = [], []
     for score in main_scores(results, protocol):
         for name, arm in results["arms"].items():
-            found = []
-            for entry in arm["reporting"]:
-                of_run = entry.get("scores", {}).get(protocol, {}).get(score, {})
-                if of_run.get("by_factor"):
-                    found.append(of_run["by_factor"])
-                    factors = entry["factors"]
-            if found:
-                means = (summarise(each) for each in zip(*found, strict=True))
-                first = [Cell(name), Cell(short(score)), Cell(str(len(found)))]
-                rows.append(first + [_mean(mean._asdict()) for mean in means])
+            runs = [e for e in arm["reporting"] if _of_factors(e, protocol, score)]
+            if not runs:
+                continue
+            factors = runs[0]["factors"]
+            found = zip(*(_of_factors(e, protocol, score) for e in runs), strict=True)
+            first = [Cell(name), Cell(short(score)), Cell(str(len(runs)))]
+            rows.append(first + [_mean(summarise(each)._asdict()) for each in found])
     if not rows:
         return None
     caption = (
@@ -95,6 +92,14 @@ def by_factor(results: Mapping[str, Any], protocol: str) -> Table | None:
     )
     head = ["", "score", "n", *map(names.spaced, factors)]
     return Table(f"by_factor_{protocol}", caption, head, rows)
+
+
+def _of_factors(
+    entry: Mapping[str, Any], protocol: str, score: str
+) -> list[float | None]:
+    """A run's values of a score by factor; empty if it has none."""
+    of_run = entry.get("scores", {}).get(protocol, {}).get(score, {})
+    return of_run.get("by_factor") or []
 
 
 def measures(results: Mapping[str, Any]) -> Table | None:

@@ -17,7 +17,7 @@ import numpy as np
 
 import cfasl_jax
 from cfasl_jax import data, errors
-from cfasl_jax.metrics.mig import gaps
+from cfasl_jax.metrics.points import gaps
 from cfasl_jax.report import latent_figures, style
 from cfasl_jax.run import evaluate, probes
 from cfasl_jax.run.codes import Codes
@@ -79,8 +79,7 @@ def main() -> None:
             cells.append(
                 f"{between:.2f} ({share[i]:.2f} of {i}, {share[j]:.2f} of {j})"
             )
-        mig = gaps(found, np.ones(len(names))).mean()
-        print(f"| {name} | {' | '.join(cells)} | {mig:.3f} |")
+        print(f"| {name} | {' | '.join(cells)} | {gaps(found).mean():.3f} |")
     if arguments.draw:
         draw(maps, arguments.titles or arguments.models, names, arguments.draw)
 

@@ -7,7 +7,7 @@ from metrics_reference import TINY
 
 from cfasl_jax.metrics import Table, fvm
 from cfasl_jax.metrics.metric import record
-from cfasl_jax.metrics.votes import shares_by_factor
+from cfasl_jax.metrics.votes import shares_by_group
 
 SIZES = (4, 5, 6)
 FACTORS = reference.grid(SIZES)
@@ -80,7 +80,7 @@ def test_agrees_with_the_plain_loop(scored_on):
 
 
 def test_a_factor_that_is_never_fixed_has_no_share():
-    shares = shares_by_factor(np.array([True, False]), np.array([2, 2]), 4)
+    shares = shares_by_group(np.array([True, False]), np.array([2, 2]), 4)
     np.testing.assert_array_equal(shares, [np.nan, np.nan, 0.5, np.nan])
     result = record(TINY, reference.rng(), 1, {"x": 0.5}, {}, by_factor={"x": shares})
     assert result["by_factor"]["x"] == [None, None, 0.5, None]
