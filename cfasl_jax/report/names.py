@@ -22,7 +22,7 @@ def metric(name: str) -> str:
 
 def term(name: str) -> str:
     """The usual name of a loss term or of a measure of a model."""
-    return _TERMS.get(name, spaced(name))
+    return _TERMS.get(name, score(name))
 
 
 def ordered_scores(names: Iterable[str]) -> list[str]:

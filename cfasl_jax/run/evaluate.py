@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,11 @@ from cfasl_jax import errors, metrics, objectives
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.losses import elbo
 from cfasl_jax.objectives import Objective
-from cfasl_jax.run import provenance
+from cfasl_jax.run import agreement, provenance
 from cfasl_jax.run.codes import Codes
 from cfasl_jax.run.factors import NoScoresError, factor_source
 from cfasl_jax.run.model import Model, models, of_runs
-from cfasl_jax.settings import Config
+from cfasl_jax.settings import Config, run_names
 from cfasl_jax.training import loop, record
 from cfasl_jax.training.state import TrainState
 from cfasl_jax.types import Params, Posterior
@@ -49,11 +49,11 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
 
     Returns:
         The content of results.json: provenance, step, losses, reconstruction and KL of
-        each run, and "left_out", sentences on scores that the data do not allow. If
-        they allow any score, also "scores" by name, with their mean, standard
-        deviation, interval, chance floor, values by run and, of those that are means
-        over factors, values by factor; "factors", the names of these; and "runs", each
-        run's full record.
+        each run, of several runs also their UDR, and "left_out", sentences on scores
+        that the data do not allow. If they allow any score, also "scores" by name, with
+        their mean, standard deviation, interval, chance floor, values by run and, of
+        those that are means over factors, values by factor; "factors", the names of
+        these; and "runs", each run's full record.
 
     Raises:
         ConfigError: if there is no checkpoint, or the file cannot be written.
@@ -72,11 +72,14 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
         "losses": _losses_at(workdir, step),
         "model": [],
     }
+    sample = sample_indices(dataset, _SAMPLE)
+    means: list[np.ndarray] = []  # of the sample by each run, [n, D]
     left_out, said = [], []  # said: what the tables of scores do not say
     runs: list[dict[str, Any] | None] = []  # None for a run that no metric can score
     for model in trained:
         codes = Codes(model, dataset)
         results["model"].append(describe_codes(model, dataset, codes))
+        means.append(codes.mean(sample))
         print(f"scoring seed {model.seed} by {protocol.name}", file=sys.stderr)
         try:
             scores, sentences = score_codes(
@@ -95,6 +98,8 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
             ]
     if any(runs):
         results |= summarise(_complete(runs, config.seeds))
+    agreement.store(workdir, np.stack(means))
+    _add_udr(config, means, results["model"])
     # Several runs may have the same to say.
     results["left_out"] = list(dict.fromkeys(left_out))
     for sentence in dict.fromkeys(said):
@@ -102,6 +107,28 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
     results["durations"] = {"evaluation": time.perf_counter() - start}
     provenance.write_json(workdir / RESULTS_FILE, results)
     return results
+
+
+def _add_udr(
+    config: Config, means: Sequence[np.ndarray], described: Sequence[dict[str, Any]]
+) -> None:
+    """Add and print the UDR of each run, among those that differ only in their seed."""
+    alike = [
+        dataclasses.replace(config.of_run(run), seeds=(0,)) for run in range(len(means))
+    ]
+    active = [is_active(of_run) for of_run in described]
+    found = agreement.udr_of(alike, means, active)
+    for of_run, name, udr in zip(
+        described, run_names(config.seeds), found, strict=True
+    ):
+        if udr is not None:
+            of_run["udr"] = udr
+            print(f"UDR of {name}: {udr:.4f}")
+
+
+def is_active(described: Mapping[str, Any]) -> np.ndarray:
+    """Which dimensions of a run are active, bool [D], by what `describe_codes` says."""
+    return np.asarray(described["kl_per_dimension"]) > ACTIVE_KL
 
 
 def scorer(config: Config, dataset: Dataset) -> loop.Score:

@@ -242,10 +242,21 @@ def write_json(path: Path, value: Any) -> None:
         OSError: with the name of the file, if it cannot be written.
     """
     text = json.dumps(value, indent=2) + "\n"
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to, which then takes the place of `path`.
+
+    Raises:
+        OSError: with the name of the file, if it cannot be written.
+    """
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
+        yield temporary
         temporary.replace(path)
     except OSError as error:
         with suppress(OSError):

@@ -174,8 +174,11 @@ def _phase(
     if not entries.get(phase):
         raise ConfigError(f"the study names no seeds of {phase}")
     chosen = mapping(phase, entries[phase], ("seeds", "set"))
-    # Tuning runs only need the scores that choose among them.
-    computed = scoring.selecting_metrics if phase == TUNING else scoring.metrics
+    computed = scoring.metrics
+    if phase == TUNING:
+        # Tuning runs only need the scores that choose among them. Where UDR alone does,
+        # a cheap score stands in: no names would mean all metrics.
+        computed = scoring.selecting_metrics or ("gaussian_total_correlation",)
     first = {"eval.protocol": scoring.protocols[0], "eval.metrics": computed}
     last = mapping(f"set of {phase}", chosen.get("set", {}))
     return first, last, chosen.get("seeds", ())

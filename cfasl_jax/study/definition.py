@@ -18,7 +18,9 @@ Such a file has a function get_study(preset="") that returns a dict:
                 that of the tables and, if tuning.set names no other, of tuning
     metrics     ("mig", "dci"): which metrics are computed; empty means all
     primary     ("mig", "dci", "fvm"): the scores that decide the question
-    select      ("mig",): the scores that choose settings; see `plan.choose`
+    select      ("mig",): the scores that choose settings; see `plan.choose`. ("udr",)
+                needs no factors: it chooses the setting whose runs with different
+                seeds agree best
     comparisons (("CFASL", "beta-TCVAE"), ...): pairs of arms, the first minus the
                 second; by default, all other arms are compared with the first
     budget      a sentence that says how the arms' budgets differ; needed if they do
@@ -151,6 +153,7 @@ def from_dict(entries: Mapping[str, Any], name: str, root: Path = Path()) -> Stu
     _require_separate_seeds(arms)
     _require_equal_data(arms)
     _require_scores(arms, scoring)
+    _require_several_seeds(arms, scoring)
     _require_factors(arms, scoring)
     return Study(
         name=name,
@@ -225,6 +228,16 @@ def _require_scores(arms: Sequence[Arm], scoring: Scoring) -> None:
                     f"the scores in select need the metrics {', '.join(lacking)}, "
                     f"which eval.metrics of tuning leaves out"
                 )
+
+
+def _require_several_seeds(arms: Sequence[Arm], scoring: Scoring) -> None:
+    """Check that there are runs to compare where UDR chooses settings."""
+    tuned = [s.tuning for arm in arms for s in arm.settings if s.tuning]
+    if "udr" in scoring.select and any(len(config.seeds) < 2 for config in tuned):
+        raise ConfigError(
+            "udr in select compares runs that differ in their seed: tuning needs at "
+            "least 2 seeds"
+        )
 
 
 def _require_factors(arms: Sequence[Arm], scoring: Scoring) -> None:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from cfasl_jax.report.style import INK, MUTED, PAGE_WIDTH, PALETTE, new_figure
 from cfasl_jax.run.evaluate import ACTIVE_KL
+from cfasl_jax.study import plan
 from cfasl_jax.study.tables import main_scores, short
 
 _COLUMNS = 3
@@ -101,9 +102,8 @@ def tuning(results: Mapping[str, Any]) -> Figure | None:
         for panel, score in zip(grid[row], scores, strict=True):
             for place, (label, setting) in enumerate(arm["settings"].items()):
                 hue = PALETTE[0] if label == arm["chosen"] else MUTED
-                values = [
-                    v for e in setting["runs"] if (v := _tuned(e, score)) is not None
-                ]
+                found = [plan.tuned(entry, score) for entry in setting["runs"]]
+                values = [100 * value for value in found if value is not None]
                 panel.plot(values, [place] * len(values), "|", color=hue, ms=5, mew=0.8)
                 if values:
                     panel.plot(np.mean(values), place, "o", color=hue, ms=3.5)
@@ -277,10 +277,3 @@ def _value(entry: Mapping[str, Any], protocol: str, score: str) -> float | None:
     """A run's score times 100."""
     value = entry.get("scores", {}).get(protocol, {}).get(score, {}).get("value")
     return None if value is None else 100 * value
-
-
-def _tuned(entry: Mapping[str, Any], score: str) -> float | None:
-    """A tuning run's score times 100; it is scored by one protocol."""
-    for protocol in entry.get("scores", {}):
-        return _value(entry, protocol, score)
-    return None

@@ -13,7 +13,7 @@ there, restored.json, and its configuration.
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ import numpy as np
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.metrics import better
 from cfasl_jax.report.results import read_results
-from cfasl_jax.run import provenance
+from cfasl_jax.run import agreement, evaluate, provenance
 from cfasl_jax.settings import Config
 from cfasl_jax.study.arms import REPORTING, TUNING, Arm, Setting
 from cfasl_jax.study.definition import Study
@@ -120,14 +120,44 @@ def pending(study: Study, root: Path, entries: dict[Path, Entry]) -> list[Run]:
             finished since are added.
     """
     for _ in range(2):  # tuning runs that were just read determine the reporting runs
-        left = []
-        for run in known_runs(study, entries):
-            found = entries.get(run.folder) or entry(root, run)
+        left, read = [], []
+        runs = known_runs(study, entries)
+        for run in runs:
+            if run.folder in entries:
+                continue
+            found = entry(root, run)
             if found is None:
                 left.append(run)
             else:
                 entries[run.folder] = found
+                read.append(run)
+        _add_udr(root, runs, read, entries)
     return left
+
+
+def _add_udr(
+    root: Path, runs: Sequence[Run], read: Sequence[Run], entries: dict[Path, Entry]
+) -> None:
+    """Add the UDR of runs to their entries, where runs like them were just read.
+
+    A restored run keeps the UDR that it had in its own study.
+    """
+    changed = {run.folder.parent for run in read}
+    alike, codes, active, folders = [], [], [], []
+    for run in runs:
+        found = entries.get(run.folder, {})
+        if run.folder.parent in changed and "kl_per_dimension" in found:
+            stored_codes = agreement.stored(root / run.folder)
+            if stored_codes is not None:
+                alike.append((run.folder.parent, run.phase))
+                codes.append(stored_codes[0])
+                active.append(evaluate.is_active(found))
+                folders.append(run.folder)
+    for folder, udr in zip(
+        folders, agreement.udr_of(alike, codes, active), strict=True
+    ):
+        if udr is not None:
+            entries[folder] = entries[folder] | {"udr": udr}
 
 
 def choose(study: Study, arm: Arm, entries: Mapping[Path, Entry]) -> Choice | None:
@@ -175,8 +205,9 @@ def entry(root: Path, run: Run) -> Entry | None:
         {"value", "chance"} and, if it is a mean over factors, "by_factor"; "factors",
         their names; "left_out", "report" (whether it has a page),
         "reconstruction", "kl", "kl_per_dimension", "mean_per_dimension",
-        "std_per_dimension", "active_dimensions" and "provenance". The entry of a failed
-        run has "folder", "seed" and "failed", a sentence.
+        "std_per_dimension", "active_dimensions" and "provenance". `pending` adds "udr"
+        if other runs of its setting are finished. The entry of a failed run has
+        "folder", "seed" and "failed", a sentence.
 
     Raises:
         ConfigError: if the folder holds a run of another configuration.
@@ -282,11 +313,17 @@ def _run(study: Study, arm: Arm, setting: Setting, phase: str, seed: int) -> Run
 
 def _selecting(study: Study, entry: Entry) -> list[float]:
     """The scores of a tuning run that choose settings; none if it lacks one."""
-    for scores in entry.get("scores", {}).values():
-        found = [scores.get(name, {}).get("value") for name in study.scoring.select]
-        if all(value is not None and math.isfinite(value) for value in found):
-            return found
-    return []
+    found = [tuned(entry, name) for name in study.scoring.select]
+    known = [value for value in found if value is not None and math.isfinite(value)]
+    return known if len(known) == len(found) else []
+
+
+def tuned(entry: Entry, score: str) -> float | None:
+    """A score of a tuning run, which is scored by one protocol, or its UDR."""
+    if score == "udr":
+        return entry.get("udr")
+    by_name: dict[str, Any] = next(iter(entry.get("scores", {}).values()), {})
+    return by_name.get(score, {}).get("value")
 
 
 def _scores(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,7 @@ were published can be given more seeds or arms without repeating what is finishe
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import provenance
 from cfasl_jax.settings import Config
 from cfasl_jax.study import outcome, plan
-from cfasl_jax.study.arms import REPORTING, Arm
+from cfasl_jax.study.arms import REPORTING, TUNING, Arm
 from cfasl_jax.study.definition import Study
 from cfasl_jax.study.plan import Entry, Run
 
@@ -39,7 +39,8 @@ def restore(study: Study, root: Path, listing: Path) -> int:
     These are the runs that the study has too: those of an arm with the same name and
     configuration, with the same setting, phase and seed, which were trained for as long
     and have the scores that the study asks for. Runs that failed there do not count.
-    Runs that the study's own directory has finished stay as they are.
+    Runs that the study's own directory has finished stay as they are. Where UDR chooses
+    settings, the tuning runs of a setting count only if all of them are listed.
 
     Args:
         study: the study.
@@ -103,7 +104,7 @@ def _finished(
     runs = plan.tuning_runs(study, arm)
     if there["chosen"] in [setting.name for setting in arm.settings]:
         runs += plan.reporting_runs(study, arm, there["chosen"])
-    for run in runs:
+    for run in _comparable(study, runs, by_folder):
         entry = by_folder.get(run.folder.as_posix())
         fields = there["configuration"]
         if run.phase != REPORTING:  # early versions did not store that of tuning runs
@@ -115,6 +116,24 @@ def _finished(
         if _has_metrics(config, run.config):
             _require_numbers(entry)
             yield _Finished(run, config, origin, entry)
+
+
+def _comparable(
+    study: Study, runs: Sequence[Run], by_folder: Mapping[str, Entry]
+) -> list[Run]:
+    """The runs of an arm that may be restored where UDR chooses its settings.
+
+    UDR compares the codes of all tuning runs of a setting, and a listing has no codes:
+    if the UDR of one of them is not known, all of them must be trained again.
+    """
+    if "udr" not in study.scoring.select:
+        return list(runs)
+    lacking = {
+        run.setting
+        for run in runs
+        if run.phase == TUNING and "udr" not in by_folder.get(run.folder.as_posix(), {})
+    }
+    return [run for run in runs if run.phase != TUNING or run.setting not in lacking]
 
 
 def _configuration(

@@ -11,7 +11,8 @@ from cfasl_jax.errors import ConfigError, require_choice
 # "DCI" alone means disentanglement.
 _ALSO_CALLED = {"dci": "disentanglement"}
 
-# UDR has no metric: it is computed from the codes of several runs.
+# UDR has no metric: it is computed from the codes of several runs. It can choose
+# settings, but it decides no question, since the UDR of one run depends on the others.
 _OF_ONE_RUN = [name for name, score in metrics.SCORES.items() if score.metric]
 
 
@@ -34,8 +35,9 @@ class Scoring:
 
     @property
     def selecting_metrics(self) -> tuple[str, ...]:
-        """The metrics that compute the scores in `select`."""
-        return tuple(dict.fromkeys(_metric(name) for name in self.select))
+        """The metrics that compute the scores in `select`; UDR needs none."""
+        metric_names = (_metric(name) for name in self.select)
+        return tuple(dict.fromkeys(filter(None, metric_names)))
 
 
 def from_dict(entries: Mapping[str, Any]) -> Scoring:
@@ -55,8 +57,10 @@ def from_dict(entries: Mapping[str, Any]) -> Scoring:
         require_choice("protocol", protocol, metrics.PROTOCOLS)
     for metric in computed:
         require_choice("metric", metric, metrics.METRICS)
-    for score in (*primary, *select):
+    for score in primary:
         require_choice("score", score, [*_OF_ONE_RUN, *_ALSO_CALLED])
+    for score in select:
+        require_choice("score", score, [*metrics.SCORES, *_ALSO_CALLED])
     scoring = Scoring(protocols, computed, in_results(primary), in_results(select))
     for what, chosen in (("protocols", protocols), ("select", select)):
         if not chosen:
@@ -83,8 +87,8 @@ def in_results(names: Iterable[str]) -> tuple[str, ...]:
 
 def fewest_factors(score: str) -> int:
     """The number of factors that a data set must have for a score."""
-    metric = metrics.METRICS[_metric(score)]
-    if not metric.needs_factors:
+    metric = metrics.METRICS.get(_metric(score))
+    if metric is None or not metric.needs_factors:
         return 0
     together = re.match(r"m_fvm_(\d+)", score)
     return int(together[1]) + 1 if together else 2

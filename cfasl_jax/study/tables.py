@@ -18,6 +18,7 @@ _MEASURES = {
     "reconstruction": "reconstruction",
     "kl": "KL",
     "active_dimensions": "active dimensions",
+    "udr": "UDR",
 }
 _NOTE = (
     "Mean (standard deviation) over seeds, times 100. Bold: the arm beats every other "
@@ -115,6 +116,11 @@ def measures(results: Mapping[str, Any]) -> Table | None:
         "Mean (standard deviation) over seeds, of a model on random images. A "
         f"dimension is active if its KL exceeds {ACTIVE_KL} nats."
     )
+    if "udr" in shown:
+        caption += (
+            " UDR, from 0 to 1, is how well the dimensions of a run agree with those "
+            "of the other seeds, so that it needs no factors."
+        )
     return Table("measures", caption, ["", *(_MEASURES[m] for m in shown)], rows)
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import jax
+import metrics_reference
 import numpy as np
 import pytest
 import tiny
@@ -273,6 +274,23 @@ def test_a_model_is_measured_dimension_by_dimension(score):
     assert model["mean_per_dimension"] == pytest.approx(mean, rel=1e-5)
     assert model["std_per_dimension"] == pytest.approx(np.sqrt(squares), rel=1e-4)
     assert sum(model["kl_per_dimension"]) == pytest.approx(model["kl"])
+
+
+def test_runs_that_differ_in_their_seed_get_their_udr(score, tmp_path, capsys):
+    first, second = score(tiny.dataset())["model"]
+    objective = tiny.objective(cfasl=False)
+    state = loop.initial_state(CONFIG, objective, tiny.dataset().spec)
+    images = np.asarray(tiny.dataset().images(np.arange(20, dtype=np.int32)))
+    codes = []
+    for run in range(2):
+        params = jax.tree.map(lambda leaf, run=run: leaf[run], state.params)
+        model = Model(objective, params, seed=0, step=2)
+        codes.append(np.float64(model.encode(images).mu))
+    expected = metrics_reference.udr_of_pair(*codes)
+    assert first["udr"] == second["udr"] == pytest.approx(expected, abs=1e-6)
+    assert f"UDR of seed 2: {expected:.4f}" in capsys.readouterr().out
+    stored = np.load(tmp_path / "codes.npy")  # of all 20 images, in a random order
+    np.testing.assert_allclose(np.sort(stored, 1), np.sort(codes, 1), rtol=1e-5)
 
 
 def test_a_streamed_data_set_is_scored_as_a_resident_one(score, tmp_path):

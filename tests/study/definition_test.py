@@ -203,6 +203,11 @@ def test_a_single_setting_is_not_tuned():
             {"metrics": (), "primary": ("mig",), "select": ("m_fvm_5",)},
             "m_fvm_5 needs at least 6 factors, and dsprites has 5",
         ),
+        ({"select": ("udrr",)}, "unknown score 'udrr'.*did you mean 'udr'"),
+        (
+            {"select": ("udr",), "tuning": {"seeds": (101,)}},
+            "udr in select compares runs.*needs at least 2 seeds",
+        ),
         ({"metrics": ("mig",)}, "so metrics needs dci too"),
         (
             {"tuning": {"seeds": (101,), "set": {"eval.metrics": ("sap",)}}},
@@ -236,6 +241,17 @@ def test_what_is_no_file_is_no_study(tmp_path, monkeypatch, capsys):
 def test_names_that_would_share_a_folder_are_refused():
     with pytest.raises(ConfigError, match="'BETA-vae' and 'beta-VAE' need names"):
         build(arms={**arms(), "BETA-vae": arms()["beta-VAE"]})
+
+
+def test_tuning_by_udr_computes_no_score_that_needs_factors():
+    by_udr, by_both = build(select=("udr",)), build(select=("udr", "mig"))
+    (setting, _) = by_udr.arms[0].settings
+    assert setting.tuning.eval.metrics == ("gaussian_total_correlation",)
+    assert setting.reporting.eval.metrics == ()
+    assert by_both.arms[0].settings[0].tuning.eval.metrics == ("mig",)
+    changed = {"seeds": (101, 102), "set": {"eval.metrics": ("sap",)}}
+    tuned = build(select=("udr",), tuning=changed).arms[0].settings[0].tuning
+    assert tuned.eval.metrics == ("sap",)
 
 
 def test_unequal_budgets_need_a_sentence():

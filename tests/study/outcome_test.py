@@ -1,11 +1,13 @@
 """Which settings are chosen, and what study.json holds of runs with known scores."""
 
+import metrics_reference
 import numpy as np
 import pytest
 import study_results
 from study_worker import ENTRIES
 
 from cfasl_jax.errors import ConfigError
+from cfasl_jax.run import agreement
 from cfasl_jax.study import definition, outcome, plan
 
 
@@ -43,6 +45,50 @@ def test_tuning_seeds_alone_choose_by_the_mean_rank(tmp_path):
     entries = {}
     plan.pending(by_mig, tmp_path, entries)
     assert plan.choose(by_mig, by_mig.arms[0], entries).setting == "beta=4"
+
+
+@pytest.mark.parametrize("agreeing", ["beta=1", "beta=4"])
+def test_udr_chooses_the_setting_whose_seeds_agree(tmp_path, agreeing):
+    study = build(select=("udr",))
+    results = collected(tmp_path, study, study_results.agreeing(tmp_path, agreeing))
+    arm = results["arms"]["beta-VAE"]
+    assert arm["chosen"] == agreeing
+    means = {name: found["means"]["udr"] for name, found in arm["settings"].items()}
+    assert means.pop(agreeing) > 0.8
+    noise = [study_results.noise(seed) for seed in (101, 102)]
+    expected = metrics_reference.udr_of_pair(*noise)
+    assert list(means.values()) == [pytest.approx(expected, abs=1e-6)]
+    shared = study_results.CODES
+    expected = metrics_reference.udr_of_pair(shared, shared)
+    found = [entry["udr"] for entry in arm["reporting"]]
+    np.testing.assert_allclose(found, [expected] * 4, rtol=1e-6)
+    assert results["measures"]["udr"]["beta-VAE"]["n"] == 4
+
+
+def test_a_setting_without_codes_is_not_chosen_by_udr(tmp_path):
+    score_of = study_results.agreeing(tmp_path, "beta=4")
+
+    def some(run):
+        scores = score_of(run)
+        if run.setting == "beta=4" and run.seed == 102:
+            (tmp_path / run.folder / agreement.CODES_FILE).unlink()
+        return scores
+
+    study = build(select=("udr",))
+    results = collected(tmp_path, study, some)
+    assert results["arms"]["beta-VAE"]["chosen"] == "beta=1"
+
+
+def test_udr_grows_with_the_runs_that_finish(tmp_path):
+    study, entries = build(select=("udr",)), {}
+    runs = plan.tuning_runs(study, study.arms[0])
+    score_of = study_results.agreeing(tmp_path, "beta=1")
+    seen = []
+    for run in runs:
+        study_results.write(tmp_path, run, score_of(run))
+        plan.pending(study, tmp_path, entries)
+        seen.append([entries[r.folder].get("udr") for r in runs if r.folder in entries])
+    assert [len([u for u in found if u is not None]) for found in seen] == [0, 2, 2, 4]
 
 
 def test_of_a_score_that_should_be_low_the_lowest_is_the_best(tmp_path):

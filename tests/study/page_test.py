@@ -161,6 +161,25 @@ def test_the_page_shows_all_parts_and_is_well_formed(tmp_path):
     assert (tmp_path / "study.html").exists()
 
 
+def test_udr_is_shown_where_it_chose(tmp_path):
+    study = build(select=("udr",), tuning={"seeds": (101, 102)})
+    study_results.finish(tmp_path, study, study_results.agreeing(tmp_path, "beta=4"))
+    results = outcome.collect(study, tmp_path)
+    arms = results["arms"]
+    tables.write(results, tmp_path / "tables")
+    head, first, _ = rows(tmp_path / "tables" / "measures.csv")
+    assert head[-1] == "UDR"
+    mean = sum(entry["udr"] for entry in arms["beta-VAE"]["reporting"]) / 3
+    assert first[-1].startswith(f"{mean:.2f} (")
+    assert "by the mean rank in UDR" in (tmp_path / "tables/settings.md").read_text()
+    (panel, *_) = figures.tuning(results).axes
+    (ticks,) = [line for line in panel.lines if list(line.get_ydata()) == [1, 1]]
+    runs = arms["beta-VAE"]["settings"]["beta=4"]["runs"]
+    assert list(ticks.get_xdata()) == [100 * entry["udr"] for entry in runs]
+    chosen = f"{100 * arms['beta-VAE']['settings']['beta=4']['means']['udr']:.2f}"
+    assert f"<td>{chosen}</td>" in page.write(results, tmp_path).read_text()
+
+
 def test_curves_show_main_scores_and_the_kl_of_all_dimensions(finished):
     logged = {
         "mig": 0.25,

@@ -72,6 +72,24 @@ def test_a_study_is_the_same_without_the_folders_of_its_runs(finished, tmp_path)
     assert restoring.restore(study, root, finished) == TUNING + REPORTING
 
 
+def test_settings_that_udr_chose_stay_chosen(tmp_path):
+    study, there = build(select=("udr",)), tmp_path / "there"
+    study_results.finish(there, study, study_results.agreeing(there, "beta=4"))
+    before = outcome.collect(study, there)
+    assert before["arms"]["beta-VAE"]["chosen"] == "beta=4"
+    listing = tmp_path / "study.json"
+    listing.write_text(json.dumps(before))
+    assert restoring.restore(study, tmp_path / "here", listing) == TUNING + REPORTING
+    after = outcome.collect(study, tmp_path / "here")
+    assert after["arms"]["beta-VAE"]["chosen"] == "beta=4"
+    assert after["measures"] == before["measures"]
+    # With one of its seeds missing there, a setting is tuned again as a whole.
+    del before["arms"]["beta-VAE"]["settings"]["beta=1"]["runs"][0]["udr"]
+    listing.write_text(json.dumps(before))
+    count = restoring.restore(study, tmp_path / "again", listing)
+    assert count == TUNING + REPORTING - 2
+
+
 def test_more_seeds_leave_only_their_runs_to_do(finished, tmp_path):
     study = build(reporting={"seeds": (2, 3)})
     restoring.restore(study, tmp_path / "here", finished)

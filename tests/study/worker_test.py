@@ -136,6 +136,27 @@ def test_a_study_in_a_bucket_goes_on_on_a_new_machine(small, url, monkeypatch, c
     assert not files.exists(f"{root}/.worker")
 
 
+def test_settings_are_chosen_without_factors(small, tmp_path):
+    score = "gaussian_total_correlation"
+    changes = {
+        "arms": {"beta-VAE": study_worker.ENTRIES["arms"]["beta-VAE"]},
+        "tuning": {"seeds": (101, 102), "set": {"num_steps": 10}},
+        "metrics": (score,),
+        "primary": (score,),
+        "select": ("udr",),
+    }
+    study = definition.from_dict(study_worker.ENTRIES | changes, "by UDR")
+    images = dataclasses.replace(study_worker.dataset(), grid=None)
+    worker.work(study, images, tmp_path, 1)
+    results = outcome.collect(study, tmp_path)
+    arm = results["arms"]["beta-VAE"]
+    udr = {name: found["means"]["udr"] for name, found in arm["settings"].items()}
+    assert arm["chosen"] == max(udr, key=udr.get)
+    first, second = arm["reporting"]
+    assert 0 < first["udr"] == second["udr"] < 1  # of two runs, both have one value
+    assert set(first["scores"]["fast"]) == {score}
+
+
 @pytest.mark.parametrize("size", [1, 64])
 def test_a_run_that_fails_is_recorded_and_the_study_goes_on(
     small, tmp_path, monkeypatch, size

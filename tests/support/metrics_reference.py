@@ -8,6 +8,7 @@ import math
 from collections import Counter
 
 import numpy as np
+from scipy import stats
 
 from cfasl_jax.metrics import PROTOCOLS
 
@@ -227,3 +228,16 @@ def lookup(codes, sizes):
     """encode(factors) from codes of the complete grid."""
     table = codes.reshape(*sizes, -1)
     return lambda factors: table[tuple(factors.T)]
+
+
+def udr_of_pair(first, second):
+    """UDR of two runs by their codes, [n, A] and [n, B]: a plain loop."""
+    rows, columns = first.shape[1], second.shape[1]
+    matrix = [
+        [abs(stats.spearmanr(first[:, a], second[:, b])[0]) for b in range(columns)]
+        for a in range(rows)
+    ]
+    by_row = [max(row) ** 2 / sum(row) for row in matrix]
+    turned = list(zip(*matrix, strict=True))
+    by_column = [max(column) ** 2 / sum(column) for column in turned]
+    return (sum(by_row) / rows + sum(by_column) / columns) / 2
