@@ -12,9 +12,9 @@ from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import provenance
 from cfasl_jax.settings import Config
-from cfasl_jax.study import packs, plan
+from cfasl_jax.study import packs, plan, run_files
 from cfasl_jax.study.definition import Study
-from cfasl_jax.study.plan import Entry, Run
+from cfasl_jax.study.run_files import Entry, Run
 from cfasl_jax.training import devices, loop, stream
 
 # Steps of one timed call. Calls are repeated until this many seconds have passed, or
@@ -51,7 +51,7 @@ def describe(
     for arm in study.arms:
         runs = expected_runs(study, arm.name, entries)
         left = [run for run in runs if run.folder not in entries]
-        steps = sum(plan.steps_left(root, run) for run in left)
+        steps = sum(run_files.steps_left(root, run) for run in left)
         counts = f"{len(runs)} runs, {len(left)} left"
         line = f"  {arm.name}: {len(arm.settings)} settings, {counts}"
         if steps:
@@ -101,7 +101,7 @@ def _seconds_a_step(
     device = jax.devices()[0].device_kind
     path = root / "speeds.json"
     try:
-        known = plan.stored(path) or {}
+        known = run_files.stored(path) or {}
     except ConfigError:  # a damaged file costs no more than a new measurement
         known = {}
     key = f"{arm}, {len(pack)} together, on {jax.device_count()} x {device}"

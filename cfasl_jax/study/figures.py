@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from cfasl_jax.report.style import INK, MUTED, PAGE_WIDTH, PALETTE, new_figure
 from cfasl_jax.run.evaluate import ACTIVE_KL
-from cfasl_jax.study import plan
+from cfasl_jax.study import run_files
 from cfasl_jax.study.tables import main_scores, short
 
 _COLUMNS = 3
@@ -102,7 +102,7 @@ def tuning(results: Mapping[str, Any]) -> Figure | None:
         for panel, score in zip(grid[row], scores, strict=True):
             for place, (label, setting) in enumerate(arm["settings"].items()):
                 hue = PALETTE[0] if label == arm["chosen"] else MUTED
-                found = [plan.tuned(entry, score) for entry in setting["runs"]]
+                found = [run_files.tuned(entry, score) for entry in setting["runs"]]
                 values = [100 * value for value in found if value is not None]
                 panel.plot(values, [place] * len(values), "|", color=hue, ms=5, mew=0.8)
                 if values:

@@ -11,7 +11,7 @@ from cfasl_jax.metrics import better
 from cfasl_jax.study import plan
 from cfasl_jax.study.arms import Arm
 from cfasl_jax.study.definition import Published, Study
-from cfasl_jax.study.plan import Entry, Run
+from cfasl_jax.study.run_files import Entry, Run
 from cfasl_jax.study.statistics import holm, paired_difference, summarise
 from cfasl_jax.training import record
 

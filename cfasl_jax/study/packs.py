@@ -18,9 +18,9 @@ from cfasl_jax import config as config_lib
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.run import evaluate, provenance
 from cfasl_jax.settings import Config, flatten
-from cfasl_jax.study import plan
+from cfasl_jax.study import run_files
 from cfasl_jax.study.arms import REPORTING
-from cfasl_jax.study.plan import Run
+from cfasl_jax.study.run_files import Run
 from cfasl_jax.training import loop, record
 from cfasl_jax.training.checkpoints import Checkpoints
 from cfasl_jax.training.state import TrainState
@@ -81,7 +81,7 @@ def train(runs: Sequence[Run], dataset: Dataset, root: Path) -> None:
     Raises:
         InterruptedRunError: after SIGTERM, once the state is saved.
     """
-    if all(plan.steps_left(root, run) == 0 for run in runs):
+    if all(run_files.steps_left(root, run) == 0 for run in runs):
         return
     try:
         if len(runs) == 1:
@@ -91,7 +91,9 @@ def train(runs: Sequence[Run], dataset: Dataset, root: Path) -> None:
     except loop.NonFiniteLossError as error:
         if len(runs) == 1:
             failure = {"failed": str(error)}
-            provenance.write_json(root / runs[0].folder / plan.FAILURE_FILE, failure)
+            provenance.write_json(
+                root / runs[0].folder / run_files.FAILURE_FILE, failure
+            )
             return
     except jax.errors.JaxRuntimeError as error:
         if len(runs) == 1 or "RESOURCE_EXHAUSTED" not in str(error):
@@ -115,7 +117,7 @@ def _train_together(runs: Sequence[Run], dataset: Dataset, root: Path) -> None:
     provenance.claim(folder, config, dataset.spec)
     state = loop.train(config, dataset, folder, _scorer(config, dataset))
     for place, run in enumerate(runs):
-        if plan.steps_left(root, run):
+        if run_files.steps_left(root, run):
             _take_out(place, runs, state, folder, dataset, root)
     shutil.rmtree(folder)
 

@@ -1,66 +1,24 @@
 """The runs of a study: all runs, the finished ones, and the settings that they choose.
 
-A study's directory holds an ordinary working directory for each run, at
+A study's directory holds a folder for each run (`run_files`), at
 
     runs/ARM/SETTING/PHASE_seed_N
-
-with an additional file, scores/PROTOCOL.json, for each protocol that the run is scored
-by. Only these files decide what is finished, so that a study can continue after any
-interruption. The folder of a run that is known from a study.json alone holds its entry
-there, restored.json, and its configuration.
 """
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from cfasl_jax.errors import ConfigError
 from cfasl_jax.metrics import better
-from cfasl_jax.report.results import read_results
-from cfasl_jax.run import agreement, evaluate, provenance
-from cfasl_jax.settings import Config
+from cfasl_jax.run import agreement, evaluate
+from cfasl_jax.study import run_files
 from cfasl_jax.study.arms import REPORTING, TUNING, Arm, Setting
 from cfasl_jax.study.definition import Study
-
-FAILURE_FILE = "failed.json"
-RESTORED_FILE = "restored.json"
-
-# The entries of a run in study.json.
-Entry = dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """One training, with one seed.
-
-    Attributes:
-        arm: name of the arm.
-        setting: name of the setting.
-        phase: "tuning" or "reporting".
-        seed: its seed.
-        config: its configuration, with only this seed.
-        protocols: the protocols that it is scored by; results.json is that of the last.
-        folder: its working directory, relative to the study's.
-        reports: whether it gets a page.
-    """
-
-    arm: str
-    setting: str
-    phase: str
-    seed: int
-    config: Config
-    protocols: tuple[str, ...]
-    folder: Path
-    reports: bool
-
-    def __str__(self) -> str:
-        """The run in a few words."""
-        return f"{self.arm}, {self.setting}, {self.phase}, seed {self.seed}"
+from cfasl_jax.study.run_files import Entry, Run
 
 
 class Choice(NamedTuple):
@@ -125,7 +83,7 @@ def pending(study: Study, root: Path, entries: dict[Path, Entry]) -> list[Run]:
         for run in runs:
             if run.folder in entries:
                 continue
-            found = entry(root, run)
+            found = run_files.entry(root, run)
             if found is None:
                 left.append(run)
             else:
@@ -143,21 +101,21 @@ def _add_udr(
     A restored run keeps the UDR that it had in its own study.
     """
     changed = {run.folder.parent for run in read}
-    alike, codes, active, folders = [], [], [], []
-    for run in runs:
-        found = entries.get(run.folder, {})
-        if run.folder.parent in changed and "kl_per_dimension" in found:
-            stored_codes = agreement.stored(root / run.folder)
-            if stored_codes is not None:
-                alike.append((run.folder.parent, run.phase))
-                codes.append(stored_codes[0])
-                active.append(evaluate.is_active(found))
-                folders.append(run.folder)
-    for folder, udr in zip(
-        folders, agreement.udr_of(alike, codes, active), strict=True
-    ):
+    codes = {
+        run: agreement.stored(root / run.folder)
+        for run in runs
+        if run.folder.parent in changed
+        and "kl_per_dimension" in entries.get(run.folder, {})
+    }
+    known = {run: of_run[0] for run, of_run in codes.items() if of_run is not None}
+    found = agreement.udr_of(
+        [(run.folder.parent, run.phase) for run in known],
+        list(known.values()),
+        [evaluate.is_active(entries[run.folder]) for run in known],
+    )
+    for run, udr in zip(known, found, strict=True):
         if udr is not None:
-            entries[folder] = entries[folder] | {"udr": udr}
+            entries[run.folder] = entries[run.folder] | {"udr": udr}
 
 
 def choose(study: Study, arm: Arm, entries: Mapping[Path, Entry]) -> Choice | None:
@@ -197,103 +155,6 @@ def choose(study: Study, arm: Arm, entries: Mapping[Path, Entry]) -> Choice | No
     return Choice(min(by_name, key=by_name.__getitem__), means, by_name)
 
 
-def entry(root: Path, run: Run) -> Entry | None:
-    """The entry of a finished run in study.json; None if it is not finished.
-
-    Returns:
-        A dict with "folder", "seed", "step", "scores" by protocol and name, each
-        {"value", "chance"} and, if it is a mean over factors, "by_factor"; "factors",
-        their names; "left_out", "report" (whether it has a page),
-        "reconstruction", "kl", "kl_per_dimension", "mean_per_dimension",
-        "std_per_dimension", "active_dimensions" and "provenance". `pending` adds "udr"
-        if other runs of its setting are finished. The entry of a failed run has
-        "folder", "seed" and "failed", a sentence.
-
-    Raises:
-        ConfigError: if the folder holds a run of another configuration.
-    """
-    folder = root / run.folder
-    head: Entry = {"folder": run.folder.as_posix(), "seed": run.seed}
-    restored = stored(folder / RESTORED_FILE)
-    failure = stored(folder / FAILURE_FILE)
-    results = {name: scored(root, run, name) for name in run.protocols}
-    found = {name: each for name, each in results.items() if each is not None}
-    if restored or failure or found or provenance.latest_step(folder) is not None:
-        _require_own(folder, run)
-    if failure:
-        return head | failure
-    if len(found) < len(results) or (run.reports and not has_report(folder)):
-        return head | restored if restored and is_whole(restored, run) else None
-    last = found[run.protocols[-1]]
-    return head | {
-        "step": last["step"],
-        "scores": {name: _scores(each) for name, each in found.items()},
-        "factors": last.get("factors", []),
-        "left_out": last["left_out"],
-        "report": run.reports,
-        **last["model"][0],
-        "provenance": last["provenance"],
-    }
-
-
-def is_whole(entry: Entry, run: Run) -> bool:
-    """Whether an entry has the steps and the protocols of a run; none that failed."""
-    same_length = entry.get("step") == run.config.num_steps
-    return same_length and set(run.protocols) <= entry.get("scores", {}).keys()
-
-
-def _require_own(folder: Path, run: Run) -> None:
-    """Check that what a folder holds was made with the configuration of this run.
-
-    Raises:
-        ConfigError: if it was not; it names the fields that differ.
-    """
-    if not (folder / provenance.CONFIG_FILE).exists():  # only its scores were copied
-        return
-    if differing := provenance.differences(provenance.stored(folder), run.config):
-        raise ConfigError(
-            f"{folder} holds a run of another configuration: {'; '.join(differing)}; "
-            "change the study back, choose another --workdir, or remove this folder to "
-            "do its run again"
-        )
-
-
-def scored(root: Path, run: Run, protocol: str) -> dict[str, Any] | None:
-    """A run's results by a protocol; None unless they are those of the whole run."""
-    path = scores_file(root / run.folder, protocol)
-    results = read_results(path)
-    if results is None or results["step"] != run.config.num_steps:
-        return None
-    wanted = set(run.config.eval.metrics)
-    try:
-        complete = all(
-            wanted <= {*scores["metrics"], *scores["unavailable"]}
-            for scores in results.get("runs", ())
-        )
-        _ = results["left_out"], results["model"][0], results["provenance"]
-    except (KeyError, IndexError, TypeError) as error:
-        raise ConfigError(
-            f"{path} is damaged (a part is missing): {_REMEDY}"
-        ) from error
-    return results if complete else None
-
-
-def has_report(folder: Path) -> bool:
-    """Whether a run's page is written."""
-    return (folder / "report.html").exists()
-
-
-def scores_file(folder: Path, protocol: str) -> Path:
-    """The file of a run's results by a protocol."""
-    return folder / "scores" / f"{protocol}.json"
-
-
-def steps_left(root: Path, run: Run) -> int:
-    """The number of steps that a run still has to train from its newest checkpoint."""
-    done = provenance.latest_step(root / run.folder) or 0
-    return max(0, run.config.num_steps - done)
-
-
 def _run(study: Study, arm: Arm, setting: Setting, phase: str, seed: int) -> Run:
     config = dataclasses.replace(setting.configs[phase], seeds=(seed,))
     protocols: tuple[str, ...] = (config.eval.protocol,)
@@ -313,42 +174,6 @@ def _run(study: Study, arm: Arm, setting: Setting, phase: str, seed: int) -> Run
 
 def _selecting(study: Study, entry: Entry) -> list[float]:
     """The scores of a tuning run that choose settings; none if it lacks one."""
-    found = [tuned(entry, name) for name in study.scoring.select]
+    found = [run_files.tuned(entry, name) for name in study.scoring.select]
     known = [value for value in found if value is not None and math.isfinite(value)]
     return known if len(known) == len(found) else []
-
-
-def tuned(entry: Entry, score: str) -> float | None:
-    """A score of a tuning run, which is scored by one protocol, or its UDR."""
-    if score == "udr":
-        return entry.get("udr")
-    by_name: dict[str, Any] = next(iter(entry.get("scores", {}).values()), {})
-    return by_name.get(score, {}).get("value")
-
-
-def _scores(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    kept = {"mean": "value", "chance": "chance", "by_factor": "by_factor"}
-    return {
-        name: {called: score[key] for key, called in kept.items() if key in score}
-        for name, score in results.get("scores", {}).items()
-    }
-
-
-def stored(path: Path) -> dict[str, Any] | None:
-    """The content of a JSON file; None if there is no file.
-
-    Raises:
-        ConfigError: if it is damaged.
-    """
-    try:
-        content = json.loads(path.read_text("utf-8")) if path.exists() else None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is damaged ({error}): {_REMEDY}") from error
-    if not isinstance(content, dict | None):
-        raise ConfigError(
-            f"{path} is damaged (it does not hold a JSON object): {_REMEDY}"
-        )
-    return content
-
-
-_REMEDY = "move it away, and what it held is computed again"

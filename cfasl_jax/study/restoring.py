@@ -18,10 +18,10 @@ from cfasl_jax.data.dataset import Spec
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import provenance
 from cfasl_jax.settings import Config
-from cfasl_jax.study import outcome, plan
+from cfasl_jax.study import outcome, plan, run_files
 from cfasl_jax.study.arms import REPORTING, TUNING, Arm
 from cfasl_jax.study.definition import Study
-from cfasl_jax.study.plan import Entry, Run
+from cfasl_jax.study.run_files import Entry, Run
 
 
 class _Finished(NamedTuple):
@@ -72,19 +72,19 @@ def restore(study: Study, root: Path, listing: Path) -> int:
             f"{listing} lists no finished run of this study: arm, setting, seed, steps "
             "and protocols must be the same"
         )
-    for finished in [f for f in shared if plan.entry(root, f.run) is None]:
+    for finished in [f for f in shared if run_files.entry(root, f.run) is None]:
         _write(root, finished, spec)
     return len(shared)
 
 
 def _write(root: Path, finished: _Finished, spec: Spec) -> None:
-    """Write what makes a run count, as `plan` reads it."""
+    """Write what makes a run count, as `run_files` reads it."""
     folder = root / finished.run.folder
     if provenance.latest_step(folder) is None:
         provenance.write_record(folder, finished.config, spec, finished.origin)
     # A page that the run may have had has gone with its folder.
     entry = finished.entry | {"provenance": finished.origin, "report": False}
-    provenance.write_json(folder / plan.RESTORED_FILE, entry)
+    provenance.write_json(folder / run_files.RESTORED_FILE, entry)
 
 
 def _finished(
@@ -109,7 +109,7 @@ def _finished(
         fields = there["configuration"]
         if run.phase != REPORTING:  # early versions did not store that of tuning runs
             fields = settings.get(run.setting, {}).get("configuration")
-        if entry is None or fields is None or not plan.is_whole(entry, run):
+        if entry is None or fields is None or not run_files.is_whole(entry, run):
             continue
         origin = content["provenance"][entry["provenance"]]
         config = _configuration(run, fields, str(origin["data_source"]), spec)

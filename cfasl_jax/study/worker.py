@@ -12,9 +12,9 @@ import jax
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import analyze, evaluate, provenance
-from cfasl_jax.study import claims, packs, plan
+from cfasl_jax.study import claims, packs, plan, run_files
 from cfasl_jax.study.definition import Study
-from cfasl_jax.study.plan import Entry, Run
+from cfasl_jax.study.run_files import Entry, Run
 
 # How long to wait, in seconds, while other workers do all the remaining runs.
 _PAUSE_SECONDS = 2.0
@@ -32,7 +32,7 @@ def work(study: Study, dataset: Dataset, root: Path, size: int) -> dict[Path, En
         size: how many runs to train as one program, see `packs`.
 
     Returns:
-        The entry of each run, see `plan.entry`, by its folder.
+        The entry of each run, see `run_files.entry`, by its folder.
 
     Raises:
         ConfigError: if a run's directory belongs to another configuration.
@@ -62,7 +62,7 @@ def _do_if_free(pack: Sequence[Run], dataset: Dataset, root: Path) -> bool:
             if not claimed.enter_context(claims.claim(root / run.folder)):
                 return False
         # Another worker may have finished some since they were listed.
-        left = [run for run in pack if plan.entry(root, run) is None]
+        left = [run for run in pack if run_files.entry(root, run) is None]
         for run in left:
             _say(str(run))
         if left:
@@ -78,16 +78,16 @@ def _do_if_free(pack: Sequence[Run], dataset: Dataset, root: Path) -> bool:
 def _score(run: Run, dataset: Dataset, root: Path) -> None:
     """Score a trained run and write its report, as `cfasl_jax.main` does."""
     folder = root / run.folder
-    if (folder / plan.FAILURE_FILE).exists():
+    if (folder / run_files.FAILURE_FILE).exists():
         return
     for protocol in run.protocols:
-        if plan.scored(root, run, protocol) is None:
+        if run_files.scored(root, run, protocol) is None:
             scoring = dataclasses.replace(run.config.eval, protocol=protocol)
             config = dataclasses.replace(run.config, eval=scoring)
             results = evaluate.evaluate(config, dataset, folder)
-            provenance.write_json(plan.scores_file(folder, protocol), results)
+            provenance.write_json(run_files.scores_file(folder, protocol), results)
     # The page and other tools read the last protocol's.
-    last = plan.scored(root, run, run.protocols[-1])
+    last = run_files.scored(root, run, run.protocols[-1])
     provenance.write_json(folder / evaluate.RESULTS_FILE, last)
     if run.reports:
         analyze.analyze(run.config, dataset, folder)
@@ -95,7 +95,7 @@ def _score(run: Run, dataset: Dataset, root: Path) -> None:
 
 def _require_entry(run: Run, root: Path) -> None:
     """Check that a run that was done is finished; another study's run is not."""
-    entry = plan.entry(root, run)
+    entry = run_files.entry(root, run)
     if entry is None:
         raise ConfigError(
             f"{root / run.folder} holds a run that is longer than this study's "

@@ -8,7 +8,7 @@ from study_worker import ENTRIES
 
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import agreement
-from cfasl_jax.study import definition, outcome, plan
+from cfasl_jax.study import definition, outcome, plan, run_files
 
 
 def build(**changes):
@@ -138,14 +138,14 @@ def test_runs_of_another_length_or_metric_are_not_finished(tmp_path):
     study = build()
     run = plan.tuning_runs(study, study.arms[0])[0]
     study_results.write(tmp_path, run, {"mig": 0.5, "modularity": 0.5})
-    assert plan.entry(tmp_path, run)["scores"]["fast"]["mig"]["value"] == 0.5
+    assert run_files.entry(tmp_path, run)["scores"]["fast"]["mig"]["value"] == 0.5
     longer = build(tuning={"seeds": (101, 102), "set": {"num_steps": 40}})
     metrics = ("mig", "modularity", "sap")
     more = build(metrics=metrics, select=("sap",))
     for other in (longer, more):
         same_place = plan.tuning_runs(other, other.arms[0])[0]
         assert same_place.folder == run.folder
-        assert plan.entry(tmp_path, same_place) is None
+        assert run_files.entry(tmp_path, same_place) is None
 
 
 def test_arms_are_compared_seed_by_seed(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import study_worker
 
 from cfasl_jax.settings import flatten
-from cfasl_jax.study import definition, packs, plan
+from cfasl_jax.study import definition, packs, plan, run_files
 from cfasl_jax.training import loop
 from cfasl_jax.training.checkpoints import Checkpoints
 
@@ -140,7 +140,7 @@ def test_a_pack_that_was_cut_off_goes_on_where_it_was(small, tmp_path, monkeypat
     with pytest.raises(loop.InterruptedRunError):
         packs.train(runs, data, tmp_path / "cut")
     monkeypatch.setattr(Checkpoints, "save", save)
-    assert [plan.steps_left(tmp_path / "cut", run) for run in runs] == [10, 10]
+    assert [run_files.steps_left(tmp_path / "cut", run) for run in runs] == [10, 10]
     packs.train(runs, data, tmp_path / "cut")
     for run in runs:
         jax.tree.map(
@@ -174,7 +174,7 @@ def test_a_pack_that_cannot_train_is_halved(small, tmp_path, monkeypatch, error)
     assert list((tmp_path / "packs").iterdir()) == []
     assert [len(seeds) for seeds in trained] == [4, 2, 1, 1, 2, 1, 1]
     failed = [
-        run for run in runs if (tmp_path / run.folder / plan.FAILURE_FILE).exists()
+        run for run in runs if (tmp_path / run.folder / run_files.FAILURE_FILE).exists()
     ]
     alone = isinstance(error, loop.NonFiniteLossError)
     assert {run.setting for run in failed} == ({"beta=4"} if alone else set())

@@ -11,7 +11,7 @@ from cfasl_jax import data
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import provenance
 from cfasl_jax.study import __main__ as command
-from cfasl_jax.study import definition, outcome, plan, restoring
+from cfasl_jax.study import definition, outcome, plan, restoring, run_files
 from cfasl_jax.training import record
 
 ROOT = Path(__file__).parents[2]
@@ -142,12 +142,12 @@ def test_what_a_directory_has_finished_is_kept(finished, tmp_path):
     run, *_ = plan.tuning_runs(study, study.arms[0])
     study_results.write(root, run, {"mig": 0.75, "modularity": 0.75})
     restoring.restore(study, root, finished)
-    assert plan.entry(root, run)["scores"]["fast"]["mig"]["value"] == 0.75
+    assert run_files.entry(root, run)["scores"]["fast"]["mig"]["value"] == 0.75
     assert [path.name for path in (root / run.folder).iterdir()] == ["scores"]
     # Results that come later, from a worker that was at it, count more too.
     run = plan.reporting_runs(study, study.arms[0], "beta=1")[0]
     study_results.write(root, run, {"mig": 0.75, "modularity": 0.75})
-    assert plan.entry(root, run)["scores"]["fast"]["mig"]["value"] == 0.75
+    assert run_files.entry(root, run)["scores"]["fast"]["mig"]["value"] == 0.75
 
 
 def test_what_a_killed_worker_leaves_does_not_hinder(finished, tmp_path):

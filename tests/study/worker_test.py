@@ -18,7 +18,7 @@ from cfasl_jax import lease, workdirs
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import evaluate, provenance
 from cfasl_jax.study import __main__ as command
-from cfasl_jax.study import claims, cost, definition, outcome, plan, worker
+from cfasl_jax.study import claims, cost, definition, outcome, plan, run_files, worker
 from cfasl_jax.training import loop
 
 WORKER = Path(study_worker.__file__)
@@ -186,18 +186,18 @@ def test_a_run_of_another_configuration_is_not_the_studys(small, tmp_path, left)
     folder = tmp_path / run.folder
     provenance.claim(folder, run.config, study_worker.dataset().spec)
     other = dataclasses.replace(run, config=dataclasses.replace(run.config, beta=40.0))
-    assert plan.entry(tmp_path, other) is None  # nothing was made of it yet
+    assert run_files.entry(tmp_path, other) is None  # nothing was made of it yet
     if left == "a checkpoint":
         mark = folder / "checkpoints" / "10" / "_CHECKPOINT_METADATA"
         mark.parent.mkdir(parents=True)
         mark.write_text("")
-        assert plan.entry(tmp_path, run) is None
+        assert run_files.entry(tmp_path, run) is None
     else:
         found = {"mig": 0.5} if left == "scores" else "loss not finite at step 3"
         study_results.write(tmp_path, run, found)
-        assert plan.entry(tmp_path, run) is not None
+        assert run_files.entry(tmp_path, run) is not None
     with pytest.raises(ConfigError, match=r"beta is 1\.0 there and 40\.0 here"):
-        plan.entry(tmp_path, other)
+        run_files.entry(tmp_path, other)
 
 
 def test_a_damaged_file_of_speeds_is_measured_anew(small, tmp_path, monkeypatch):

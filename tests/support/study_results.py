@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from cfasl_jax.run import agreement
-from cfasl_jax.study import plan
+from cfasl_jax.study import plan, run_files
 
 CODES = np.random.default_rng(7).normal(size=(300, 3))
 
@@ -47,10 +47,10 @@ def write(root, run, scores):
     """Writes what one finished run leaves."""
     folder = root / run.folder
     if isinstance(scores, str):
-        _json(folder / plan.FAILURE_FILE, {"failed": scores})
+        _json(folder / run_files.FAILURE_FILE, {"failed": scores})
         return
     for protocol in run.protocols:
-        _json(plan.scores_file(folder, protocol), results(run, scores))
+        _json(run_files.scores_file(folder, protocol), results(run, scores))
     if run.reports:
         (folder / "report.html").write_text("")
 
