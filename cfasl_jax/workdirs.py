@@ -46,10 +46,10 @@ _PAUSE_SECONDS = 5.0
 _CHECKPOINTS = "checkpoints"
 _MARK = "_CHECKPOINT_METADATA"
 
-# Files below the top level that are read again: records, pages that show that a run is
-# finished, and TensorBoard's events, which say how long it was trained. Figures are
-# only written.
-_READ, _EVENTS = (".json", ".jsonl", ".html"), "/events.out.tfevents."
+# Files below the top level that are read again: records, codes by which runs are
+# compared, pages that show that a run is finished, and TensorBoard's events, which say
+# how long it was trained. Figures are only written.
+_READ, _EVENTS = (".json", ".jsonl", ".npy", ".html"), "/events.out.tfevents."
 
 
 class CopyError(RuntimeError):

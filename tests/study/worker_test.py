@@ -99,10 +99,8 @@ def url(tmp_path, monkeypatch):
 
 
 def test_a_study_in_a_bucket_goes_on_on_a_new_machine(small, url, monkeypatch, capsys):
-    arms = {
-        name: arm | {"grid": {}} for name, arm in study_worker.ENTRIES["arms"].items()
-    }
-    entries = study_worker.ENTRIES | {"arms": arms, "reporting": {"seeds": (1,)}}
+    arms = {"beta-VAE": study_worker.ENTRIES["arms"]["beta-VAE"] | {"grid": {}}}
+    entries = study_worker.ENTRIES | {"arms": arms, "reporting": {"seeds": (1, 2)}}
     study = definition.from_dict(entries, "small", WORKER.parent)
     monkeypatch.setattr(definition, "load", lambda _: study)
     monkeypatch.setattr(cost, "describe", lambda *_: "")
@@ -124,7 +122,10 @@ def test_a_study_in_a_bucket_goes_on_on_a_new_machine(small, url, monkeypatch, c
     assert len(trained) == 2
     assert f"study: {url}/study.html" in capsys.readouterr().out
     files, root = fsspec.url_to_fs(url)
-    assert json.loads(files.cat_file(f"{root}/study.json"))["unfinished"] == 0
+    results = json.loads(files.cat_file(f"{root}/study.json"))
+    assert results["unfinished"] == 0
+    # The codes of the first run were there too.
+    assert results["measures"]["udr"]["beta-VAE"]["n"] == 2
     logs = files.glob(f"{root}/runs/*/*/*/metrics.jsonl")
     assert len(logs) == 2
     for log in logs:
