@@ -75,9 +75,7 @@ def parse(argv: list[str]) -> Command | None:
     workdir = workdirs.location(_default_workdir(arguments) if given is None else given)
     config = None
     if values.config is not None:
-        changed = [match[1] for a in arguments if (match := _OVERRIDE.match(a))]
-        fields = config_lib.with_implied(values.config.to_dict(), changed)
-        config = config_lib.from_dict(fields)
+        config = config_lib.from_dict(values.config.to_dict())
     return Command(
         config, workdir, values.mode, values.distributed, overrides=tuple(overrides)
     )

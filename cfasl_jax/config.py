@@ -4,7 +4,7 @@ import dataclasses
 import math
 import operator
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 from types import UnionType
@@ -16,7 +16,7 @@ from cfasl_jax import data, metrics, objectives
 from cfasl_jax.codebook import ACTIONS
 from cfasl_jax.errors import ConfigError, require_choice
 from cfasl_jax.lie_group import EXPMS
-from cfasl_jax.settings import FIDELITIES, Config, heads_learning_rate
+from cfasl_jax.settings import FIDELITIES, Config, heads_learning_rate, num_elements
 
 MODES = ("all", "train", "evaluate", "analyze")
 PRECISIONS = ("default", "high", "highest")
@@ -33,29 +33,6 @@ def file_at(path: Path) -> Path:
     own = Path(__file__).parent / path
     # Unlike the methods of Path, these functions accept any string as a path.
     return own if os.path.isfile(own) and not os.path.exists(path) else path
-
-
-# Fields that a preset of fidelity implies: the released code has 16 elements in each
-# section for every data set.
-_IMPLIED = {"official": {"codebook": {"elements": 16}}}
-
-
-def with_implied(fields: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
-    """Fields of a file, with the fields that a requested preset of fidelity implies.
-
-    Args:
-        fields: nested fields of a configuration file, after some have been overridden.
-        given: dotted names of the fields that were overridden on the command line or by
-            a study. They take precedence over implied ones, which take precedence over
-            those of the file.
-    """
-    fields = dict(fields)
-    if "fidelity.preset" not in given:
-        return fields
-    for group, values in _IMPLIED.get(fields["fidelity"]["preset"], {}).items():
-        own = {name: v for name, v in values.items() if f"{group}.{name}" not in given}
-        fields[group] = {**fields[group], **own}
-    return fields
 
 
 def from_dict(fields: Mapping[str, Any]) -> Config:
@@ -247,19 +224,22 @@ def _require_in_range(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
 def _resolved(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Fields in which those that follow from others are filled in.
 
-    The preset of fidelity is replaced by its switches, and the learning rate of the
-    codebook's heads, if it is not given, by their share of the main one.
+    The preset of fidelity is replaced by its switches. If they are not given, the
+    codebook's number of elements follows from the preset, and the learning rate of its
+    heads from the main one.
     """
     fields = dict(fields)
-    codebook = fields.get("codebook")
-    if (
-        isinstance(codebook, Mapping)
-        and codebook.get("learning_rate", ...) is None
-        and "learning_rate" in fields
-    ):
-        rate = _convert("learning_rate", fields["learning_rate"], float)
-        fields["codebook"] = {**codebook, "learning_rate": heads_learning_rate(rate)}
     fidelity = fields.get("fidelity")
+    preset = fidelity.get("preset") if isinstance(fidelity, Mapping) else None
+    if isinstance(fields.get("codebook"), Mapping):
+        implied: dict[str, Any] = {"elements": num_elements(str(preset))}
+        if "learning_rate" in fields:
+            rate = _convert("learning_rate", fields["learning_rate"], float)
+            implied["learning_rate"] = heads_learning_rate(rate)
+        fields["codebook"] = {
+            name: implied.get(name) if value is None else value
+            for name, value in fields["codebook"].items()
+        }
     if isinstance(fidelity, Mapping) and "preset" in fidelity:
         require_choice("fidelity", fidelity["preset"], FIDELITIES)
         switches = dataclasses.asdict(FIDELITIES[fidelity["preset"]])

@@ -306,6 +306,11 @@ def run_names(seeds: Sequence[int]) -> list[str]:
     return names
 
 
+def num_elements(fidelity: str) -> int:
+    """L, if it is not given, with a preset of fidelity: that of the published code."""
+    return 16 if fidelity == "official" else 10
+
+
 def heads_learning_rate(learning_rate: float) -> float:
     """That of the codebook's heads, if it is not given: a fifth, as in the paper."""
     return learning_rate / 5

@@ -14,6 +14,5 @@ def get_config(preset: str = "") -> ConfigDict:
     config.dataset = "cars3d"
     config.hidden = 256
     config.latent_dim = 10
-    config.codebook.elements = 10
     config.num_steps = 300_000
     return default.with_preset(config, preset)

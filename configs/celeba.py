@@ -16,6 +16,5 @@ def get_config(preset: str = "") -> ConfigDict:
     config.dataset = "celeba"
     config.hidden = 256
     config.latent_dim = 10
-    config.codebook.elements = 10
     config.num_steps = 1_000_000
     return default.with_preset(config, preset)

@@ -78,9 +78,9 @@ def get_config() -> ConfigDict:
     config.latent_dim = 10  # D, and the number of sections S
     config.hidden = 256  # h, width of the dense layers (CLG-VAE: always 256)
     config.codebook = ConfigDict()
-    # L, generators in a section. Where --config.fidelity=official is asked for and this
-    # is not, it is 16, as in the published code.
-    config.codebook.elements = 10
+    # L, generators in a section; not given: 10, or 16 with fidelity=official, as in the
+    # published code.
+    config.codebook.elements = placeholder(int)
     config.codebook.scale = 0.1  # standard deviation of the first generators
     config.codebook.temperature = 1.0  # of the switch's Gumbel-softmax
     # Of the two linear heads; not given: a fifth of learning_rate, as in the paper

@@ -14,5 +14,4 @@ def get_config(preset: str = "") -> ConfigDict:
     config.dataset = "dsprites"
     config.hidden = 128
     config.latent_dim = 10
-    config.codebook.elements = 10
     return default.with_preset(config, preset)

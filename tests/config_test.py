@@ -177,10 +177,13 @@ def test_fidelity_presets_and_overrides():
     corrected = config_lib.from_dict(fields()).fidelity
     assert corrected == Fidelity()
     values = fields(fidelity__preset="official", fidelity__double_softmax=False)
-    values["codebook"]["elements"] = 16
-    official = config_lib.from_dict(values).fidelity
-    assert official.sigma2_from_mu
-    assert not official.double_softmax
+    official = config_lib.from_dict(values)
+    assert official.fidelity.sigma2_from_mu
+    assert not official.fidelity.double_softmax
+    assert official.codebook.elements == 16
+    assert config_lib.from_dict(fields()).codebook.elements == 10
+    given = fields(fidelity__preset="official", codebook__elements=12)
+    assert config_lib.from_dict(given).codebook.elements == 12
 
 
 def test_official_needs_as_many_elements_as_sections():
@@ -208,7 +211,7 @@ def test_an_early_configuration_is_completed():
     for name in ("capacity", "feature_weight", "control", "lie", "factor", "dip"):
         del early[name]
     del early["annealed"], early["eval"]["metrics"]
-    early["codebook"]["learning_rate"] = 2e-5
+    early["codebook"] |= {"learning_rate": 2e-5, "elements": 10}
     for name in ("path", "convention", "likelihood", "residency"):
         del early["data"][name]
     assert config_lib.from_stored(early) == (config_lib.from_dict(fields()), [])

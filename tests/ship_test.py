@@ -98,19 +98,20 @@ def read_by(config):
     return configuration.read_fields(config_lib.to_dict(config))
 
 
-def test_the_command_of_official_fidelity_is_short(folder):
+@pytest.mark.parametrize("own", [[], ["--config.codebook.elements=12"]])
+def test_the_command_of_official_fidelity_is_short(folder, own):
     parsed = command_line.parse(
         [
             "main",
             "--config=configs/dsprites.py",
             "--config.fidelity=official",
-            "--config.codebook.elements=16",
             "--config.seeds=(3,)",
+            *own,
         ]
     )
     words = shlex.split(ship.command(parsed.config))[4:]
     assert sorted(words) == [
-        "--config.codebook.elements=16",
+        *own,
         "--config.codebook.learning_rate=2e-05",
         "--config.fidelity=official",
         "--config.seeds=(3,)",

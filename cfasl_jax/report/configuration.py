@@ -8,7 +8,7 @@ from cfasl_jax.data import DATASETS
 from cfasl_jax.objectives import OBJECTIVES
 from cfasl_jax.report.html import details, table, text
 from cfasl_jax.report.names import spaced
-from cfasl_jax.settings import flatten, heads_learning_rate
+from cfasl_jax.settings import flatten, heads_learning_rate, num_elements
 
 # Fields that are only read with CFASL, besides the switches of `fidelity`.
 _OF_CFASL = ("codebook", "weights", "threshold", "ours")
@@ -83,6 +83,8 @@ def changed_fields(
     """The fields that a run reads and that were changed: (value, default)."""
     usual = read_fields({**defaults, "objective": config.get("objective")})
     usual |= flatten({k: v for k, v in defaults.items() if k != "fidelity"})
+    if (preset := fidelity(config.get("fidelity"))) == "official":
+        usual["codebook.elements"] = num_elements(preset)
     if "learning_rate" in config:
         usual["codebook.learning_rate"] = heads_learning_rate(config["learning_rate"])
     return {
@@ -107,10 +109,6 @@ def arguments(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[st
     """The arguments of that command: the data set's file, and the changed fields."""
     words = [f"--config=configs/{config.get('dataset')}.py"]
     changed = changed_fields(config, defaults)
-    elements = read_fields(config).get("codebook.elements")
-    if elements and changed.get("fidelity", ("",))[0] == "official":
-        # The official preset implies 16, unless another number is given.
-        changed["codebook.elements"] = (elements, None)
     per_run = {name: tuple(values) for name, values in _per_run(config).items()}
     if per_run:
         words.append(f"--config.per_run={tuple(per_run.items())}")

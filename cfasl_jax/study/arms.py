@@ -189,15 +189,15 @@ def _config(
 ) -> Config:
     """A file's fields, overridden by layers of others, of which the last wins."""
     fields = copy.deepcopy(dict(base))
-    given = [
-        _set(fields, name, value) for layer in layers for name, value in layer.items()
-    ]
+    for layer in layers:
+        for name, value in layer.items():
+            _set(fields, name, value)
     fields["seeds"] = seeds
-    return config_lib.from_dict(config_lib.with_implied(fields, given))
+    return config_lib.from_dict(fields)
 
 
-def _set(fields: dict[str, Any], name: str, value: Any) -> str:
-    """Set a field by its dotted name, such as weights.epsilon; return its full name."""
+def _set(fields: dict[str, Any], name: str, value: Any) -> None:
+    """Set a field by its dotted name, such as weights.epsilon."""
     # The same short form as on the command line.
     dotted = "fidelity.preset" if name == "fidelity" else name
     known = flatten(fields)
@@ -211,7 +211,6 @@ def _set(fields: dict[str, Any], name: str, value: Any) -> str:
     for group in groups:
         place = place[group]
     place[last] = value
-    return dotted
 
 
 def _setting(
