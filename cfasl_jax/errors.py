@@ -80,6 +80,9 @@ _NOT_WRITABLE = (
     *(errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
 )
 
+# Errors of a path that no file can have.
+_NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP)
+
 
 def exit_code(
     command: Callable[[], int | None],
@@ -108,6 +111,8 @@ def exit_code(
     except mistakes as error:
         return fail(f"error: {_sentence(error)}", 2)
     except OSError as error:
+        if error.errno in _NO_NAME:
+            return fail(f"error: {_sentence(error)}", 2)
         if error.errno not in _NOT_WRITABLE:
             raise
         place = error.filename or "the output"

@@ -97,6 +97,8 @@ def _scores_of_model(options: argparse.Namespace) -> tuple[dict[str, Any], bool]
     dataset = data.load(card.config.dataset, where)
     print(f"{dataset.name}: {dataset.num_images:,} images, {dataset.source}")
     results, left_out = score_codes(Codes(model, dataset), dataset, protocol, names)
+    results["dataset"] = dataset.name
+    results["provenance"] = provenance.describe(dataset.source)
     print(metrics.format_scores(results), *left_out, sep="\n")
     if dataset.source != card.spec.source:
         print(

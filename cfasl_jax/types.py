@@ -34,6 +34,10 @@ Terms = dict[str, jax.Array]
 # The likelihood of a pixel given the decoder's logit; see `losses.elbo.reconstruction`.
 Likelihood = Literal["bernoulli", "gaussian"]
 
+# A latent is active where its mean KL from the prior exceeds this, in nats. (Scores
+# that prune dimensions go by the spread of the codes, see `metrics.Protocol`.)
+ACTIVE_KL = 0.01
+
 
 class Posterior(NamedTuple):
     """A diagonal Gaussian over the latents.

@@ -37,6 +37,11 @@ def raising(error):
             1,
             "error: cannot write the output: No space left on device\n",
         ),
+        (
+            OSError(errno.ENAMETOOLONG, "File name too long", "xxx"),
+            2,
+            "error: xxx: File name too long\n",
+        ),
         (KeyboardInterrupt(), 130, "stopped here\n"),
     ],
 )

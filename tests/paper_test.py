@@ -56,6 +56,8 @@ def test_every_table_is_a_study(dataset, preset):
         assert config.codebook.elements == (16 if official else by_file)
         whole = 500_000 if dataset == "shapes3d" else 300_000
         assert config.num_steps == (whole // 10 if "short" in preset else whole)
+        assert config.eval.every == config.num_steps // 20
+        assert setting.tuning.eval.every == 0
     assert {arm for arm, _ in study.comparisons} == {cfasl.name}
     assert len(study.comparisons) == 4
     assert set(study.published.scores) == {arm.name for arm in study.arms}

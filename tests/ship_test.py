@@ -147,6 +147,7 @@ def test_it_meets_its_card_and_no_other(model, capsys, tmp_path):
     assert f"{NAME} meets its card" in printed
     assert "dsprites: 737,280 images, rendered" in printed
     written = json.loads((tmp_path / "scores.json").read_text())
+    assert written["provenance"]["data_source"] == "rendered"
     before = json.loads(model.read_text())["scores"]
     now = written["scores"]["mig"]["value"]
     assert abs(now - before["scores"]["mig"]["value"]) < 0.005

@@ -10,7 +10,7 @@ def format_scores(results: Mapping[str, Any]) -> str:
     Scores that are means over factors are also listed factor by factor, under the names
     in "factors" or, without them, by number.
     """
-    width = max(map(len, results["scores"]))
+    width = max(len("score"), *map(len, results["scores"]))
     span = f"{results['protocol_fields']['confidence']:.0%} interval"
     lines = [f"{'score':{width}}  {'value':>7}  {span:>17}  {'chance':>7}"]
     for name, entry in results["scores"].items():
@@ -54,11 +54,15 @@ def format_interval(ends: Sequence[float] | None) -> str:
 
 def format_summary(summary: Mapping[str, Mapping[str, Any]]) -> str:
     """A readable table of `aggregate`, one line a score."""
-    width = max(map(len, summary))
-    lines = [f"{'score':{width}}  {'mean':>7}  {'std':>7}  {'runs':>4}  {'chance':>7}"]
+    width = max(len("score"), *map(len, summary))
+    lines = [
+        f"{'score':{width}}  {'mean':>7}  {'std':>7}  {'95% interval':>17}  "
+        f"{'runs':>4}  {'chance':>7}"
+    ]
     for name, entry in summary.items():
         lines.append(
             f"{name:{width}}  {entry['mean']:z7.4f}  {_number(entry['std']):>7}  "
+            f"{format_interval(entry['interval']):>17}  "
             f"{entry['runs']:4}  {_number(entry['chance']):>7}"
         )
     return "\n".join(lines)

@@ -15,6 +15,7 @@ from cfasl_jax.objectives import OBJECTIVES
 from cfasl_jax.report import configuration, names
 from cfasl_jax.report.html import details, facts, table, text
 from cfasl_jax.report.results import is_number, is_rendered
+from cfasl_jax.types import ACTIVE_KL
 
 _MISSING = "\N{EN DASH}"
 _RENDERED = (
@@ -90,6 +91,7 @@ def scores(results: Mapping[str, Any]) -> str:
     variants = {name: e for name, e in entries.items() if names.is_variant(name)}
     main = {name: e for name, e in entries.items() if name not in variants}
     parts = [_score_table(caption, main or variants) + _SCORE_NOTE]
+    parts.append(_dimensions(results))
     if main and variants:
         title = "Further readings of these scores"
         parts.append(details(title, _score_table(f"{title}, times 100", variants)))
@@ -100,6 +102,33 @@ def scores(results: Mapping[str, Any]) -> str:
     parts.append(details("What the scores measure", _definitions(entries)))
     parts.append(_protocol(results))
     return "".join([*parts, missing])
+
+
+def _dimensions(results: Mapping[str, Any]) -> str:
+    """A note on the active dimensions, on which FVM and m-FVM depend, run by run."""
+    runs = [run for run in results.get("runs") or () if run.get("active_dims")]
+    if not runs:
+        return ""
+    counts = [f"{run['active_dims']} of {run['dims']}" for run in runs]
+    if len(runs) > 1:
+        counts = [
+            f"{count} (seed {run['seed']})"
+            for count, run in zip(counts, runs, strict=True)
+        ]
+    warnings = dict.fromkeys(w for run in runs for w in run.get("warnings") or ())
+    said = "".join(
+        f" <strong>{text(_sentence(_with_labels(w)))}</strong>" for w in warnings
+    )
+    return (
+        '<p class="note">Active dimensions, by the spread of their codes: '
+        f"{text(', '.join(counts))}.{said}</p>"
+    )
+
+
+def _with_labels(sentence: str) -> str:
+    """A sentence in which scores go by their names in the tables."""
+    words = sentence.split(" ")
+    return " ".join(SCORES[w].label if w in SCORES else w for w in words)
 
 
 def _sentence(why: str) -> str:
@@ -203,7 +232,8 @@ def measures(results: Mapping[str, Any]) -> str:
         for run, measured in zip(_runs(results), runs, strict=False)
     ]
     head = ("run", *map(names.term, shown))
-    return table("Measured on random images", head, rows, numbers=True)
+    caption = f"Measured on random images; active are those with KL > {ACTIVE_KL} nats"
+    return table(caption, head, rows, numbers=True)
 
 
 def _four_digits(value: Any) -> str:

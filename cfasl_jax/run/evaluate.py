@@ -23,7 +23,7 @@ from cfasl_jax.run.model import Model, models, of_runs
 from cfasl_jax.settings import Config, run_names
 from cfasl_jax.training import loop, record
 from cfasl_jax.training.state import TrainState
-from cfasl_jax.types import Params, Posterior
+from cfasl_jax.types import ACTIVE_KL, Params, Posterior
 
 RESULTS_FILE = "results.json"
 
@@ -34,9 +34,6 @@ _RECONSTRUCTED = 256
 
 # Scores during training have no intervals, which cost more than the scores.
 _QUICK = dataclasses.replace(metrics.PROTOCOLS["fast"], bootstrap=2, refits=1)
-
-# A latent is active where its mean KL from the prior exceeds this, in nats.
-ACTIVE_KL = 0.01
 
 
 def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from cfasl_jax.report.analysis import Run, kl_order
 from cfasl_jax.run import codebook_probes, export
 from cfasl_jax.run.codebook_probes import Arrays
 from cfasl_jax.run.codes import Codes
-from cfasl_jax.run.evaluate import ACTIVE_KL, sample_indices
+from cfasl_jax.run.evaluate import sample_indices
 from cfasl_jax.run.model import Model
 from cfasl_jax.run.tiles import decode, encode, lookup
+from cfasl_jax.types import ACTIVE_KL
 
 # Of the pictures alone; scores have seeds of their own.
 _SEED = 1

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cfasl_jax.report.style import INK, MUTED, PAGE_WIDTH, PALETTE, new_figure
-from cfasl_jax.run.evaluate import ACTIVE_KL
 from cfasl_jax.study import run_files
 from cfasl_jax.study.tables import main_scores, short
+from cfasl_jax.types import ACTIVE_KL
 
 _COLUMNS = 3
 _ROW = 0.22

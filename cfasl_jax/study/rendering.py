@@ -36,12 +36,12 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[Cell]]
 
 
-def write(table: Table, folder: Path) -> None:
-    """Write a table as .md, .tex and .csv."""
+def write(table: Table, folder: Path, data: str) -> None:
+    """Write a table as .md, .tex and .csv; the last column of .csv names the data."""
     (folder / f"{table.name}.md").write_text(markdown(table), "utf-8")
     (folder / f"{table.name}.tex").write_text(latex(table), "utf-8")
-    rows = [[cell.text for cell in row] for row in table.rows]
-    write_csv(folder / f"{table.name}.csv", table.head, rows)
+    rows = [[*(cell.text for cell in row), data] for row in table.rows]
+    write_csv(folder / f"{table.name}.csv", [*table.head, "data"], rows)
 
 
 def markdown(table: Table) -> str:

@@ -63,7 +63,8 @@ def entry(root: Path, run: Run) -> Entry | None:
         {"value", "chance"} and, if it is a mean over factors, "by_factor"; "factors",
         their names; "left_out", "report" (whether it has a page),
         "reconstruction", "kl", "kl_per_dimension", "mean_per_dimension",
-        "std_per_dimension", "active_dimensions" and "provenance". `plan.pending` adds
+        "std_per_dimension", "active_dimensions" by their KL, "active_dims" by protocol,
+        by the spread of the codes, and "provenance". `plan.pending` adds
         "udr" if other runs of its setting are finished. The entry of a failed run has
         "folder", "seed" and "failed", a sentence.
 
@@ -87,6 +88,7 @@ def entry(root: Path, run: Run) -> Entry | None:
         "step": last["step"],
         "scores": {name: _scores(each) for name, each in found.items()},
         "factors": last.get("factors", []),
+        "active_dims": {name: _active_dims(each) for name, each in found.items()},
         "left_out": last["left_out"],
         "report": run.reports,
         **last["model"][0],
@@ -168,17 +170,24 @@ def _scores(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
+def _active_dims(results: Mapping[str, Any]) -> int | None:
+    """How many dimensions count for scores that prune; None if there are no scores."""
+    return next((run.get("active_dims") for run in results.get("runs", ())), None)
+
+
 def stored(path: Path) -> dict[str, Any] | None:
     """The content of a JSON file; None if there is no file.
 
     Raises:
         ConfigError: if it is damaged.
     """
+    if not path.exists():
+        return None
     try:
-        content = json.loads(path.read_text("utf-8")) if path.exists() else None
+        content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is damaged ({error}): {_REMEDY}") from error
-    if not isinstance(content, dict | None):
+    if not isinstance(content, dict):
         raise ConfigError(
             f"{path} is damaged (it does not hold a JSON object): {_REMEDY}"
         )

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from cfasl_jax.report import names
-from cfasl_jax.run.evaluate import ACTIVE_KL
 from cfasl_jax.study import rendering
 from cfasl_jax.study.rendering import Cell, Table
 from cfasl_jax.study.statistics import summarise
+from cfasl_jax.types import ACTIVE_KL
 
 _MISSING = "\N{EN DASH}"
 
@@ -22,8 +22,8 @@ _MEASURES = {
 }
 _NOTE = (
     "Mean (standard deviation) over seeds, times 100. Bold: the arm beats every other "
-    "one by a paired difference whose 95% interval excludes 0. Chance: the highest "
-    "floor of the arms."
+    "one by a paired difference whose 95% interval excludes 0. Chance: the lowest and "
+    "the highest floor of the arms."
 )
 
 
@@ -31,8 +31,9 @@ def write(results: Mapping[str, Any], folder: Path) -> None:
     """Write every table as .md, .tex and .csv, and all runs as runs.csv."""
     folder.mkdir(parents=True, exist_ok=True)
     for table in all_tables(results):
-        rendering.write(table, folder)
-    head = ("arm", "setting", "phase", "seed", "protocol", "score", "value", "chance")
+        rendering.write(table, folder, origin(results))
+    first = ("arm", "setting", "phase", "seed", "protocol", "score")
+    head = (*first, "value", "chance", "data")
     rendering.write_csv(folder / "runs.csv", head, _runs(results))
 
 
@@ -66,11 +67,32 @@ def scores(results: Mapping[str, Any], protocol: str, main: bool) -> Table | Non
         counts = {entry["n"] for entry in of_arm.values() if entry}
         cells = [_mean(of_arm[name], bold=best.get(name) == arm) for name in shown]
         rows.append([Cell(arm), Cell(_span(counts)), *cells])
-    floors = [_highest(found[name]) for name in shown]
+    floors = [_floors(found[name]) for name in shown]
     rows.append([Cell("chance"), Cell(""), *map(Cell, floors)])
     name = f"scores_{protocol}" if main else f"other_scores_{protocol}"
     caption = f"{_NOTE} Protocol {protocol}; {origin(results)}.{_budget(results)}"
+    caption += _certain(results, protocol, shown)
     return Table(name, caption, ["", "n", *map(short, shown)], rows)
+
+
+def _certain(results: Mapping[str, Any], protocol: str, shown: Iterable[str]) -> str:
+    """A sentence on the runs whose number of dimensions alone makes an m-FVM 100."""
+    found = []
+    for name in shown:
+        for arm, content in results["arms"].items():
+            seeds = [
+                entry["seed"]
+                for entry in content["reporting"]
+                if f"m_fvm_{entry.get('active_dims', {}).get(protocol)}" == name
+            ]
+            if seeds:
+                found.append(f"{short(name)} of {arm} (seed {_listed(seeds)})")
+    if not found:
+        return ""
+    return (
+        " With just k active dimensions, by the spread of their codes, m-FVMk is 100 "
+        f"whatever they hold: {'; '.join(found)}."
+    )
 
 
 def by_factor(results: Mapping[str, Any], protocol: str) -> Table | None:
@@ -113,8 +135,8 @@ def measures(results: Mapping[str, Any]) -> Table | None:
         for arm in results["arms"]
     ]
     caption = (
-        "Mean (standard deviation) over seeds, of a model on random images. A "
-        f"dimension is active if its KL exceeds {ACTIVE_KL} nats."
+        "Mean (standard deviation) over seeds, of a model on random images; "
+        f"{origin(results)}. A dimension is active if its KL exceeds {ACTIVE_KL} nats."
     )
     if "udr" in shown:
         caption += (
@@ -151,8 +173,8 @@ def differences(results: Mapping[str, Any]) -> Table | None:
     caption = (
         "Differences of two arms, paired by seed, times 100: mean, its 95% interval "
         "(Student's t), p of the sign-flip permutation test, and p by Holm's "
-        "correction over the primary scores (*). n pairs give no p below 2 / 2^n."
-        + _budget(results)
+        "correction over the primary scores (*). n pairs give no p below 2 / 2^n; "
+        f"{origin(results)}.{_budget(results)}"
     )
     head = ["", "score", "protocol", "difference", "95% interval", "p", "Holm", "n"]
     return Table("differences", caption, head, rows)
@@ -247,10 +269,11 @@ def _mean(
     return Cell(f"{scale * entry['mean']:.2f}{spread}", bold)
 
 
-def _highest(by_arm: Mapping[str, Any]) -> str:
-    """The highest of the arms' chance floors."""
+def _floors(by_arm: Mapping[str, Any]) -> str:
+    """The arms' chance floors: one number, or the lowest and the highest."""
     floors = [e["chance"] for e in by_arm.values() if e["chance"] is not None]
-    return f"{100 * max(floors):.2f}" if floors else _MISSING
+    ends = [f"{100 * end(floors):.2f}" for end in (min, max)] if floors else [_MISSING]
+    return "\N{EN DASH}".join(dict.fromkeys(ends))
 
 
 def _signed(value: float) -> str:
@@ -293,5 +316,6 @@ def _runs(results: Mapping[str, Any]) -> list[list[Any]]:
                 for protocol, by_score in entry.get("scores", {}).items():
                     for score, found in by_score.items():
                         head = [name, setting, phase, entry["seed"], protocol, score]
-                        rows.append([*head, found["value"], found["chance"]])
+                        values = found["value"], found["chance"], origin(results)
+                        rows.append([*head, *values])
     return rows

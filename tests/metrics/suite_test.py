@@ -307,6 +307,11 @@ def test_tables_name_every_score(results):
     assert "protocol fast (modified), codes mean, seed 3, 4 of 5 dimensions" in text
     summary = format_summary(aggregate([results, results]))
     assert all(f"\n{name} " in summary for name in results["scores"])
+    mig = {"mean": 0.2, "std": 0.1, "interval": [0.05, 0.35], "runs": 4, "chance": None}
+    assert format_summary({"mig": mig}).splitlines() == [
+        "score     mean      std       95% interval  runs   chance",
+        "mig     0.2000   0.1000   0.0500 to 0.3500     4        -",
+    ]
 
 
 def test_arrays_in_fortran_order_score_as_in_c_order():

@@ -110,6 +110,21 @@ def test_one_run_has_no_mean_and_no_spread():
     assert words.index("Further readings") < words.index("m-FVM2 on fresh votes")
 
 
+def test_dimensions_that_count_for_scores_are_said_with_their_warning():
+    warning = "exactly 4 active dimensions: m_fvm_4 is 1 whatever they hold"
+    first = {"seed": 7, "active_dims": 4, "dims": 10, "warnings": [warning]}
+    second = {"seed": 8, "active_dims": 6, "dims": 10, "warnings": []}
+    for runs, counts in (
+        ([first], "4 of 10."),
+        ([first, second], "4 of 10 (seed 7), 6 of 10 (seed 8)."),
+    ):
+        written = tables.scores({**synthetic.RESULTS, "runs": runs})
+        assert f"Active dimensions, by the spread of their codes: {counts}" in written
+        said = "Exactly 4 active dimensions: m-FVM4 is 1 whatever they hold."
+        assert f"<strong>{said}</strong>" in written
+    assert "Active dimensions" not in tables.scores(synthetic.RESULTS)
+
+
 def test_what_is_not_scored_is_said():
     left_out = ["sap is not computed: too few images"]
     said = "SAP is not computed: too few images."

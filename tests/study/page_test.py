@@ -39,8 +39,12 @@ def finished(tmp_path):
 
 
 def rows(path):
+    """The rows of a table, of which the last column must name the data."""
     with path.open(encoding="utf-8") as file:
-        return list(csv.reader(file))
+        head, *found = csv.reader(file)
+    assert head.pop() == "data"
+    assert {row.pop() for row in found} == {"rendered dsprites"}
+    return [head, *found]
 
 
 def test_the_table_of_scores_has_mean_and_sd_and_a_clear_winner(finished, tmp_path):
@@ -66,6 +70,27 @@ def test_scores_that_are_means_over_factors_are_shown_by_factor(finished, tmp_pa
     ]
 
 
+def test_an_m_fvm_that_the_number_of_dimensions_decides_is_named(finished):
+    assert "m-FVM" not in tables.scores(finished, "fast", main=True).caption
+    for arm in finished["arms"].values():
+        for entry in arm["reporting"]:
+            score = {"value": 1.0, "chance": 0.1 * entry["seed"]}
+            entry["scores"]["fast"]["m_fvm_2"] = score
+            entry["active_dims"] = {"fast": 1 + entry["seed"]}
+    finished["scores"]["fast"]["m_fvm_2"] = {
+        arm: {"mean": 1.0, "sd": 0.0, "n": 3, "chance": chance}
+        for arm, chance in (("beta-VAE", 0.1), ("slow beta-VAE", 0.25))
+    }
+    finished["clear_best"]["fast"]["m_fvm_2"] = None
+    table = tables.scores(finished, "fast", main=True)
+    assert (
+        "m-FVMk is 100 whatever they hold: m-FVM2 of beta-VAE (seed 1); "
+        "m-FVM2 of slow beta-VAE (seed 1)."
+    ) in table.caption
+    place = list(table.head).index("m-FVM2")
+    assert table.rows[-1][place].text == "10.00\N{EN DASH}25.00"
+
+
 def test_nothing_is_bold_where_an_interval_has_zero(tmp_path):
     def shaken(run):
         gain = {1: 0.2, 2: 0.2, 3: -0.1}.get(run.seed, 0)
@@ -79,6 +104,7 @@ def test_nothing_is_bold_where_an_interval_has_zero(tmp_path):
 
 def test_differences_have_intervals_and_both_p(finished, tmp_path):
     tables.write(finished, tmp_path)
+    assert "rendered dsprites" in tables.differences(finished).caption
     _, mig, modularity = rows(tmp_path / "differences.csv")
     minus = "slow beta-VAE \N{MINUS SIGN} beta-VAE"
     assert mig == [
