@@ -5,7 +5,13 @@ from collections.abc import Iterable
 from cfasl_jax.metrics import METRICS, SCORES
 
 _METRICS = {"dci": "DCI", "m_fvm": "m-FVM", "infomec": "InfoMEC"}
-_TERMS = {"kl": "KL", "mi": "MI", "tc": "TC", "dwkl": "dimension-wise KL"}
+_TERMS = {
+    "kl": "KL",
+    "mi": "MI",
+    "tc": "TC",
+    "dwkl": "dimension-wise KL",
+    "pixel_error": "pixel error (of 255)",
+}
 _FIRST_TERMS = ("loss", "reconstruction", "kl")
 
 

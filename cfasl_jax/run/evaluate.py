@@ -185,7 +185,10 @@ def sample_indices(dataset: Dataset, count: int, seed: int = 0) -> np.ndarray:
 
 
 def describe_codes(model: Model, dataset: Dataset, codes: Codes) -> dict[str, Any]:
-    """Reconstruction loss, KL and active dimensions, on random images.
+    """Reconstruction loss, pixel error, KL and active dimensions, on random images.
+
+    The pixel error is the root of the mean squared error of reconstructed pixels, from
+    0 to 255. It means the same for every likelihood, unlike the loss.
 
     The posterior means' mean and standard deviation tell dimensions that vary with the
     image from those that are constant, whose KL may be large too.
@@ -194,9 +197,10 @@ def describe_codes(model: Model, dataset: Dataset, codes: Codes) -> dict[str, An
     few = jnp.asarray(indices[:_RECONSTRUCTED], jnp.int32)
     posterior = jax.tree.map(jnp.asarray, codes.posterior(indices))
     mu = np.asarray(posterior.mu)
-    loss, kl = _losses(model.objective, model.params, dataset, few, posterior)
+    loss, error, kl = _losses(model.objective, model.params, dataset, few, posterior)
     return {
         "reconstruction": float(loss),
+        "pixel_error": float(error),
         "kl": float(kl.sum()),
         "kl_per_dimension": kl.tolist(),
         "mean_per_dimension": mu.mean(axis=0, dtype=np.float64).tolist(),
@@ -213,8 +217,8 @@ def _losses(
     dataset: Dataset,
     indices: jax.Array,
     posterior: Posterior,
-) -> tuple[jax.Array, jax.Array]:
-    """Mean reconstruction loss and mean KL by dimension, [D].
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Mean reconstruction loss, pixel error and mean KL by dimension, [D].
 
     Args:
         objective: what was trained.
@@ -224,8 +228,10 @@ def _losses(
         posterior: [m, D] each, of images of which the first n are those at indices.
     """
     logits = objective.decode(params, posterior.mu[: len(indices)])
-    loss = elbo.reconstruction(logits, dataset.pixels(indices), objective.likelihood)
-    return loss.mean(), elbo.kl_per_dimension(*posterior).mean(0)
+    pixels = dataset.pixels(indices)
+    loss = elbo.reconstruction(logits, pixels, objective.likelihood)
+    error = 255.0 * jnp.sqrt(jnp.square(jax.nn.sigmoid(logits) - pixels).mean())
+    return loss.mean(), error, elbo.kl_per_dimension(*posterior).mean(0)
 
 
 def score_codes(

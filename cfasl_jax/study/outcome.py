@@ -16,7 +16,7 @@ from cfasl_jax.study.statistics import holm, paired_difference, summarise
 from cfasl_jax.training import record
 
 # Measures of every model, which need no factors.
-MEASURES = ("reconstruction", "kl", "active_dimensions", "udr")
+MEASURES = ("reconstruction", "pixel_error", "kl", "active_dimensions", "udr")
 
 
 def collect(study: Study, root: Path) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def entry(root: Path, run: Run) -> Entry | None:
         A dict with "folder", "seed", "step", "scores" by protocol and name, each
         {"value", "chance"} and, if it is a mean over factors, "by_factor"; "factors",
         their names; "left_out", "report" (whether it has a page),
-        "reconstruction", "kl", "kl_per_dimension", "mean_per_dimension",
+        "reconstruction", "pixel_error", "kl", "kl_per_dimension", "mean_per_dimension",
         "std_per_dimension", "active_dimensions" by their KL, "active_dims" by protocol,
         by the spread of the codes, and "provenance". `plan.pending` adds
         "udr" if other runs of its setting are finished. The entry of a failed run has

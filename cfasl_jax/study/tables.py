@@ -16,6 +16,7 @@ _MISSING = "\N{EN DASH}"
 _PAPER = ("fvm", "z_diff", "mig", "sap", "disentanglement")
 _MEASURES = {
     "reconstruction": "reconstruction",
+    "pixel_error": "pixel error",
     "kl": "KL",
     "active_dimensions": "active dimensions",
     "udr": "UDR",
@@ -138,6 +139,8 @@ def measures(results: Mapping[str, Any]) -> Table | None:
         "Mean (standard deviation) over seeds, of a model on random images; "
         f"{origin(results)}. A dimension is active if its KL exceeds {ACTIVE_KL} nats."
     )
+    if "pixel_error" in shown:
+        caption += " Pixel error: the root of the mean squared error, from 0 to 255."
     if "udr" in shown:
         caption += (
             " UDR, from 0 to 1, is how well the dimensions of a run agree with those "

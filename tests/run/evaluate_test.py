@@ -266,7 +266,12 @@ def test_a_model_is_measured_dimension_by_dimension(score):
     state = loop.initial_state(CONFIG, objective, tiny.dataset().spec)
     params = jax.tree.map(lambda leaf: leaf[0], state.params)
     images = np.asarray(tiny.dataset().images(np.arange(20, dtype=np.int32)))
-    mu = np.float64(Model(objective, params, seed=0, step=2).encode(images).mu)
+    loaded = Model(objective, params, seed=0, step=2)
+    posterior = loaded.encode(images)
+    decoded = np.float64(loaded.decode(posterior.mu))
+    squares = [(255 * d - i) ** 2 for d, i in zip(decoded, images, strict=True)]
+    assert model["pixel_error"] == pytest.approx(np.sqrt(np.mean(squares)), rel=1e-5)
+    mu = np.float64(posterior.mu)
     mean = [sum(column) / 20 for column in mu.T]
     squares = [
         sum((column - m) ** 2) / 20 for column, m in zip(mu.T, mean, strict=True)
