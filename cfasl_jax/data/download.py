@@ -13,10 +13,37 @@ from tqdm import tqdm
 
 from cfasl_jax.data.recipe import DataFileError, reading
 
-# A server that sends nothing for this time, in seconds, has stalled.
+# A server that does not answer for this time, in seconds, cannot be reached: a firewall
+# often drops connections without a word.
+_CONNECT_SECONDS = 8.0
+# A server that sends nothing for this time has stalled.
 _STALL_SECONDS = 60.0
 _PIECE = 1 << 20
 _LARGE = 1 << 27  # checking a smaller file takes less than a second
+
+
+class _Impatient(http.client.HTTPConnection):
+    """A connection that is given up sooner while it is made than later on."""
+
+    def connect(self) -> None:
+        patience, self.timeout = self.timeout, _CONNECT_SECONDS
+        super().connect()
+        self.timeout = patience
+        self.sock.settimeout(patience)
+
+
+class _ImpatientHttps(_Impatient, http.client.HTTPSConnection):
+    pass
+
+
+class _Handler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Opens addresses by such connections."""
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Impatient, req)
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_ImpatientHttps, req)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +182,8 @@ def _append(archive: Archive, part: Path) -> None:
     if have:
         request.add_header("Range", f"bytes={have}-")
     try:
-        response = urllib.request.urlopen(request, timeout=_STALL_SECONDS)
+        opener = urllib.request.build_opener(_Handler)
+        response = opener.open(request, timeout=_STALL_SECONDS)
     except urllib.error.HTTPError as error:
         if have and error.code == 416:  # nothing is left to download
             return

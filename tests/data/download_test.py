@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import re
+import socket
 import threading
 import time
 import urllib.error
@@ -175,10 +176,10 @@ def test_two_calls_at_once_download_one_file(server, tmp_path, monkeypatch):
 
 
 def test_no_network_names_the_files_and_their_page(monkeypatch, tmp_path):
-    def refuse(request, timeout):
+    def refuse(self, request, timeout):
         raise urllib.error.URLError("no route to host")
 
-    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", refuse)
     for name, wanted in {
         "dsprites": r"dsprites_ndarray.*\.hdf5 from https://github\.com/google-deep",
         "shapes3d": r"3dshapes\.h5 from https://github\.com/google-deepmind",
@@ -188,3 +189,24 @@ def test_no_network_names_the_files_and_their_page(monkeypatch, tmp_path):
     }.items():
         with pytest.raises(DataFileError, match=rf"no route to host; or get {wanted}"):
             preparing.prepare(entry_of(name), str(tmp_path), "paper")
+
+
+def test_a_server_that_does_not_answer_is_given_up_soon(monkeypatch, tmp_path):
+    monkeypatch.setattr(download, "_CONNECT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listening:
+        address = listening.getsockname()
+        # Connections that fill its queue: it drops the next one without a word.
+        waiting = [socket.socket() for _ in range(2)]
+        for connection in waiting:
+            connection.setblocking(False)
+            connection.connect_ex(address)
+        for scheme in ("http", "https"):
+            archive = download.Archive(
+                "file.bin", f"{scheme}://127.0.0.1:{address[1]}/"
+            )
+            start = time.monotonic()
+            with pytest.raises(DataFileError, match="cannot be downloaded: timed out"):
+                download.fetch(archive, tmp_path)
+            assert time.monotonic() - start < download._STALL_SECONDS / 4
+        for connection in waiting:
+            connection.close()
