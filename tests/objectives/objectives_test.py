@@ -10,6 +10,7 @@ import pytest
 import reference
 import tiny
 
+from cfasl_jax import objectives
 from cfasl_jax.settings import FIDELITIES, Ours, Weights
 from cfasl_jax.types import Posterior
 
@@ -240,6 +241,51 @@ def test_soft_noisy_switch_is_published_gumbel_softmax():
     noisy = (np.float64(logits) + gumbel) / 1e-4
     np.testing.assert_allclose(got, softmax(noisy)[..., 1], atol=2e-3)
     assert 0.5 < got[0, 0] < 0.7
+
+
+def test_soft_noisy_switch_is_noisy_in_evaluation_too():
+    objective = tiny.objective(D, L, soft_noisy_switch=True)
+    params = objective.init(jax.random.key(0), IMAGE)
+    first, second = (
+        Posterior(*RNG.normal(size=(2, 400, D)).astype(np.float32)) for _ in range(2)
+    )
+    symmetry, logits = objective.cfasl.compose(params, first, second)
+    chosen = logits[..., 1] > logits[..., 0]
+    # Of logits with a margin of m, standard Gumbel noise turns a sigmoid(-m) round.
+    margin = np.abs(np.float64(logits[..., 1] - logits[..., 0]))
+    turned = np.mean((symmetry.switch > 0.5) != chosen)
+    assert turned == pytest.approx(np.mean(1 / (1 + np.exp(margin))), abs=0.05)
+    again = objective.cfasl.compose(params, first, second)[0].switch
+    np.testing.assert_array_equal(symmetry.switch, again)
+
+
+@pytest.mark.parametrize("published", [False, True])
+@pytest.mark.parametrize("cfasl", [False, True])
+def test_published_init_draws_biases_and_a_large_codebook(published, cfasl):
+    config = tiny.config(cfasl=cfasl, fidelity={"published_init": published})
+    spec = dataclasses.replace(tiny.dataset().spec, image_shape=(64, 64, 1))
+    objective = objectives.build(config, spec)
+    params = jax.jit(objective.init, static_argnums=1)(jax.random.key(0), (64, 64, 1))
+    flat = jax.tree_util.tree_leaves_with_path(params)
+    biases = [np.ravel(leaf) for path, leaf in flat if path[-1].key == "bias"]
+    drawn = np.concatenate(biases)
+    assert len(biases) > 8
+    if not published:
+        assert not drawn.any()
+    elif cfasl:  # U(0, 1)
+        assert 0.0 <= drawn.min() < 0.1 < 0.9 < drawn.max() < 1.0
+    else:  # PyTorch's default: U(-b, b), b one over the root of the fan-in
+        for bias, fan_in in (
+            (params["decoder"]["start"]["affine"]["bias"], 8),
+            (params["encoder"]["features"]["conv_2"]["bias"], 4 * 4 * 32),
+        ):
+            bound = fan_in**-0.5
+            assert -bound <= bias.min() < -0.9 * bound
+            assert 0.9 * bound < bias.max() <= bound
+    if cfasl:
+        spread = np.std(params["codebook"]["generators"])
+        # N(0, s^2) cut at two s has a standard deviation of 0.88 s.
+        assert spread == pytest.approx(0.88 * (1.0 if published else 0.1), rel=0.2)
 
 
 def test_perpendicular_draws_below_sections_only_when_asked():
