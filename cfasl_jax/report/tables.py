@@ -99,7 +99,7 @@ def scores(results: Mapping[str, Any]) -> str:
     each = {n: e["values"] for n, e in main.items() if e.get("values")}
     if max((len(values) for values in each.values()), default=1) > 1:
         parts.append(details("Scores run by run", _run_by_run(each, results)))
-    parts.append(details("What the scores measure", _definitions(entries)))
+    parts.append(definitions(entries))
     parts.append(_protocol(results))
     return "".join([*parts, missing])
 
@@ -139,14 +139,15 @@ def _sentence(why: str) -> str:
     return f"{shown}{space}{rest.removesuffix('.')}."
 
 
-def _definitions(entries: Iterable[str]) -> str:
-    """What each score measures, and where it was published."""
+def definitions(entries: Iterable[str]) -> str:
+    """What each score measures, and where it was published, folded."""
     known = [SCORES[name] for name in entries if name in SCORES]
     items = "".join(
         f"<dt>{text(score.label)}</dt><dd>{text(_defined(score))}</dd>"
         for score in known
     )
-    return f'<dl class="definitions">{items}</dl>'
+    listed = f'<dl class="definitions">{items}</dl>'
+    return details("What the scores measure", listed)
 
 
 def _defined(score: Score) -> str:
@@ -160,11 +161,15 @@ def _defined(score: Score) -> str:
 
 def _protocol(results: Mapping[str, Any]) -> str:
     """An explanation of the scores' protocol with all its counts, folded."""
-    name = str(results.get("protocol") or "")
-    if not name:
-        return ""
     runs = results.get("runs") or [{}]
     fields = runs[0].get("protocol_fields") or {}
+    return protocol(str(results.get("protocol") or ""), fields)
+
+
+def protocol(name: str, fields: Mapping[str, Any]) -> str:
+    """An explanation of a protocol and, where they are known, its counts, folded."""
+    if not name:
+        return ""
     words = _PROTOCOLS.get(name.removesuffix(" (modified)"), "")
     counts = table(f"Protocol {name}", ("field", "value"), fields.items())
     return details(

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from matplotlib.figure import Figure
 
 from cfasl_jax.report import html
+from cfasl_jax.report import tables as report_tables
 from cfasl_jax.report.figures import SavedFigure
 from cfasl_jax.report.style import paper_style, save
 from cfasl_jax.study import figures, tables
@@ -150,6 +151,9 @@ def _scores(results: Mapping[str, Any], draw: Callable[..., str]) -> str:
             parts.append(html.details("Other scores", more) if more else "")
             each = _table(tables.by_factor(results, protocol))
             parts.append(html.details("Scores by factor", each) if each else "")
+            shown = tables.ordered(results["scores"][protocol])
+            parts.append(report_tables.definitions(shown))
+            parts.append(report_tables.protocol(protocol, {}))
     parts.append(_table(tables.measures(results)))
     return "\n".join(parts)
 

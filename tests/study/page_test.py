@@ -181,6 +181,9 @@ def test_the_page_shows_all_parts_and_is_well_formed(tmp_path):
         assert f'<section id="{part}"' in text
     assert "Is a &lt;slow&gt; rate better?" in text
     assert "Rendered data." in text
+    assert "What the scores measure" in text
+    assert "<dt>MIG</dt>" in text
+    assert "What the protocol fast means" in text
     assert "Unequal budgets" not in text
     report = "runs/beta-VAE/beta%3D1/reporting_seed_1/report.html"
     assert report in parser.links
