@@ -106,7 +106,8 @@ def scores(results: Mapping[str, Any]) -> str:
 
 def _dimensions(results: Mapping[str, Any]) -> str:
     """A note on the active dimensions, on which FVM and m-FVM depend, run by run."""
-    runs = [run for run in results.get("runs") or () if run.get("active_dims")]
+    # A run that could not be scored has no scores, and no count of its own.
+    runs = [r for r in results.get("runs") or () if "active_dims" in r and r["scores"]]
     if not runs:
         return ""
     counts = [f"{run['active_dims']} of {run['dims']}" for run in runs]

@@ -112,11 +112,14 @@ def test_one_run_has_no_mean_and_no_spread():
 
 def test_dimensions_that_count_for_scores_are_said_with_their_warning():
     warning = "exactly 4 active dimensions: m_fvm_4 is 1 whatever they hold"
-    first = {"seed": 7, "active_dims": 4, "dims": 10, "warnings": [warning]}
-    second = {"seed": 8, "active_dims": 6, "dims": 10, "warnings": []}
+    scores = {"mig": {"value": 0.2}}
+    first = {"seed": 7, "active_dims": 4, "dims": 10, "scores": scores}
+    first |= {"warnings": [warning]}
+    second = first | {"seed": 8, "active_dims": 0, "warnings": []}
+    unscored = second | {"seed": 9, "scores": {}}
     for runs, counts in (
         ([first], "4 of 10."),
-        ([first, second], "4 of 10 (seed 7), 6 of 10 (seed 8)."),
+        ([first, second, unscored], "4 of 10 (seed 7), 0 of 10 (seed 8)."),
     ):
         written = tables.scores({**synthetic.RESULTS, "runs": runs})
         assert f"Active dimensions, by the spread of their codes: {counts}" in written
