@@ -87,7 +87,8 @@ def _certain(results: Mapping[str, Any], protocol: str, shown: Iterable[str]) ->
                 if f"m_fvm_{entry.get('active_dims', {}).get(protocol)}" == name
             ]
             if seeds:
-                found.append(f"{short(name)} of {arm} (seed {_listed(seeds)})")
+                word = "seed" if len(seeds) == 1 else "seeds"
+                found.append(f"{short(name)} of {arm} ({word} {_listed(seeds)})")
     if not found:
         return ""
     return (
