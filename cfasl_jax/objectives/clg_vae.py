@@ -90,7 +90,8 @@ CLG_VAE = Entry(
     name="clg_vae",
     label="CLG-VAE",
     reference="Zhu et al. 2021",
-    fields=("feature_weight", "lie"),
+    # It computes matrix exponentials of its own, also without a codebook.
+    fields=("feature_weight", "lie", "codebook.expm"),
     make=lambda config, spec: CLGVAE(
         config.fidelity.lie_commutator_transposed,
         config.fidelity.lie_decoder_not_equivariant,

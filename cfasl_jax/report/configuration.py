@@ -55,11 +55,11 @@ def read_fields(config: Mapping[str, Any]) -> dict[str, Any]:
     def is_read(name: str) -> bool:
         if _belongs(name, ("fidelity", "per_run")):  # shown in another form
             return False
+        if entry and _belongs(name, entry.fields):
+            return True
         if _belongs(name, _OF_CFASL):
             return bool(config.get("cfasl"))
-        if entry is None or _belongs(name, entry.fields):
-            return True
-        return not _belongs(name, others)
+        return entry is None or not _belongs(name, others)
 
     shown = {name: value for name, value in flatten(config).items() if is_read(name)}
     if config.get("fidelity") is not None:

@@ -293,6 +293,13 @@ def test_fields_that_the_run_never_reads_are_not_shown():
     assert "weights.alpha" not in read
     plain = config_lib.to_dict(tiny.config(cfasl=False))
     assert "ours.action" not in configuration.read_fields(plain)
+    own = {"objective": "clg_vae", "codebook": {"expm": "scipy", "elements": 3}}
+    read = configuration.read_fields({**baseline, **own})
+    assert read["codebook.expm"] == "scipy"  # of its own group, not of a codebook
+    assert "codebook.elements" not in read
+    assert "codebook.expm" not in configuration.read_fields(
+        {**baseline, **own, "objective": "beta_vae"}
+    )
     per_run = synthetic.CONFIG | {"per_run": [["beta", [1.0, 2.0]]]}
     assert configuration.read_fields(per_run)["beta"] == [1.0, 2.0]
     assert configuration.hyperparameters(per_run)["beta"] == [1.0, 2.0]
