@@ -67,8 +67,11 @@ def test_the_short_study_of_dsprites_has_two_arms_on_the_same_seeds(
     assert study.scoring.protocols == (protocol,)
 
 
-def test_the_short_study_of_3d_shapes_takes_over_the_settings_of_dsprites():
-    base, cfasl = definition.load("configs/studies/shapes3d_10k.py").arms
+@pytest.mark.parametrize(("preset", "steps"), [("", 10_000), (":longer", 30_000)])
+def test_the_short_study_of_3d_shapes_takes_over_the_settings_of_dsprites(
+    preset, steps
+):
+    base, cfasl = definition.load(f"configs/studies/shapes3d_10k.py{preset}").arms
     base, cfasl = base.settings[0].reporting, cfasl.settings[0].reporting
     assert (base.dataset, base.objective, base.cfasl) == ("shapes3d", "beta_vae", False)
     assert (cfasl.dataset, cfasl.objective, cfasl.cfasl) == (
@@ -77,7 +80,7 @@ def test_the_short_study_of_3d_shapes_takes_over_the_settings_of_dsprites():
         True,
     )
     assert cfasl.ours.detached_heads
-    assert (base.beta, base.num_steps) == (cfasl.beta, cfasl.num_steps) == (4.0, 10_000)
+    assert (base.beta, base.num_steps) == (cfasl.beta, cfasl.num_steps) == (4.0, steps)
 
 
 def test_the_study_of_the_parts_keeps_one_weight_in_each_arm():
