@@ -110,12 +110,12 @@ def _dimensions(results: Mapping[str, Any]) -> str:
     runs = [r for r in results.get("runs") or () if "active_dims" in r and r["scores"]]
     if not runs:
         return ""
-    counts = [f"{run['active_dims']} of {run['dims']}" for run in runs]
-    if len(runs) > 1:
-        counts = [
-            f"{count} (seed {run['seed']})"
-            for count, run in zip(counts, runs, strict=True)
-        ]
+    several = len(runs) > 1
+    counts = [
+        f"{run['active_dims']} of {run['dims']}"
+        + (f" (seed {run['seed']})" if several else "")
+        for run in runs
+    ]
     warnings = dict.fromkeys(w for run in runs for w in run.get("warnings") or ())
     said = "".join(
         f" <strong>{text(_sentence(_with_labels(w)))}</strong>" for w in warnings

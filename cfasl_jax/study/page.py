@@ -1,6 +1,7 @@
 """study.html: a study's tables and figures in one page, from study.json."""
 
 from collections.abc import Callable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -151,9 +152,9 @@ def _scores(results: Mapping[str, Any], draw: Callable[..., str]) -> str:
             parts.append(html.details("Other scores", more) if more else "")
             each = _table(tables.by_factor(results, protocol))
             parts.append(html.details("Scores by factor", each) if each else "")
-            shown = tables.ordered(results["scores"][protocol])
-            parts.append(report_tables.definitions(shown))
             parts.append(report_tables.protocol(protocol, {}))
+    shown = tables.ordered(chain(*results["scores"].values()))
+    parts.append(report_tables.definitions(shown) if shown else "")
     parts.append(_table(tables.measures(results)))
     return "\n".join(parts)
 

@@ -17,6 +17,7 @@ import numpy as np
 import cfasl_jax
 from cfasl_jax import codebook, data, errors
 from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.losses import elbo
 from cfasl_jax.report import analysis, latent_figures, style
 from cfasl_jax.run import codebook_probes, evaluate, probes
 from cfasl_jax.run.codes import Codes
@@ -35,7 +36,7 @@ def measure(
     """Numbers on one model; errors are mean squared ones of latents."""
     z1, logvar = map(np.asarray, model.encode(x1))
     z2 = np.asarray(model.encode(x2).mu)
-    kl = 0.5 * (z1**2 + np.exp(logvar) - logvar - 1).mean(axis=0)
+    kl = np.asarray(elbo.kl_per_dimension(z1, logvar)).mean(axis=0)
     symmetry = model.symmetry(x1, x2)
     M, on = np.asarray(symmetry.generator), np.asarray(symmetry.switch) > 0.5
     changed = np.abs(z1 - z2) > threshold

@@ -15,12 +15,14 @@ import numpy as np
 
 import cfasl_jax
 from cfasl_jax import data, errors, metrics
+from cfasl_jax.losses import elbo
 from cfasl_jax.run import evaluate
 from cfasl_jax.run.codes import Codes
 from cfasl_jax.settings import Data
+from cfasl_jax.types import ACTIVE_KL
 
 _IMAGES = 2_048
-_LEAST_KL = (0.01, 0.1)  # nats
+_LEAST_KL = (ACTIVE_KL, 0.1)  # nats
 
 
 def main() -> None:
@@ -34,9 +36,8 @@ def main() -> None:
     codes, kl = [], []
     for name in arguments.models:
         posterior = Codes(cfasl_jax.load(name), dataset).posterior(indices)
-        mu, logvar = map(np.asarray, posterior)
-        codes.append(mu)
-        kl.append(0.5 * (mu**2 + np.exp(logvar) - logvar - 1).mean(axis=0))
+        codes.append(np.asarray(posterior.mu))
+        kl.append(np.asarray(elbo.kl_per_dimension(*posterior)).mean(axis=0))
     columns = []
     for least in _LEAST_KL:
         active = [of_model > least for of_model in kl]
