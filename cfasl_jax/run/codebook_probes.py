@@ -12,10 +12,10 @@ import numpy as np
 
 from cfasl_jax.codebook import composite, displacement
 from cfasl_jax.data.dataset import Dataset
-from cfasl_jax.data.grid import FactorGrid
 from cfasl_jax.report.analysis import numbered
 from cfasl_jax.report.explorer import section_reach
 from cfasl_jax.run.codes import Codes
+from cfasl_jax.run.factors import Controlled, controlled
 from cfasl_jax.run.model import Model, section_generators
 from cfasl_jax.run.tiles import act, decode, encode, lookup, symmetry
 
@@ -49,10 +49,11 @@ def probe(
     if len(pairs[0]):
         arrays |= composition(model, *pairs) | sections(model, *pairs)
         arrays |= codebook_pictures(model, dataset, codes)
-    if dataset.grid is not None:
-        start = dataset.grid.sample(np.random.default_rng(seed), 1)[0]
-        arrays |= factor_steps(model, dataset, dataset.grid, start)
-        arrays |= equivariance(model, dataset, dataset.grid)
+    by_factor = controlled(dataset)
+    if by_factor is not None:
+        start = by_factor.grid.sample(np.random.default_rng(seed), 1)[0]
+        arrays |= factor_steps(model, dataset, by_factor, start)
+        arrays |= equivariance(model, dataset, by_factor)
     return arrays
 
 
@@ -89,17 +90,16 @@ def sections(model: Model, x1: np.ndarray, x2: np.ndarray) -> Arrays:
 
 
 def factor_steps(
-    model: Model, dataset: Dataset, grid: FactorGrid, start: np.ndarray
+    model: Model, dataset: Dataset, by_factor: Controlled, start: np.ndarray
 ) -> Arrays:
-    """Each factor that varies stepped through its values, from one combination [K]."""
+    """Each factor that varies stepped through its values, from a point of the grid."""
     steps = []
-    for k, (name, size) in enumerate(zip(grid.names, grid.sizes, strict=True)):
-        if size < 2:
-            continue
+    for k in by_factor.varying:
+        size = by_factor.grid.sizes[k]
         values = np.linspace(0, size - 1, min(size, _MOST_VALUES)).round().astype(int)
         factors = np.tile(start, (len(values), 1))
         factors[:, k] = values
-        originals = lookup(dataset, grid.indices(factors))
+        originals = lookup(dataset, by_factor.indices(factors))
         z = encode(model, originals)
         M = symmetry(model, originals[:-1], originals[1:]).generator
         one_shot = np.concatenate([z[:1], act(z[:-1], M)])
@@ -108,7 +108,7 @@ def factor_steps(
             chained.append(act(chained[-1], generator[None]))
         steps.append(
             {
-                "factor": name,
+                "factor": by_factor.names[k],
                 "values": values,
                 "originals": originals,
                 "one_shot": decode(model, one_shot),
@@ -205,21 +205,21 @@ def section_moves(
 
 
 def equivariance(
-    model: Model, dataset: Dataset, grid: FactorGrid, pairs: int = 256
+    model: Model, dataset: Dataset, by_factor: Controlled, pairs: int = 256
 ) -> Arrays:
     """Distances of z1 g_c, and of z1 itself, from z2 where one factor alone differs.
 
     A factor of one value cannot change and is left out.
     """
     rng = np.random.default_rng(0)
-    varying = [k for k, size in enumerate(grid.sizes) if size > 1]
+    grid = by_factor.grid
     errors, distances = [], []
-    for k in varying:
+    for k in by_factor.varying:
         first = grid.sample(rng, pairs)
         second = first.copy()
         change = rng.integers(1, grid.sizes[k], pairs)
         second[:, k] = (first[:, k] + change) % grid.sizes[k]
-        x1, x2 = (lookup(dataset, grid.indices(f)) for f in (first, second))
+        x1, x2 = (lookup(dataset, by_factor.indices(f)) for f in (first, second))
         z1, z2 = encode(model, x1), encode(model, x2)
         carried = act(z1, symmetry(model, x1, x2).generator)
         errors.append(float(np.square(carried - z2).mean()))
@@ -227,5 +227,7 @@ def equivariance(
     return {
         "equivariance/errors": np.array(errors),
         "equivariance/distances": np.array(distances),
-        "equivariance/factor_names": np.array([grid.names[k] for k in varying]),
+        "equivariance/factor_names": np.array(
+            [by_factor.names[k] for k in by_factor.varying]
+        ),
     }

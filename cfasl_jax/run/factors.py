@@ -1,5 +1,6 @@
-"""The source from which metrics draw images, depending on the data set's factors."""
+"""Which images metrics draw, and which differ in one factor, as factors allow."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -34,6 +35,52 @@ class FactorSource(NamedTuple):
     images: Sources
     names: list[str]
     left_out: list[str]
+
+
+class Controlled(NamedTuple):
+    """Images by their factors, where each can change while the others stay.
+
+    Attributes:
+        names: of the factors, K.
+        grid: their values, and then, if several images have the same factors, the
+            place of an image among these.
+        order: the images in the grid's order, int [N]; None where they are stored so.
+    """
+
+    names: tuple[str, ...]
+    grid: FactorGrid
+    order: np.ndarray | None = None
+
+    @property
+    def varying(self) -> list[int]:
+        """The factors that have more than one value."""
+        return [k for k in range(len(self.names)) if self.grid.sizes[k] > 1]
+
+    def indices(self, points: np.ndarray) -> np.ndarray:
+        """Images at points of the grid, [..., K or K + 1] -> [...]."""
+        indices = self.grid.indices(points)
+        return indices if self.order is None else self.order[indices]
+
+
+def controlled(dataset: Dataset) -> Controlled | None:
+    """Images by their factors if each combination occurs equally often, else None.
+
+    The n-th image of one combination is taken to belong to the n-th of every other. In
+    smallNORB's "paper" convention these are images of the same category.
+    """
+    if dataset.grid is not None:
+        return Controlled(dataset.grid.names, dataset.grid)
+    if dataset.labels is None:
+        return None
+    names, sizes = dataset.labels.names, dataset.labels.sizes
+    copies, rest = divmod(dataset.num_images, math.prod(sizes))
+    if rest:  # also where there are far too many combinations to be counted
+        return None
+    points = FactorGrid(names, sizes).indices(dataset.labels.factors)
+    if np.any(np.bincount(points, minlength=math.prod(sizes)) != copies):
+        return None
+    grid = FactorGrid((*names, "copy"), (*sizes, copies))
+    return Controlled(names, grid, np.argsort(points, kind="stable"))
 
 
 def factor_source(read: Read, dataset: Dataset) -> FactorSource:
@@ -77,15 +124,25 @@ def _table(read: Read, labels: Labels, name: str) -> FactorSource:
     factors = labels.factors[rows]
     found = np.array([len(np.unique(column)) for column in factors.T])
     kept, sentences = _varying(found, labels.names, name)
-    combinations = int(np.prod(found.astype(np.float64)))
-    left_out.append(
-        f"{name} is not a full grid: {len(np.unique(factors, axis=0)):,} of the "
-        f"{combinations:,} combinations of factor values occur, in {len(rows):,} "
-        "images, so metrics that fix factors draw among those images"
-    )
+    left_out.append(_holes_or_copies(factors, math.prod(found.tolist()), name))
     images = metrics.Table(read(rows), factors[:, kept])
     names = [labels.names[k] for k in kept]
     return FactorSource(images, names, left_out + sentences)
+
+
+def _holes_or_copies(factors: np.ndarray, combinations: int, name: str) -> str:
+    """Why the factors [n, K] of a data set are not a full grid."""
+    counts = np.unique(factors, axis=0, return_counts=True)[1]
+    if len(counts) == combinations and np.ptp(counts) == 0:
+        return (
+            f"each of the {combinations:,} combinations of factor values occurs in "
+            f"{counts[0]} images of {name}, which differ in what has no label"
+        )
+    return (
+        f"{name} is not a full grid: {len(counts):,} of the {combinations:,} "
+        f"combinations of factor values occur, in {len(factors):,} images, so metrics "
+        "that fix factors draw among those images"
+    )
 
 
 def _varying(

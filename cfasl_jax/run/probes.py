@@ -15,6 +15,7 @@ from cfasl_jax.run import codebook_probes, export
 from cfasl_jax.run.codebook_probes import Arrays
 from cfasl_jax.run.codes import Codes
 from cfasl_jax.run.evaluate import sample_indices
+from cfasl_jax.run.factors import controlled
 from cfasl_jax.run.model import Model
 from cfasl_jax.run.tiles import decode, encode, lookup
 from cfasl_jax.types import ACTIVE_KL
@@ -33,8 +34,8 @@ _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _NO_CODEBOOK = "A baseline has no symmetry codebook."
 _NO_FACTORS = "The data set has no ground-truth factors that vary."
 _NO_GRID = (
-    "The data set's factors do not form a full grid, so that one of them cannot be "
-    "changed while the others stay."
+    "Some combinations of the data set's factors are missing or occur more often than "
+    "others, so that not every factor can be changed while the others stay."
 )
 _NO_PAIRS = "The data set has a single image, so that there are no pairs of images."
 _NO_PLANE = "There is a single latent dimension and none to set it against."
@@ -97,7 +98,7 @@ def _lacking(model: Model, dataset: Dataset) -> dict[str, str]:
     lacking: dict[str, str] = {}
     if not model.has_codebook:
         lacking["codebook"] = _NO_CODEBOOK
-    if dataset.grid is None:
+    if controlled(dataset) is None:
         lacking["grid"] = _NO_GRID if dataset.labels else _NO_FACTORS
     if dataset.num_images < 2:
         lacking["pairs"] = _NO_PAIRS

@@ -17,6 +17,7 @@ from cfasl_jax.data.dataset import Labels
 from cfasl_jax.report.figures import left_out, write_figures
 from cfasl_jax.run import analyze, codebook_probes, probes, tiles
 from cfasl_jax.run.codes import Codes
+from cfasl_jax.run.factors import controlled
 from cfasl_jax.run.model import Model, Symmetry, section_generators
 from cfasl_jax.settings import Ours
 
@@ -95,7 +96,7 @@ def test_labels_give_scatter_and_maps_but_nothing_that_needs_a_grid(model):
     # As scored: a factor of one value alone is left out.
     assert codes["factor_names"].tolist() == ["shape", "hue"]
     assert run.arrays["information/factor_names"].tolist() == ["shape", "hue"]
-    assert "do not form a full grid" in run.lacking["grid"]
+    assert "missing or occur more often" in run.lacking["grid"]
     # Codes and factors belong to the same images.
     order = np.argsort(codes["latents"][:, 0])
     mu = np.asarray(model.encode(images(np.arange(20))).mu)
@@ -103,6 +104,18 @@ def test_labels_give_scatter_and_maps_but_nothing_that_needs_a_grid(model):
     np.testing.assert_array_equal(
         codes["factors"][order], LABELS.factors[known][:, [0, 2]]
     )
+
+
+def test_with_several_images_of_each_combination_the_unlabelled_factor_stays(model):
+    # The five images of each of four combinations differ in y, which has no label.
+    factors = np.arange(20)[:, None] // 5
+    dataset = dataclasses.replace(DATA, grid=None, labels=Labels(("x",), (4,), factors))
+    run = probes.probe(model, dataset, run=0, name="seed 4", bins=20)
+    assert "grid" not in run.lacking
+    (step,) = run.parts("factor_steps")
+    stepped = [images(np.arange(4) * 5 + y) for y in range(5)]
+    assert any(np.array_equal(step["originals"], column) for column in stepped)
+    assert run.part("equivariance")["factor_names"].tolist() == ["x"]
 
 
 def test_without_factors_or_codebook_figures_are_left_out_for_a_reason():
@@ -246,7 +259,7 @@ def test_sections_are_added_one_by_one(model):
 
 
 def test_stepping_applies_each_symmetry_once_or_all_in_a_chain(model):
-    step = codebook_probes.factor_steps(model, DATA, DATA.grid, np.array([2, 1]))
+    step = codebook_probes.factor_steps(model, DATA, controlled(DATA), np.array([2, 1]))
     assert step["factor_steps/1/values"].tolist() == [0, 1, 2, 3, 4]
     indices = DATA.grid.indices(np.stack([np.full(5, 2), np.arange(5)], axis=1))
     x = images(indices)
@@ -268,7 +281,10 @@ def test_stepping_applies_each_symmetry_once_or_all_in_a_chain(model):
 
 def test_long_factors_are_stepped_over_their_whole_range(model):
     grid = dataclasses.replace(DATA.grid, names=("t",), sizes=(20,))
-    step = codebook_probes.factor_steps(model, DATA, grid, np.array([0]))
+    dataset = dataclasses.replace(DATA, grid=grid)
+    step = codebook_probes.factor_steps(
+        model, dataset, controlled(dataset), np.array([0])
+    )
     values = step["factor_steps/0/values"]
     assert values[0] == 0
     assert values[-1] == 19
@@ -361,7 +377,9 @@ class Doubling:
 
 
 def test_equivariance_compares_with_doing_nothing(model):
-    part = codebook_probes.equivariance(Doubling(model), DATA, DATA.grid, pairs=2000)
+    part = codebook_probes.equivariance(
+        Doubling(model), DATA, controlled(DATA), pairs=2000
+    )
     assert part["equivariance/factor_names"].tolist() == ["x", "y"]
     z = np.asarray(model.encode(images(np.arange(20))).mu).reshape(4, 5, 3)
     # All pairs that differ in y alone, which the drawn ones are a sample of.

@@ -10,7 +10,7 @@ from cfasl_jax.data.dataset import Labels
 from cfasl_jax.data.grid import FactorGrid
 from cfasl_jax.metrics.points import UnavailableError
 from cfasl_jax.run import factors as factors_lib
-from cfasl_jax.run.factors import NoScoresError
+from cfasl_jax.run.factors import NoScoresError, controlled
 
 # Six images of a 2 x 1 x 3 world: (0, 0, 2) is missing, (1, 0, 0) occurs twice.
 FACTORS = np.array(
@@ -62,6 +62,41 @@ def test_a_table_draws_among_the_images_there_are():
         np.testing.assert_array_equal(source.codes(drawn), read(drawn))
     with pytest.raises(UnavailableError, match="leave 1 distinct images"):
         source.draw(rng, anchors, ~fixed, count=50, min_distinct=2)
+
+
+def test_images_are_controlled_only_if_each_combination_occurs_equally_often():
+    grid = controlled(tiny.dataset())
+    assert grid is not None
+    assert grid.indices(np.array([3, 4])) == 19
+    assert controlled(dataclasses.replace(tiny.dataset(), grid=None)) is None
+    # A combination is missing in the first, one is more frequent in the second.
+    assert controlled(labelled(FACTORS, sizes=(2, 1, 3))) is None
+    assert controlled(labelled(np.zeros((6, 3), int), sizes=(2, 1, 3))) is None
+    assert controlled(labelled(FACTORS, sizes=(10**6, 10**6, 10**6))) is None
+    complete = np.array([[1, 0, 0], [0, 0, 0], [0, 0, 1], [1, 0, 1]])
+    twice = labelled(np.concatenate([complete, complete[::-1]]), sizes=(2, 1, 2))
+    found = controlled(twice)
+    assert found is not None
+    assert found.names == ("object", "light", "angle")
+    assert found.varying == [0, 2]
+    for copy in range(2):
+        points = np.column_stack([complete, np.full(4, copy)])
+        indices = found.indices(points)
+        np.testing.assert_array_equal(twice.labels.factors[indices], complete)
+        assert set(indices) == set(range(4 * copy, 4 * copy + 4))
+
+
+def test_a_table_of_all_combinations_is_not_said_to_have_holes():
+    complete = np.array([[1, 0, 0], [0, 0, 0], [0, 0, 1], [1, 0, 1]])
+    dataset = labelled(np.concatenate([complete, complete]), sizes=(2, 1, 2))
+    _, _, left_out = factors_lib.factor_source(read, dataset)
+    assert left_out[0] == (
+        "each of the 4 combinations of factor values occurs in 2 images of tiny, which "
+        "differ in what has no label"
+    )
+    dataset = labelled(np.concatenate([complete, complete[:1]]), sizes=(2, 1, 2))
+    _, _, left_out = factors_lib.factor_source(read, dataset)
+    assert "4 of the 4 combinations of factor values occur, in 5 images" in left_out[0]
 
 
 def test_of_very_many_images_a_random_part_is_encoded(monkeypatch):
