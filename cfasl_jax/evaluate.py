@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from cfasl_jax import data, errors, metrics
+from cfasl_jax import data, errors, files, metrics
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import provenance, shipped
 from cfasl_jax.run.codes import Codes
@@ -67,7 +67,7 @@ def _run(arguments: Sequence[str]) -> int:
     else:
         results, met = _scores_of_model(options)
     if output:
-        provenance.write_json(output, results)
+        files.write_json(output, results)
     return 0 if met else 1
 
 

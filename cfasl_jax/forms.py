@@ -16,6 +16,8 @@ from typing import ParamSpec, TypeVar
 
 import jax
 
+from cfasl_jax import files
+
 Form = TypeVar("Form", bound=str)
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -79,12 +81,8 @@ def remember(winners: Mapping[str, str]) -> Path:
         OSError: if the cache directory cannot be written.
     """
     kind = jax.devices()[0].device_kind
-    path = _path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(_remembered() | {kind: dict(winners)}, indent=1))
-    temporary.replace(path)
-    return path
+    files.write_json(_path(), _remembered() | {kind: dict(winners)})
+    return _path()
 
 
 def _path() -> Path:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from cfasl_jax import command_line, data, errors, workdirs
+from cfasl_jax import command_line, data, errors, files, workdirs
 from cfasl_jax import config as config_lib
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.errors import ConfigError
@@ -108,7 +108,7 @@ def _ship(options: argparse.Namespace) -> str:
         "weights": {"type": options.dtype, "codes_moved_by": moved, "images": _IMAGES},
         **results,
     }
-    provenance.write_json(shipped.path(options.name, ".json"), card)
+    files.write_json(shipped.path(options.name, ".json"), card)
     shipped.path(options.name, ".npz").write_bytes(content.getvalue())
     return (
         f"{options.name}: {content.tell():,} bytes; as {options.dtype} its weights "

@@ -17,7 +17,7 @@ import report_synthetic as synthetic
 import tiny
 from PIL import Image
 
-from cfasl_jax import command_line, metrics
+from cfasl_jax import command_line, files, metrics
 from cfasl_jax import config as config_lib
 from cfasl_jax.data import custom
 from cfasl_jax.errors import ConfigError
@@ -263,7 +263,7 @@ def finished(tmp_path, monkeypatch):
     provenance.claim(tmp_path, config, tiny.dataset().spec)
     (tmp_path / "checkpoints" / "4").mkdir(parents=True)
     results = synthetic.RESULTS | {"step": 4, "left_out": ["nothing"]}
-    provenance.write_json(tmp_path / "results.json", results)
+    files.write_json(tmp_path / "results.json", results)
     lines = [{"step": s, "loss": [1.0, 2.0], "eval/mig": [0.1, 0.2]} for s in (2, 4)]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "metrics.jsonl").write_text(text)

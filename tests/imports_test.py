@@ -8,7 +8,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "cfasl_jax"
 
 LEVELS = [
-    {"types", "errors", "forms"},
+    {"types", "errors", "files"},
+    {"forms"},
     {"settings", "lie_group", "lease"},
     {"data", "models", "metrics"},
     {"codebook"},

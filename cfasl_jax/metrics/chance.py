@@ -10,11 +10,12 @@ import importlib.metadata
 import json
 import os
 import pathlib
-import tempfile
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
+from cfasl_jax import files
 from cfasl_jax.metrics.protocols import Protocol
 from cfasl_jax.metrics.registry import METRICS, compute, draw_pool, generator
 from cfasl_jax.metrics.sampling import Grid, Samples, Source, Table
@@ -59,7 +60,9 @@ def chance_floor(
     if kept is not None:
         return kept
     floor = _compute_floor(name, source, dims, protocol, jobs)
-    _write(path, floor)
+    # Where nothing can be written, the floor is computed again next time.
+    with suppress(OSError):
+        files.write_json(path, floor)
     return floor
 
 
@@ -139,20 +142,3 @@ def _read(path: pathlib.Path) -> dict[str, float] | None:
     except (OSError, ValueError):
         return None
     return kept if isinstance(kept, dict) else None
-
-
-def _write(path: pathlib.Path, floor: dict[str, float]) -> None:
-    """Writes the whole file or none of it.
-
-    A folder that cannot be written is not an error: the floor is then computed again
-    next time.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=path.name, delete=False
-        ) as file:
-            json.dump(floor, file)
-        os.replace(file.name, path)
-    except OSError:
-        return

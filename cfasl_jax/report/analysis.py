@@ -18,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from cfasl_jax import files
+
 FILE = "analysis.npz"
 
 FORMAT = 1
@@ -211,11 +213,9 @@ def save(path: Path, runs: Sequence[Run], belongs_to: Mapping[str, object]) -> N
         for place, run in enumerate(runs)
         for name, array in run.arrays.items()
     }
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        arrays["header"] = np.array(json.dumps(header))
+    arrays["header"] = np.array(json.dumps(header))
+    with files.replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    temporary.replace(path)
 
 
 def load(path: Path, belongs_to: Mapping[str, object]) -> list[Run] | None:

@@ -10,16 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from cfasl_jax import metrics
+from cfasl_jax import files, metrics
 from cfasl_jax.errors import ConfigError
-from cfasl_jax.run import provenance
 
 CODES_FILE = "codes.npy"
 
 
 def store(workdir: Path, codes: np.ndarray) -> None:
     """Write posterior means [runs, n, D] into a working directory."""
-    with provenance.replacing(workdir / CODES_FILE) as path, path.open("wb") as file:
+    with files.replacing(workdir / CODES_FILE) as path, path.open("wb") as file:
         np.save(file, codes.astype(np.float32))
 
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cfasl_jax import errors, metrics, objectives
+from cfasl_jax import errors, files, metrics, objectives
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.losses import elbo
 from cfasl_jax.objectives import Objective
@@ -102,7 +102,7 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
     for sentence in dict.fromkeys(said):
         print(sentence)
     results["durations"] = {"evaluation": time.perf_counter() - start}
-    provenance.write_json(workdir / RESULTS_FILE, results)
+    files.write_json(workdir / RESULTS_FILE, results)
     return results
 
 

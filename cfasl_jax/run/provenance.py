@@ -8,9 +8,8 @@ import platform
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ from typing import Any, NamedTuple
 import jax
 
 from cfasl_jax import config as config_lib
-from cfasl_jax import objectives
+from cfasl_jax import files, objectives
 from cfasl_jax.data.dataset import Spec
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.settings import Config, flatten
@@ -147,7 +146,7 @@ def write_record(
         "dataset": dataclasses.asdict(spec),
         "provenance": origin,
     }
-    write_json(workdir / CONFIG_FILE, record)
+    files.write_json(workdir / CONFIG_FILE, record)
 
 
 def latest_step(workdir: Path) -> int | None:
@@ -233,35 +232,6 @@ def _spec(fields: Mapping[str, Any]) -> Spec:
         if name in names
     }
     return Spec(**values)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file completely or not at all, also where several processes do.
-
-    Raises:
-        OSError: with the name of the file, if it cannot be written.
-    """
-    text = json.dumps(value, indent=2) + "\n"
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, which then takes the place of `path`.
-
-    Raises:
-        OSError: with the name of the file, if it cannot be written.
-    """
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def differences(run: Run, config: Config, spec: Spec | None = None) -> list[str]:

@@ -9,9 +9,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from cfasl_jax import data, errors, workdirs
+from cfasl_jax import data, errors, files, workdirs
 from cfasl_jax.errors import ConfigError
-from cfasl_jax.run import provenance
 from cfasl_jax.study import (
     claims,
     cost,
@@ -149,7 +148,7 @@ def _report(study: definition.Study, root: Path, place: Path | str) -> None:
         with claims.claim(root / "tables") as ours:
             if ours:
                 results = outcome.collect(study, root)
-                provenance.write_json(root / "study.json", results)
+                files.write_json(root / "study.json", results)
                 tables.write(results, root / "tables")
                 written = page.write(results, root)
                 print(f"study: {place}/{written.relative_to(root)}")

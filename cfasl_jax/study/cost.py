@@ -7,10 +7,9 @@ from pathlib import Path
 
 import jax
 
-from cfasl_jax import objectives
+from cfasl_jax import files, objectives
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.errors import ConfigError
-from cfasl_jax.run import provenance
 from cfasl_jax.settings import Config
 from cfasl_jax.study import packs, plan, run_files
 from cfasl_jax.study.definition import Study
@@ -107,7 +106,7 @@ def _seconds_a_step(
     key = f"{arm}, {len(pack)} together, on {jax.device_count()} x {device}"
     if key not in known:
         known[key] = _measure(packs.together(pack), dataset) / len(pack)
-        provenance.write_json(path, known)
+        files.write_json(path, known)
     return known[key]
 
 

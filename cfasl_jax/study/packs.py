@@ -15,6 +15,7 @@ from pathlib import Path
 import jax
 
 from cfasl_jax import config as config_lib
+from cfasl_jax import files
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.run import evaluate, provenance
 from cfasl_jax.settings import Config, flatten
@@ -91,9 +92,7 @@ def train(runs: Sequence[Run], dataset: Dataset, root: Path) -> None:
     except loop.NonFiniteLossError as error:
         if len(runs) == 1:
             failure = {"failed": str(error)}
-            provenance.write_json(
-                root / runs[0].folder / run_files.FAILURE_FILE, failure
-            )
+            files.write_json(root / runs[0].folder / run_files.FAILURE_FILE, failure)
             return
     except jax.errors.JaxRuntimeError as error:
         if len(runs) == 1 or "RESOURCE_EXHAUSTED" not in str(error):

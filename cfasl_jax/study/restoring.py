@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cfasl_jax import config as config_lib
-from cfasl_jax import data
+from cfasl_jax import data, files
 from cfasl_jax.data.dataset import Spec
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import provenance
@@ -84,7 +84,7 @@ def _write(root: Path, finished: _Finished, spec: Spec) -> None:
         provenance.write_record(folder, finished.config, spec, finished.origin)
     # A page that the run may have had has gone with its folder.
     entry = finished.entry | {"provenance": finished.origin, "report": False}
-    provenance.write_json(folder / run_files.RESTORED_FILE, entry)
+    files.write_json(folder / run_files.RESTORED_FILE, entry)
 
 
 def _finished(

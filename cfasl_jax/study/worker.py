@@ -9,9 +9,10 @@ from pathlib import Path
 
 import jax
 
+from cfasl_jax import files
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.errors import ConfigError
-from cfasl_jax.run import analyze, evaluate, provenance
+from cfasl_jax.run import analyze, evaluate
 from cfasl_jax.study import claims, packs, plan, run_files
 from cfasl_jax.study.definition import Study
 from cfasl_jax.study.run_files import Entry, Run
@@ -85,10 +86,10 @@ def _score(run: Run, dataset: Dataset, root: Path) -> None:
             scoring = dataclasses.replace(run.config.eval, protocol=protocol)
             config = dataclasses.replace(run.config, eval=scoring)
             results = evaluate.evaluate(config, dataset, folder)
-            provenance.write_json(run_files.scores_file(folder, protocol), results)
+            files.write_json(run_files.scores_file(folder, protocol), results)
     # The page and other tools read the last protocol's.
     last = run_files.scored(root, run, run.protocols[-1])
-    provenance.write_json(folder / evaluate.RESULTS_FILE, last)
+    files.write_json(folder / evaluate.RESULTS_FILE, last)
     if run.reports:
         analyze.analyze(run.config, dataset, folder)
 

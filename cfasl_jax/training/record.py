@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from cfasl_jax import files
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.settings import run_names
 
@@ -253,6 +254,5 @@ def _forget_after(path: Path, step: int) -> None:
             file=sys.stderr,
         )
     texts = [json.dumps(line) + "\n" for line in lines if line["step"] <= step]
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(texts), encoding="utf-8")
-    temporary.replace(path)
+    with files.replacing(path) as temporary:
+        temporary.write_text("".join(texts), encoding="utf-8")

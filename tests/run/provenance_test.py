@@ -192,15 +192,6 @@ def test_a_place_that_cannot_be_written_gets_one_sentence(tmp_path):
         provenance.claim(tmp_path / "file" / "run", tiny.config(), SPEC)
 
 
-def test_json_is_written_whole(tmp_path):
-    path = tmp_path / "deep" / "file.json"
-    provenance.write_json(path, {"a": [1, 2]})
-    assert json.loads(path.read_text()) == {"a": [1, 2]}
-    with pytest.raises(TypeError):
-        provenance.write_json(path, {"a": object()})
-    assert json.loads(path.read_text()) == {"a": [1, 2]}
-
-
 def test_description():
     described = provenance.describe("rendered")
     assert described["data_source"] == "rendered"
