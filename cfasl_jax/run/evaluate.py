@@ -45,8 +45,9 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
         workdir: working directory, which holds a checkpoint.
 
     Returns:
-        The content of results.json: provenance, step, losses, reconstruction and KL of
-        each run, of several runs also their UDR, and "left_out", sentences on scores
+        The content of results.json: provenance, step, "metrics" (the names that were
+        asked for; none mean all), losses, reconstruction and KL of each run, of several
+        runs also their UDR, and "left_out", sentences on scores
         that the data do not allow. If they allow any score, also "scores" by name, with
         their mean, standard deviation, interval, chance floor, values by run and, of
         those that are means over factors, values by factor; "factors", the names of
@@ -66,6 +67,7 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
         "dataset": dataset.name,
         "seeds": list(config.seeds),
         "step": step,
+        "metrics": list(config.eval.metrics),
         "losses": _losses_at(workdir, step),
         "model": [],
     }

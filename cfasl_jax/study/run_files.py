@@ -8,7 +8,7 @@ from a study.json alone holds its entry there, restored.json, and its configurat
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,12 +130,24 @@ def scored(root: Path, run: Run, protocol: str) -> dict[str, Any] | None:
             wanted <= {*scores["metrics"], *scores["unavailable"]}
             for scores in results.get("runs", ())
         )
+        if not wanted:  # all metrics
+            complete = not _metrics_asked_for(results, root / run.folder)
         _ = results["left_out"], results["model"][0], results["provenance"]
     except (KeyError, IndexError, TypeError) as error:
         raise ConfigError(
             f"{path} is damaged (a part is missing): {_REMEDY}"
         ) from error
     return results if complete else None
+
+
+def _metrics_asked_for(results: Mapping[str, Any], folder: Path) -> Sequence[str]:
+    """The names of metrics that a run was scored by; none mean all there were."""
+    if "metrics" in results:
+        return list(results["metrics"])
+    # Early versions did not store the names with the scores.
+    if not (folder / provenance.CONFIG_FILE).exists():
+        return []
+    return provenance.stored(folder).config.eval.metrics
 
 
 def has_report(folder: Path) -> bool:

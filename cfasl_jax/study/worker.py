@@ -12,7 +12,7 @@ import jax
 from cfasl_jax import files
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.errors import ConfigError
-from cfasl_jax.run import analyze, evaluate
+from cfasl_jax.run import analyze, evaluate, provenance
 from cfasl_jax.study import claims, packs, plan, run_files
 from cfasl_jax.study.definition import Study
 from cfasl_jax.study.run_files import Entry, Run
@@ -66,11 +66,14 @@ def _do_if_free(pack: Sequence[Run], dataset: Dataset, root: Path) -> bool:
         left = [run for run in pack if run_files.entry(root, run) is None]
         for run in left:
             _say(str(run))
+            _require_no_longer(run, root)
         if left:
             packs.train(left, dataset, root)
         for run in left:
             _score(run, dataset, root)
-            _require_entry(run, root)
+            entry = run_files.entry(root, run) or {}
+            if "failed" in entry:
+                _say(f"{run} failed: {entry['failed']}")
         # A process may map only so much memory, and each pack has its own programs.
         jax.clear_caches()
     return True
@@ -94,16 +97,16 @@ def _score(run: Run, dataset: Dataset, root: Path) -> None:
         analyze.analyze(run.config, dataset, folder)
 
 
-def _require_entry(run: Run, root: Path) -> None:
-    """Check that a run that was done is finished; another study's run is not."""
-    entry = run_files.entry(root, run)
-    if entry is None:
+def _require_no_longer(run: Run, root: Path) -> None:
+    """Check that a folder holds no training that is longer than this run.
+
+    Its models, and with them its scores, would be those of another study.
+    """
+    if (provenance.latest_step(root / run.folder) or 0) > run.config.num_steps:
         raise ConfigError(
             f"{root / run.folder} holds a run that is longer than this study's "
             f"{run.config.num_steps} steps: choose another --workdir"
         )
-    if "failed" in entry:
-        _say(f"{run} failed: {entry['failed']}")
 
 
 def _say(sentence: str) -> None:

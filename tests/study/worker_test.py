@@ -14,7 +14,7 @@ import pytest
 import study_results
 import study_worker
 
-from cfasl_jax import lease, workdirs
+from cfasl_jax import files, lease, workdirs
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import evaluate, provenance
 from cfasl_jax.study import __main__ as command
@@ -210,10 +210,41 @@ def test_a_damaged_file_of_speeds_is_measured_anew(small, tmp_path, monkeypatch)
     assert list(json.loads((tmp_path / "speeds.json").read_text()).values()) == [0.5]
 
 
-def test_a_run_of_a_longer_study_is_refused(small, tmp_path, monkeypatch):
-    run = plan.tuning_runs(small, small.arms[0])[0]
+def test_a_run_of_a_longer_study_is_refused_and_keeps_its_scores(
+    small, tmp_path, monkeypatch
+):
+    run = plan.reporting_runs(small, small.arms[0], small.arms[0].settings[0].name)[0]
     longer = study_results.results(run, {"mig": 0.5}) | {"step": 40}
-    monkeypatch.setattr(loop, "train", lambda *_: None)
+    path = tmp_path / run.folder / evaluate.RESULTS_FILE
+    files.write_json(path, longer)
+    monkeypatch.setattr(provenance, "latest_step", lambda _: 40)
     monkeypatch.setattr(evaluate, "evaluate", lambda *_: longer)
-    with pytest.raises(ConfigError, match="longer than this study's 10 steps"):
+    with pytest.raises(ConfigError, match="longer than this study's 20 steps"):
         worker._do_if_free([run], study_worker.dataset(), tmp_path)
+    assert json.loads(path.read_text()) == longer
+
+
+def test_a_run_counts_only_if_it_was_scored_by_all_metrics_asked_for(small, tmp_path):
+    run = plan.tuning_runs(small, small.arms[0])[0]
+    assert run.config.eval.metrics
+
+    def asking(*names):
+        scoring = dataclasses.replace(run.config.eval, metrics=names)
+        config = dataclasses.replace(run.config, eval=scoring)
+        return dataclasses.replace(run, config=config)
+
+    def counts(other):
+        return run_files.entry(tmp_path, other) is not None
+
+    study_results.write(tmp_path, run, {"mig": 0.5})
+    path = run_files.scores_file(tmp_path / run.folder, run.protocols[0])
+    results = json.loads(path.read_text())
+    assert counts(run)
+    assert not counts(asking("mig", "irs"))
+    # Early versions stored with the run, not with its scores, what was asked for.
+    provenance.claim(tmp_path / run.folder, run.config, study_worker.dataset().spec)
+    assert not counts(asking())
+    files.write_json(path, results | {"metrics": list(run.config.eval.metrics)})
+    assert not counts(asking())
+    files.write_json(path, results | {"metrics": []})
+    assert counts(asking())
