@@ -170,10 +170,12 @@ def _results(workdir: Path, model: Model, run: int) -> dict[str, Any]:
         )
     if not results["runs"][run]["scores"]:
         raise ConfigError(f"{workdir}: the run of seed {model.seed} has no scores")
+    origin = dict(results["provenance"])
+    origin.pop("training", None)  # the card has it as "provenance"
     return {
         "model": results["model"][run],
         "scores": results["runs"][run],
-        "scores_provenance": results["provenance"],
+        "scores_provenance": origin,
     }
 
 

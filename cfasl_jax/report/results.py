@@ -2,8 +2,9 @@
 
 Each part is optional:
 
-    provenance   {"data_source": e.g. "rendered", "device", "revision",
-                  "packages": {name: version}}
+    provenance   of the scores, {"data_source": e.g. "rendered", "device", "revision",
+                  "packages": {name: version}}; if that of the training is another one,
+                  also "training", with "resumed", a list of those of later parts
     step         the step of the checkpoint
     durations    {what: seconds}
     losses       {term: number, or one number for each run}
@@ -91,10 +92,25 @@ def _require_results(results: Any) -> None:
     for name in ("model", "runs"):
         if not all(isinstance(run, dict) for run in results.get(name) or []):
             raise ValueError(f"{name!r} has an unexpected form")
-    parts = [(results.get("provenance") or {}).get("packages")]
+    try:
+        origins = stages(results.get("provenance"))
+        parts = [origin.get("packages") for origin in origins]
+    except (AttributeError, TypeError) as error:
+        raise ValueError("'provenance' has an unexpected form") from error
     parts += [run.get("protocol_fields") for run in results.get("runs") or []]
     if not all(isinstance(part, dict | None) for part in parts):
         raise ValueError("versions or counts have an unexpected form")
+
+
+def stages(origin: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """The provenance of each part of a training, and then that of the scores.
+
+    Args:
+        origin: "provenance" of results.json.
+    """
+    scored = origin or {}
+    training = scored.get("training") or scored
+    return [training, *training.get("resumed", ()), scored]
 
 
 def _are_numbers(entry: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from cfasl_jax.metrics import METRICS, SCORES, Score
 from cfasl_jax.objectives import OBJECTIVES
 from cfasl_jax.report import configuration, names
 from cfasl_jax.report.html import details, facts, table, text
-from cfasl_jax.report.results import is_number, is_rendered
+from cfasl_jax.report.results import is_number, is_rendered, stages
 from cfasl_jax.types import ACTIVE_KL
 
 _MISSING = "\N{EN DASH}"
@@ -57,12 +57,12 @@ def warning(results: Mapping[str, Any]) -> str:
 
 def summary(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     """The facts at the top of the page, before the first number."""
-    origin = results.get("provenance") or {}
+    *training, scored = stages(results.get("provenance"))
     durations = results.get("durations") or {}
     seeds = ", ".join(str(seed) for seed in results.get("seeds") or ())
     return facts(
         {
-            "Data source": origin.get("data_source"),
+            "Data source": scored.get("data_source"),
             "Step": _grouped(results.get("step")),
             "Seeds": seeds or None,
             **configuration.hyperparameters(config),
@@ -70,10 +70,21 @@ def summary(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:
             "Protocol of the scores": results.get("protocol"),
             "Trained until": results.get("trained_until"),
             **{f"Time, {name}": duration(value) for name, value in durations.items()},
-            "Device": origin.get("device"),
-            "Git revision": origin.get("revision"),
+            "Device": _in_turn(training, "device"),
+            "Git revision": _in_turn(training, "revision"),
+            **{
+                f"{name} of the scores": scored.get(key)
+                for name, key in (("Device", "device"), ("Git revision", "revision"))
+                if scored.get(key) != training[-1].get(key)
+            },
         }
     )
+
+
+def _in_turn(parts: Sequence[Mapping[str, Any]], key: str) -> str | None:
+    """What the parts of a training say, one after another; None if none knows it."""
+    values = dict.fromkeys(str(part[key]) for part in parts if part.get(key))
+    return ", then ".join(values) or None
 
 
 def scores(results: Mapping[str, Any]) -> str:

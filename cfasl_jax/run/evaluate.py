@@ -63,7 +63,7 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
     trained = models(config, dataset.spec, workdir)
     step, protocol = trained[0].step, metrics.get_protocol(config.eval.protocol)
     results: dict[str, Any] = {
-        "provenance": provenance.describe(dataset.source),
+        "provenance": provenance.of_scores(workdir, dataset.source),
         "dataset": dataset.name,
         "seeds": list(config.seeds),
         "step": step,

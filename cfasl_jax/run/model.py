@@ -348,7 +348,7 @@ def load_shipped(name: str, run: int = 0) -> Model:
 
 
 def _load(workdir: Path, run: int) -> Model:
-    config, spec, _ = provenance.stored(workdir)
+    config, spec, *_ = provenance.stored(workdir)
     if not 0 <= run < len(config.seeds):
         raise ConfigError(
             f"{workdir} has no run {run}: it holds runs 0 to {len(config.seeds) - 1}"

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -82,11 +83,15 @@ class Run(NamedTuple):
         config: the configuration, with defaults for fields that were not stored.
         spec: the spec of its data set; None if an early version stored none.
         source: where its images came from.
+        origin: what `describe` said when its training began and, if it was continued
+            by another revision or elsewhere, "resumed", a list of what it said then,
+            each with the "step" from which this holds.
     """
 
     config: Config
     spec: Spec | None
     source: str
+    origin: Mapping[str, Any] = MappingProxyType({})
 
 
 def claim(workdir: Path, config: Config, spec: Spec, trains: bool = True) -> None:
@@ -103,7 +108,7 @@ def claim(workdir: Path, config: Config, spec: Spec, trains: bool = True) -> Non
             nothing to score, or if it cannot be written.
     """
     path = workdir / CONFIG_FILE
-    step = latest_step(workdir)
+    step, origin = latest_step(workdir), describe(spec.source)
     if step is None and not trains:
         raise ConfigError(f"{workdir} holds no checkpoint yet: train first")
     if step is not None:
@@ -112,7 +117,8 @@ def claim(workdir: Path, config: Config, spec: Spec, trains: bool = True) -> Non
                 f"{workdir} holds checkpoints, but no {CONFIG_FILE} that says whose "
                 "they are: restore it, or choose another --workdir"
             )
-        if differing := differences(stored(workdir), config, spec):
+        run = stored(workdir)
+        if differing := differences(run, config, spec):
             raise ConfigError(
                 f"{workdir} holds a run of another configuration: "
                 f"{'; '.join(differing)}; choose another --workdir, or give this one "
@@ -126,10 +132,40 @@ def claim(workdir: Path, config: Config, spec: Spec, trains: bool = True) -> Non
                 f"{step:,} steps: ask for {step:,} or more, choose another --workdir, "
                 "or score it as it is with --mode=evaluate"
             )
+        finished = step == config.num_steps  # nothing is left to be trained
+        origin = dict(run.origin) if finished else _resumed(run.origin, origin, step)
     try:
-        write_record(workdir, config, spec, describe(spec.source))
+        write_record(workdir, config, spec, origin)
     except OSError as error:
         raise ConfigError(f"cannot write into {workdir}: {error}") from error
+
+
+def _resumed(
+    before: Mapping[str, Any], now: Mapping[str, Any], step: int
+) -> dict[str, Any]:
+    """The provenance of a training that goes on from a step, see `Run.origin`."""
+    parts = list(before.get("resumed", ()))
+    last = parts[-1] if parts else before
+    if any(last.get(name) != value for name, value in now.items()):
+        parts.append({"step": step, **now})
+    return {**before, "resumed": parts} if parts else dict(before)
+
+
+def of_scores(workdir: Path, source: str) -> dict[str, Any]:
+    """The provenance of scores that are computed now, fit for JSON.
+
+    Args:
+        workdir: the directory of the run.
+        source: of the images.
+
+    Returns:
+        As `describe`; if the training has another provenance, also that, as "training".
+    """
+    now = describe(source)
+    if not (workdir / CONFIG_FILE).is_file():
+        return now
+    training = dict(stored(workdir).origin)
+    return now if training == now else {**now, "training": training}
 
 
 def write_record(
@@ -205,7 +241,8 @@ def read(path: Path) -> Run:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         config, unknown = config_lib.from_stored(record["config"])
-        source = str(record["provenance"]["data_source"])
+        origin = dict(record["provenance"])
+        source = str(origin["data_source"])
         spec = _spec(record["dataset"]) if "dataset" in record else None
     except ConfigError as error:
         raise ConfigError(f"{path} cannot be used: {error}") from error
@@ -220,7 +257,7 @@ def read(path: Path) -> Run:
             f"{', '.join(unknown)}",
             file=sys.stderr,
         )
-    return Run(config, spec, source)
+    return Run(config, spec, source, origin)
 
 
 def _spec(fields: Mapping[str, Any]) -> Spec:

@@ -80,7 +80,7 @@ def card(name: str) -> Card:
             f"{name} is neither a directory nor the name of a shipped model{listed}"
             f"{near_miss(name, known)}"
         )
-    config, spec, _ = provenance.read(path(name, ".json"))
+    config, spec, *_ = provenance.read(path(name, ".json"))
     record = json.loads(path(name, ".json").read_text(encoding="utf-8"))
     assert spec is not None
     return Card(

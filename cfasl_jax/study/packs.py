@@ -145,6 +145,8 @@ def _take_out(
     run = runs[place]
     folder, seeds = root / run.folder, tuple(run.seed for run in runs)
     provenance.claim(folder, run.config, dataset.spec)
+    origin = provenance.stored(pack).origin
+    provenance.write_record(folder, run.config, dataset.spec, origin)
     record.take_out(place, seeds, pack, folder)
     own = jax.tree.map(lambda leaf: leaf[place : place + 1], state)
     with Checkpoints(folder, run.config.checkpoint.keep) as checkpoints:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from cfasl_jax.report import html
 from cfasl_jax.report import tables as report_tables
 from cfasl_jax.report.figures import SavedFigure
+from cfasl_jax.report.results import stages
 from cfasl_jax.report.style import paper_style, save
 from cfasl_jax.study import figures, tables
 from cfasl_jax.study.rendering import Table, as_html
@@ -111,8 +112,9 @@ def _head(results: Mapping[str, Any]) -> str:
         )
     if results["question"]:
         parts.append(f"<p>{html.text(results['question'])}</p>")
-    revisions = {origin["revision"] for origin in results["provenance"]}
-    kinds = {origin["device"] for origin in results["provenance"]}
+    origins = [part for origin in results["provenance"] for part in stages(origin)]
+    revisions = {origin["revision"] for origin in origins}
+    kinds = {origin["device"] for origin in origins}
     parts.append(
         html.facts(
             {

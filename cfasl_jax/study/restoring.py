@@ -81,7 +81,8 @@ def _write(root: Path, finished: _Finished, spec: Spec) -> None:
     """Write what makes a run count, as `run_files` reads it."""
     folder = root / finished.run.folder
     if provenance.latest_step(folder) is None:
-        provenance.write_record(folder, finished.config, spec, finished.origin)
+        training = finished.origin.get("training") or finished.origin
+        provenance.write_record(folder, finished.config, spec, training)
     # A page that the run may have had has gone with its folder.
     entry = finished.entry | {"provenance": finished.origin, "report": False}
     files.write_json(folder / run_files.RESTORED_FILE, entry)

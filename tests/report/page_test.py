@@ -212,6 +212,22 @@ def test_fidelity_is_shown_as_its_preset_or_its_switches(on, shown):
     assert f">{shown}<" in tables.summary({}, config)
 
 
+def test_the_head_says_who_trained_and_who_scored():
+    part = {"device": "8 x v6e", "revision": "aaaa"}
+    once = {"provenance": {"data_source": "rendered", **part}}
+    head = tables.summary(once, {})
+    assert ">aaaa<" in head
+    assert "of the scores" not in head
+    training = {**part, "resumed": [{**part, "step": 5, "revision": "bbbb"}]}
+    later = {"device": "8 x v6e", "revision": "cccc", "training": training}
+    head = tables.summary({"provenance": later}, {})
+    assert ">aaaa, then bbbb<" in head
+    assert "Git revision of the scores" in head
+    assert ">cccc<" in head
+    assert ">8 x v6e<" in head
+    assert "Device of the scores" not in head
+
+
 def test_a_score_below_chance_is_marked_and_one_not_measured_is_a_dash():
     scores = {
         "mig": {"mean": 0.02, "interval": [0.01, 0.03], "chance": 0.05, "runs": 1},

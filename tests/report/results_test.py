@@ -15,7 +15,12 @@ from cfasl_jax.report.results import read_results
 ODD = (None, [], {}, "x", -1, 0.5, float("nan"), True, [None], ["x"], {"mean": "x"})
 
 
+_ORIGIN = synthetic.RESULTS["provenance"]
 RESULTS = synthetic.RESULTS | {
+    "provenance": {
+        **_ORIGIN,
+        "training": {**_ORIGIN, "resumed": [{**_ORIGIN, "step": 5}]},
+    },
     "left_out": ["sap is not computed: too few images"],
     "runs": [
         {

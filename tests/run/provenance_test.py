@@ -61,7 +61,7 @@ def test_a_rate_of_heads_that_a_baseline_lacks_does_not_matter(tmp_path, cfasl):
 
 
 def test_what_a_model_needs_of_its_data_is_stored(trained):
-    assert provenance.stored(trained) == (tiny.config(), SPEC, "rendered")
+    assert provenance.stored(trained)[:3] == (tiny.config(), SPEC, "rendered")
 
 
 def edit(workdir, change):
@@ -79,7 +79,7 @@ def test_fields_that_an_early_version_lacked_mean_as_it_was_then(trained, capsys
         del record["config"]["fidelity"]["frozen_integral"]
 
     edit(trained, age)
-    assert provenance.stored(trained) == (tiny.config(), None, "rendered")
+    assert provenance.stored(trained)[:3] == (tiny.config(), None, "rendered")
     assert capsys.readouterr().err == ""
     provenance.claim(trained, tiny.config(), SPEC)
 
@@ -128,6 +128,39 @@ def test_only_one_process_trains_in_a_directory(tmp_path):
 def test_a_run_may_be_prolonged(trained):
     provenance.claim(trained, tiny.config(num_steps=1000), SPEC)
     assert provenance.stored(trained).config.num_steps == 1000
+
+
+def test_the_provenance_of_a_training_outlives_later_calls(trained, monkeypatch):
+    def at(revision):
+        now = provenance.describe("rendered") | {"revision": revision}
+        monkeypatch.setattr(provenance, "describe", lambda _: now)
+        return now
+
+    def origin():
+        return dict(provenance.stored(trained).origin)
+
+    first = origin()
+    at("bbbb")
+    assert provenance.of_scores(trained, "rendered")["training"] == first
+    provenance.claim(trained, tiny.config(num_steps=4), SPEC)  # it is finished
+    assert origin() == first
+    now = at("cccc")
+    provenance.claim(trained, tiny.config(num_steps=1000), SPEC)
+    assert origin() == {**first, "resumed": [{"step": 4, **now}]}
+    provenance.claim(trained, tiny.config(num_steps=1000), SPEC)  # nothing new
+    assert origin() == {**first, "resumed": [{"step": 4, **now}]}
+    then = at("dddd")
+    (trained / "checkpoints" / "8").mkdir()
+    provenance.claim(trained, tiny.config(num_steps=1000), SPEC)
+    resumed = [{"step": 4, **now}, {"step": 8, **then}]
+    assert origin() == {**first, "resumed": resumed}
+    scored = provenance.of_scores(trained, "rendered")
+    assert scored == {**then, "training": {**first, "resumed": resumed}}
+
+
+def test_scores_of_the_same_call_have_the_provenance_of_the_training(trained):
+    described = provenance.describe("rendered")
+    assert provenance.of_scores(trained, "rendered") == described
 
 
 def test_a_run_is_not_cut_short(trained):
