@@ -44,6 +44,7 @@ _TRIES = 3
 _PAUSE_SECONDS = 5.0
 
 _CHECKPOINTS = "checkpoints"
+_DAMAGED = "damaged-"  # begins the names of checkpoints that could not be read
 _MARK = "_CHECKPOINT_METADATA"
 
 # Files below the top level that are read again: records, codes by which runs are
@@ -148,7 +149,7 @@ class _Mirror:
             wanted = {max(own, key=_number)} if own else set()
         for name in self._copied:
             read = name == "config.json" if newest_only else _is_read(name)
-            if (read and _step(name) is None) or _step(name) in wanted:
+            if _step(name) in wanted if _is_of_checkpoint(name) else read:
                 self.lease.renew()  # a large directory takes longer than a lease lasts
                 path = self.folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -173,6 +174,9 @@ class _Mirror:
         steps = _checkpoints(self.folder)
         for path in _files(self.folder, besides=_CHECKPOINTS):
             self._put(path)
+        for folder in sorted(self.folder.rglob(f"{_CHECKPOINTS}/{_DAMAGED}*")):
+            for path in _files(folder):
+                self._put(path)
         for step in sorted(steps, key=_number):
             folder = self.folder / step
             mark, before = folder / _MARK, set(_files(folder))
@@ -301,8 +305,13 @@ def _checkpoints(root: Path) -> set[str]:
 
 def _step(name: str) -> str | None:
     """The checkpoint that a file is of, such as "checkpoints/500"; None of others."""
-    match = re.match(rf"((?:.*/)?{_CHECKPOINTS}/[^/]+)/", name)
+    match = re.match(rf"((?:.*/)?{_CHECKPOINTS}/\d+)/", name)
     return match[1] if match else None
+
+
+def _is_of_checkpoint(name: str) -> bool:
+    """Whether a file is of a checkpoint, or of one that is damaged or half-written."""
+    return _CHECKPOINTS in name.split("/")[:-1]
 
 
 def _number(step: str) -> int:

@@ -119,6 +119,25 @@ def test_a_directory_comes_back_with_its_newest_state(url, scratch):
     assert "figures/a.png" in after
 
 
+def test_damaged_checkpoints_are_kept_in_the_bucket_and_never_read(url):
+    with workdirs.local(url) as folder:
+        for step in (4, 8):
+            write_checkpoint(folder, step)
+    with workdirs.local(url) as folder:  # as training does with one it cannot read
+        (folder / "checkpoints" / "8").rename(folder / "checkpoints" / "damaged-8")
+    of = {name.split("/")[1] for name in stored(url) if name.startswith("checkpoints")}
+    assert of == {"4", "damaged-8"}
+    # A directory that was copied there may hold a half-written one too.
+    files, root = fsspec.url_to_fs(url)
+    files.pipe_file(f"{root}/checkpoints/12.orbax-checkpoint-tmp/{MARK}", b"half")
+    before = stored(url)
+    for writes in (False, True):
+        with workdirs.local(url, writes) as folder:
+            found = [path.name for path in (folder / "checkpoints").iterdir()]
+            assert found == ["4"]
+    assert stored(url) == before
+
+
 def test_only_the_first_process_writes(url):
     with workdirs.local(url) as folder:
         write(folder, "config.json", "{}")

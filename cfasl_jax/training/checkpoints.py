@@ -155,7 +155,7 @@ class Checkpoints:
             damaged = self._directory / f"damaged-{step}-{number}"
         (self._directory / str(step)).rename(damaged)
         self._manager.reload()
-        print(f"it was renamed to {damaged}", file=sys.stderr)
+        print(f"it was renamed to {damaged.name}", file=sys.stderr)
 
     def close(self) -> None:
         """Wait until everything is written."""
