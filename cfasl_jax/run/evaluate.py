@@ -1,6 +1,7 @@
 """Scores of a run: each image is encoded once, and all metrics use these codes."""
 
 import dataclasses
+import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -136,13 +137,15 @@ def scorer(config: Config, dataset: Dataset) -> loop.Score:
     They are a function of the state and the seeds, so that a resumed run logs the same
     as an uninterrupted one. Besides the metrics of config.eval.metrics there are
     "reconstruction", "active_dimensions" and, for each dimension, "kl_0", "kl_1", ...
+    A score that the codes of one of several runs do not allow is NaN.
     """
     objective = objectives.build(config, dataset.spec)
 
     def score(state: TrainState) -> dict[str, list[float]]:
         models_now = of_runs(config, objective, state)
         runs = [_quick_scores(model, config, dataset) for model in models_now]
-        return {name: [run[name] for run in runs] for name in runs[0]}
+        names = dict.fromkeys(name for run in runs for name in run)
+        return {name: [run.get(name, math.nan) for run in runs] for name in names}
 
     return score
 

@@ -124,25 +124,27 @@ def _table(read: Read, labels: Labels, name: str) -> FactorSource:
     factors = labels.factors[rows]
     found = np.array([len(np.unique(column)) for column in factors.T])
     kept, sentences = _varying(found, labels.names, name)
-    left_out.append(_holes_or_copies(factors, math.prod(found.tolist()), name))
+    left_out += _holes_or_copies(factors, math.prod(found.tolist()), name)
     images = metrics.Table(read(rows), factors[:, kept])
     names = [labels.names[k] for k in kept]
     return FactorSource(images, names, left_out + sentences)
 
 
-def _holes_or_copies(factors: np.ndarray, combinations: int, name: str) -> str:
-    """Why the factors [n, K] of a data set are not a full grid."""
+def _holes_or_copies(factors: np.ndarray, combinations: int, name: str) -> list[str]:
+    """Why the factors [n, K] of a data set are no full grid; empty if they are one."""
     counts = np.unique(factors, axis=0, return_counts=True)[1]
-    if len(counts) == combinations and np.ptp(counts) == 0:
-        return (
-            f"each of the {combinations:,} combinations of factor values occurs in "
-            f"{counts[0]} images of {name}, which differ in what has no label"
-        )
-    return (
-        f"{name} is not a full grid: {len(counts):,} of the {combinations:,} "
-        f"combinations of factor values occur, in {len(factors):,} images, so metrics "
-        "that fix factors draw among those images"
-    )
+    if len(counts) < combinations or np.ptp(counts):
+        return [
+            f"{name} is not a full grid: {len(counts):,} of the {combinations:,} "
+            f"combinations of factor values occur, in {len(factors):,} images, so "
+            "metrics that fix factors draw among those images"
+        ]
+    if counts[0] == 1:
+        return []
+    return [
+        f"each of the {combinations:,} combinations of factor values occurs in "
+        f"{counts[0]} images of {name}, which differ in what has no label"
+    ]
 
 
 def _varying(

@@ -164,12 +164,16 @@ def read(workdir: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
 
 def read_scores(workdir: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """The scores in metrics.jsonl by name: steps [T] and values [R, T] of each."""
+    """The scores in metrics.jsonl by name: steps [T] and values [R, T] of each.
+
+    A value is NaN where one of several runs has no score. Steps at which no run has one
+    are left out.
+    """
     lines, _ = _sound_lines(workdir / METRICS_FILE)
     found: dict[str, list[tuple[int, list[float]]]] = {}
     for line in lines:
         for name in line:
-            if name.startswith(SCORES):
+            if name.startswith(SCORES) and not np.isnan(line[name]).all():
                 score = found.setdefault(name.removeprefix(SCORES), [])
                 score.append((line["step"], line[name]))
     return {

@@ -205,8 +205,7 @@ def test_a_table_of_the_whole_grid_scores_as_the_grid(score):
     grid = score(tiny.dataset())
     factors = np.stack(np.unravel_index(np.arange(20), tiny.GRID.sizes), axis=1)
     table = score(labelled(factors))
-    assert grid["left_out"] == []
-    assert "20 of the 20 combinations" in table["left_out"][0]
+    assert grid["left_out"] == table["left_out"] == []
     assert table["scores"]["mig"]["values"] == grid["scores"]["mig"]["values"]
     assert len(table["runs"]) == 2
     assert grid["factors"] == table["factors"] == list(tiny.GRID.names)
@@ -329,6 +328,29 @@ def test_a_run_that_cannot_be_scored_keeps_its_place(score, monkeypatch):
     assert results["runs"][0]["scores"] == {}
     assert results["runs"][0]["unavailable"] == {"mig": "no metric can score this run"}
     assert results["left_out"] == ["a value is too rare"]
+
+
+@pytest.mark.parametrize("lacking", [1, 2])
+def test_a_run_that_cannot_be_scored_along_the_way_has_no_number(monkeypatch, lacking):
+    objective = tiny.objective(cfasl=False)
+    monkeypatch.setattr(objectives, "build", lambda *_: objective)
+    quick = run_evaluate.score_codes
+
+    def only_the_other(codes, *rest, **more):
+        if codes.seed == lacking:
+            raise run_evaluate.NoScoresError("a value is too rare")
+        return quick(codes, *rest, **more)
+
+    state = loop.initial_state(CONFIG, objective, tiny.dataset().spec)
+    monkeypatch.setattr(run_evaluate, "_QUICK", FEW)
+    scored = run_evaluate.scorer(CONFIG, tiny.dataset())
+    both = scored(state)
+    assert np.isfinite(both["mig"]).all()
+    monkeypatch.setattr(run_evaluate, "score_codes", only_the_other)
+    found = scored(state)
+    assert found.keys() == both.keys()
+    assert np.isnan(found["mig"]).tolist() == [lacking == 1, lacking == 2]
+    assert found["reconstruction"] == both["reconstruction"]
 
 
 SAMPLED = dataclasses.replace(FEW, codes="sample")

@@ -55,13 +55,19 @@ def test_a_run_of_several_takes_its_own_log_and_the_times_of_its_training(tmp_pa
     with Record(tmp_path, (7, 8), 0, 100) as log:
         log.write(2, {"loss": np.array([1.0, 2.0])})
         log.write(4, {"loss": np.array([3.0, 4.0]), "eval/mig": np.array([0.1, 0.2])})
+        log.write(
+            6, {"loss": np.array([5.0, 6.0]), "eval/mig": np.array([0.3, np.nan])}
+        )
     own = tmp_path / "own"
     own.mkdir()
     record.take_out(1, (7, 8), tmp_path, own)
     steps, terms = record.read(own)
-    assert steps.tolist() == [2, 4]
-    assert terms["loss"].tolist() == [[2.0, 4.0]]
+    assert steps.tolist() == [2, 4, 6]
+    assert terms["loss"].tolist() == [[2.0, 4.0, 6.0]]
     assert record.read_scores(own)["mig"][1].tolist() == [[0.2]]
+    both = record.read_scores(tmp_path)["mig"]
+    assert both[0].tolist() == [4, 6]
+    assert both[1][0].tolist() == [0.1, 0.3]
     copies = list(own.glob("tensorboard/*/*"))
     assert [path.parent.name for path in copies] == ["seed_8"]
     (events,) = (tmp_path / "tensorboard" / "seed_8").iterdir()
