@@ -47,13 +47,9 @@ def _guarded(argv: list[str]) -> int:
     except loop.InterruptedRunError as stop:
         return errors.fail(str(stop), 128 + stop.signal)
     except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
+        if (advice := devices.memory_advice(error)) is None:
             raise
-        message = (
-            "error: there is not enough memory: train fewer seeds together, or with a "
-            "smaller batch_size; the last checkpoint is kept"
-        )
-        return errors.fail(message, 1)
+        return errors.fail(f"error: {advice}", 1)
     return 0
 
 

@@ -232,11 +232,11 @@ def aggregate(
         entries = [r["scores"][name] for r in results if name in r["scores"]]
         values = np.array([entry["value"] for entry in entries])
         floors = [e["chance"] for e in entries if e["chance"] is not None]
-        std, ends = _spread(values, confidence)
+        std, ends = spread(values, confidence)
         summary[name] = {
             "mean": float(values.mean()),
             "std": std,
-            "interval": ends,
+            "interval": None if ends is None else list(ends),
             "runs": len(values),
             "chance": float(np.mean(floors)) if floors else None,
         }
@@ -267,13 +267,16 @@ def _require_comparable(result: Mapping[str, Any], first: Mapping[str, Any]) -> 
         )
 
 
-def _spread(
-    values: np.ndarray, confidence: float
-) -> tuple[float | None, list[float] | None]:
-    """Standard deviation (ddof 1) and interval of the mean; None for one value."""
+def spread(
+    values: np.ndarray, confidence: float = 0.95
+) -> tuple[float | None, tuple[float, float] | None]:
+    """Standard deviation (ddof 1) of values [n], and Student's interval of their mean.
+
+    Both are None for fewer than two values.
+    """
     if len(values) < 2:
         return None, None
     std = float(values.std(ddof=1))
     quantile = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1))
     reach = quantile * std / np.sqrt(len(values))
-    return std, [float(values.mean() - reach), float(values.mean() + reach)]
+    return std, (float(values.mean() - reach), float(values.mean() + reach))

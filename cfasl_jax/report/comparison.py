@@ -1,6 +1,5 @@
 """Several trainings side by side on one page, made from the files of their reports."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,18 +50,15 @@ class Training(NamedTuple):
     curves: LossCurves
 
 
-def read_training(folder: Path, name: str, curves: LossCurves) -> Training:
-    """Read what `write_comparison` shows of a working directory.
+def read_training(
+    folder: Path, name: str, config: Mapping[str, Any], curves: LossCurves
+) -> Training:
+    """Read what `write_comparison` shows of the working directory of a run.
 
     Raises:
-        ConfigError: if it holds no run, or a run without results or figures; the
-            message names the command to run first.
+        ConfigError: if it holds no results or figures; the message names the command
+            to run first.
     """
-    if not (folder / "config.json").exists():
-        raise ConfigError(
-            f"{folder} holds no run: there is no config.json in it; train one there "
-            f"first with --config=FILE --workdir={folder}"
-        )
     results = read_results(folder / "results.json")
     if results is None or not has_index(folder / "figures"):
         what = "results" if results is None else "figures of a report"
@@ -70,14 +66,6 @@ def read_training(folder: Path, name: str, curves: LossCurves) -> Training:
             f"{folder} holds no {what} yet: run "
             f"python -m cfasl_jax.main --mode=analyze --workdir={folder} first"
         )
-    try:
-        fields = json.loads((folder / "config.json").read_text("utf-8"))
-        config = dict(fields.get("config", fields))
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise ConfigError(
-            f"{folder / 'config.json'} is damaged ({error}): restore it, or leave "
-            f"{folder} out of --compare"
-        ) from error
     try:
         figures = read_index(folder / "figures")
     except (OSError, ValueError, KeyError, TypeError) as error:

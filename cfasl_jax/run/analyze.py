@@ -187,12 +187,14 @@ def compare(folders: Sequence[Path], workdir: Path) -> Path:
         workdir: where the page and its figures go.
 
     Raises:
-        ConfigError: if a folder holds no report; it names the command to run first.
+        ConfigError: if a folder holds no run or no report; it names the command to run
+            first.
     """
-    trainings = [
-        comparison.read_training(folder, name, LossCurves(*record.read(folder)))
-        for folder, name in zip(folders, comparison.short_names(folders), strict=True)
-    ]
+    trainings = []
+    for folder, name in zip(folders, comparison.short_names(folders), strict=True):
+        config = config_lib.to_dict(provenance.stored(folder).config)
+        curves = LossCurves(*record.read(folder))
+        trainings.append(comparison.read_training(folder, name, config, curves))
     return comparison.write_comparison(trainings, workdir)
 
 

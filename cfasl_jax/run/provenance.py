@@ -61,7 +61,10 @@ def describe(source: str) -> dict[str, Any]:
 
 
 def _revision() -> str:
-    """The git revision of this checkout; "+" marks uncommitted changes."""
+    """The git revision of this checkout; "+" marks uncommitted changes.
+
+    It is unknown in an installed package, also if this lies inside another repository.
+    """
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(Path(__file__).parent), *arguments]
@@ -70,6 +73,7 @@ def _revision() -> str:
         ).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)
         changed = git("status", "--porcelain", "--untracked-files=no")
         return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
@@ -228,7 +232,10 @@ def stored(workdir: Path) -> Run:
     """
     path = workdir / CONFIG_FILE
     if not path.is_file():
-        raise ConfigError(f"{workdir} holds no run: there is no {CONFIG_FILE} in it")
+        raise ConfigError(
+            f"{workdir} holds no run: there is no {CONFIG_FILE} in it; "
+            f"train one there first with --config=FILE --workdir={workdir}"
+        )
     return read(path)
 
 
@@ -278,7 +285,8 @@ def differences(run: Run, config: Config, spec: Spec | None = None) -> list[str]
         run: the stored run.
         config: the configuration.
         spec: of the data set that would be trained on; without it, data sets are not
-            compared.
+            compared. Where both are known to have the same images, it does not matter
+            where these lie.
 
     Returns:
         Clauses such as "beta is 4.0 there and 6.0 here", none if nothing does.
@@ -291,6 +299,9 @@ def differences(run: Run, config: Config, spec: Spec | None = None) -> list[str]
     free = [name for name in _MAY_DIFFER if name not in bound]
     if not config.cfasl:  # There are no heads, whose rate may follow from the main one.
         free.append("codebook.learning_rate")
+    before = run.spec.digest if run.spec else ""
+    if before and spec and spec.digest:  # the pixels themselves are compared below
+        free.append("data.path")
     differing = [
         f"{name} is {old.get(name)!r} there and {new.get(name)!r} here"
         for name in sorted(old.keys() | new.keys())
@@ -303,7 +314,6 @@ def differences(run: Run, config: Config, spec: Spec | None = None) -> list[str]
         differing.append(
             f"the data source is {run.source!r} there and {spec.source!r} here"
         )
-    before = run.spec.digest if run.spec else ""
     if before and spec.digest and before != spec.digest:
         differing.append("the images have other pixels than those trained on")
     return differing

@@ -9,6 +9,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax
+
 from cfasl_jax import data, errors, files, workdirs
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.study import (
@@ -41,6 +43,10 @@ def _guarded(argv: Sequence[str]) -> int:
         return errors.fail(f"error: {error}", 1)
     except loop.InterruptedRunError as stop:
         return errors.fail(str(stop), 128 + stop.signal)
+    except jax.errors.JaxRuntimeError as error:
+        if (advice := devices.memory_advice(error)) is None:
+            raise
+        return errors.fail(f"error: {advice}", 1)
     return 0
 
 

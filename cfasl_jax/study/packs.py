@@ -22,7 +22,7 @@ from cfasl_jax.settings import Config, flatten
 from cfasl_jax.study import run_files
 from cfasl_jax.study.arms import REPORTING
 from cfasl_jax.study.run_files import Run
-from cfasl_jax.training import loop, record
+from cfasl_jax.training import devices, loop, record
 from cfasl_jax.training.checkpoints import Checkpoints
 from cfasl_jax.training.state import TrainState
 
@@ -95,7 +95,7 @@ def train(runs: Sequence[Run], dataset: Dataset, root: Path) -> None:
             files.write_json(root / runs[0].folder / run_files.FAILURE_FILE, failure)
             return
     except jax.errors.JaxRuntimeError as error:
-        if len(runs) == 1 or "RESOURCE_EXHAUSTED" not in str(error):
+        if len(runs) == 1 or devices.memory_advice(error) is None:
             raise
     else:
         return

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from cfasl_jax.metrics.intervals import spread
+
 CONFIDENCE = 0.95
 
 # Sign flips are enumerated if there are at most this many (16 pairs); otherwise this
@@ -63,8 +65,7 @@ def summarise(values: Sequence[float | None]) -> Summary:
     known = np.array([value for value in values if value is not None], np.float64)
     if not known.size:
         return Summary(None, None, None, 0)
-    sd = float(known.std(ddof=1)) if known.size > 1 else None
-    return Summary(float(known.mean()), sd, _mean_interval(known), known.size)
+    return Summary(float(known.mean()), *spread(known, CONFIDENCE), known.size)
 
 
 def paired_difference(
@@ -80,7 +81,8 @@ def paired_difference(
     d = np.array([a - b for a, b in pairs if a is not None and b is not None])
     if not d.size:
         return Difference(None, None, None, 0)
-    return Difference(float(d.mean()), _mean_interval(d), sign_flip_p(d), d.size)
+    _, interval = spread(d, CONFIDENCE)
+    return Difference(float(d.mean()), interval, sign_flip_p(d), d.size)
 
 
 def sign_flip_p(differences: np.ndarray) -> float | None:
@@ -118,12 +120,3 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
         largest = max(largest, min(1.0, (len(known) - rank) * p))
         adjusted[place] = largest
     return adjusted
-
-
-def _mean_interval(values: np.ndarray) -> tuple[float, float] | None:
-    """Student's t interval of the mean of values [n]; None below two of them."""
-    if len(values) < 2:
-        return None
-    mean, error = float(values.mean()), float(stats.sem(values))
-    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
-    return mean - reach, mean + reach

@@ -127,6 +127,16 @@ def leave(code: int) -> None:
         os._exit(code)
 
 
+def memory_advice(error: jax.errors.JaxRuntimeError) -> str | None:
+    """What to do if an error says that memory was too small; None for other errors."""
+    if "RESOURCE_EXHAUSTED" not in str(error):
+        return None
+    return (
+        "there is not enough memory: train fewer runs together, or with a smaller "
+        "batch_size; the last checkpoint is kept"
+    )
+
+
 def use_compilation_cache() -> None:
     """Keep compiled programs between calls, so that a resumed run starts at once.
 

@@ -107,20 +107,15 @@ class Record:
 
 
 def _boards(folder: Path, seeds: tuple[int, ...], first_step: int) -> list[Any]:
-    """TensorBoard's writers, one for each run; none if tensorboardX is missing."""
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError as error:
-        print(
-            f"no TensorBoard events are written ({error}): metrics.jsonl holds the "
-            f"same numbers; 'pip install tensorboardX' brings them",
-            file=sys.stderr,
-        )
-        return []
+    """TensorBoard's writers, one for each run."""
+    # A third of a second, which loading a model does not need.
+    import tensorboardX
+
     # TensorBoard drops this step and later ones, which are going to be written again.
     purged = first_step + 1
     return [
-        SummaryWriter(str(folder / name), purge_step=purged) for name in _names(seeds)
+        tensorboardX.SummaryWriter(str(folder / name), purge_step=purged)
+        for name in _names(seeds)
     ]
 
 

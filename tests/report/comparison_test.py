@@ -1,12 +1,16 @@
 """Finished runs side by side, from the command line to the page."""
 
+import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
 import report_synthetic as synthetic
+import tiny
 from browser import Outline
 
+from cfasl_jax import config as config_lib
 from cfasl_jax import main
 from cfasl_jax.report import comparison, curves
 from cfasl_jax.report.curves import LossCurves
@@ -33,12 +37,18 @@ OTHER = synthetic.RESULTS | {
 
 def finish(folder, run, results, config, terms):
     """What a run leaves in its working directory."""
-    write_report([run], None, results, config, folder)
+    fields = config_lib.to_dict(config)
+    write_report([run], None, results, fields, folder)
     (folder / "results.json").write_text(json.dumps(results))
-    (folder / "config.json").write_text(json.dumps({"config": config}))
+    record_config(folder, fields)
     lines = [{"step": step, **terms} for step in (10, 20)]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (folder / "metrics.jsonl").write_text(text)
+
+
+def record_config(folder, fields):
+    record = {"config": fields, "provenance": {"data_source": "rendered"}}
+    (folder / "config.json").write_text(json.dumps(record))
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +57,12 @@ def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     whole = synthetic.complete()
     ours = synthetic.only(whole, "composition", "sections", "walk", "factor_steps")
-    config = synthetic.CONFIG | {"cfasl": False}
+    config = tiny.config(dataset="shapes3d")
     terms = {"loss": [2.0, 3.0], "parallel": [1.0, 1.0]}
-    finish(root / "a/run", ours, synthetic.RESULTS, synthetic.CONFIG, terms)
+    finish(root / "a/run", ours, synthetic.RESULTS, config, terms)
     theirs = synthetic.only(whole, "walk")
-    finish(root / "b/run", theirs, OTHER, config, {"loss": [5.0]})
+    base = dataclasses.replace(config, cfasl=False)
+    finish(root / "b/run", theirs, OTHER, base, {"loss": [5.0]})
     return root / "a/run", root / "b/run"
 
 
@@ -84,7 +95,8 @@ def test_scores_by_factor_stand_below_each_other_where_the_factors_are_the_same(
     words = outline.text
     assert "metric run shape x position hue MIG a/run 37.50 12.50 \N{EN DASH}" in words
     assert "metric run hue SAP b/run 50.00" in words
-    one = comparison.read_training(folders[0], "one", LossCurves(np.zeros(0), {}))
+    none = LossCurves(np.zeros(0), {})
+    one = comparison.read_training(folders[0], "one", {}, none)
     text = Outline(comparison._score_tables([one, one._replace(name="two")])).text
     row = "37.50 12.50 \N{EN DASH}"
     assert f"metric run shape x position hue MIG one {row} MIG two {row}" in text
@@ -116,6 +128,18 @@ def test_figures_stand_side_by_side(outline):
     assert "Composite symmetry beside the largest-KL walk" in outline.text
 
 
+def test_fields_that_an_older_run_lacks_are_what_they_were_then(folders, tmp_path):
+    older = tmp_path / "older"
+    shutil.copytree(folders[0], older)
+    fields = config_lib.to_dict(tiny.config(dataset="shapes3d"))
+    del fields["ours"], fields["matmul_precision"], fields["codebook"]["expm"]
+    record_config(older, fields)
+    place = tmp_path / "page"
+    assert compare(f"--compare={folders[0]},{older}", f"--workdir={place}") == 0
+    words = Outline((place / "comparison.html").read_text("utf-8")).text
+    assert "The configurations and versions are the same." in words
+
+
 def test_the_page_goes_below_runs_by_default(folders, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert compare(f"--compare={folders[0]},{folders[1]}") == 0
@@ -144,7 +168,7 @@ def test_mistakes_end_with_one_sentence_and_code_2(
     unscored, undrawn, damaged = (tmp_path / name for name in names)
     for folder in (unscored, undrawn, damaged):
         folder.mkdir()
-        (folder / "config.json").write_text("{}")
+        record_config(folder, config_lib.to_dict(tiny.config()))
     (undrawn / "results.json").write_text('{"step": 1, "seeds": [1]}')
     (damaged / "results.json").write_text("[]")
     (unscored / "figures").mkdir()

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import tiny
@@ -110,6 +111,55 @@ def test_other_pixels_under_the_same_name_are_refused(trained):
     other = dataclasses.replace(SPEC, digest="b")
     with pytest.raises(ConfigError, match="other pixels"):
         provenance.claim(trained, tiny.config(), other)
+
+
+def test_images_that_lie_elsewhere_are_the_same_images(tmp_path):
+    def at(place):
+        config = tiny.config()
+        where = dataclasses.replace(config.data, path=str(tmp_path / f"{place}.npz"))
+        return dataclasses.replace(config, data=where)
+
+    known = dataclasses.replace(SPEC, digest="a")
+    workdir = tmp_path / "run"
+    provenance.claim(workdir, at("here"), known)
+    (workdir / "checkpoints" / "4").mkdir(parents=True)
+    provenance.claim(workdir, at("there"), known)
+    assert provenance.stored(workdir).config == at("there")
+    with pytest.raises(ConfigError, match="other pixels"):
+        provenance.claim(workdir, at("here"), dataclasses.replace(SPEC, digest="b"))
+    with pytest.raises(ConfigError, match=r"data\.path is"):
+        provenance.claim(workdir, at("here"), SPEC)  # whose pixels are not known
+
+
+def test_another_repository_around_the_package_is_not_its_own(tmp_path):
+    def git(*arguments):
+        author = ("-c", "user.name=a", "-c", "user.email=b")
+        command = ["git", "-C", str(tmp_path), *author, *arguments]
+        subprocess.run(command, check=True, capture_output=True)
+
+    module = tmp_path / "venv" / "provenance.py"
+    module.parent.mkdir()
+    module.write_bytes(Path(provenance.__file__).read_bytes())
+    git("init")
+    (tmp_path / ".gitignore").write_text("venv\n")
+    git("add", ".gitignore")
+    git("commit", "-m", "first")
+    code = "import provenance; print(provenance._revision())"
+
+    def revision():
+        answer = subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONPATH": str(module.parent)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return answer.stdout.strip()
+
+    assert revision() == "unknown"
+    git("add", "--force", "venv/provenance.py")
+    git("commit", "-m", "its own")
+    assert len(revision()) == 12
 
 
 def test_only_one_process_trains_in_a_directory(tmp_path):

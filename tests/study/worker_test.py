@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import fsspec
+import jax
 import pytest
 import study_results
 import study_worker
@@ -208,6 +209,19 @@ def test_a_damaged_file_of_speeds_is_measured_anew(small, tmp_path, monkeypatch)
     dataset = study_worker.dataset()
     assert cost._seconds_a_step("arm", runs, dataset, tmp_path) == 0.5
     assert list(json.loads((tmp_path / "speeds.json").read_text()).values()) == [0.5]
+
+
+def test_too_little_memory_is_one_sentence(small, tmp_path, monkeypatch, capsys):
+    def fail(*_):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+
+    monkeypatch.setattr(loop, "train", fail)
+    monkeypatch.setattr(definition, "load", lambda _: small)
+    monkeypatch.setattr(cost, "describe", lambda *_: "")
+    options = ["study", f"--study={WORKER}", f"--workdir={tmp_path}"]
+    assert command.main(options) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: there is not enough memory: train fewer runs")
 
 
 def test_a_run_of_a_longer_study_is_refused_and_keeps_its_scores(

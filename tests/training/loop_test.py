@@ -2,7 +2,6 @@
 
 import dataclasses
 import signal
-import sys
 import time
 
 import chex
@@ -262,17 +261,6 @@ def test_the_first_bad_step_and_run_are_named():
 def test_restoring_nothing_is_said_clearly(tmp_path):
     with pytest.raises(ConfigError, match="holds no checkpoint yet: train first"):
         final_state(tmp_path, 4)
-
-
-def test_without_tensorboard_the_log_is_written_all_the_same(
-    tmp_path, monkeypatch, capsys
-):
-    monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    with record.Record(tmp_path, (1, 2), first_step=0, num_steps=2) as log:
-        log.write(2, {"loss": np.array([3.0, 4.0])})
-    assert record.read(tmp_path)[1]["loss"].tolist() == [[3.0], [4.0]]
-    assert "no TensorBoard events are written" in capsys.readouterr().err
-    assert not (tmp_path / "tensorboard").exists()
 
 
 def test_half_a_line_of_metrics_is_forgotten(tmp_path):
