@@ -27,6 +27,10 @@ from cfasl_jax.training.state import TrainState
 from cfasl_jax.types import Params, Posterior
 
 
+class NonFiniteError(ValueError):
+    """A latent is not finite, or so large that the decoder's images are not."""
+
+
 @dataclasses.dataclass(frozen=True, repr=False)
 class Model:
     """One run's networks with their parameters.
@@ -84,12 +88,13 @@ class Model:
         """Latents [n, D] -> images in [0, 1], [n, 64, 64, C].
 
         Raises:
-            ValueError: if z has another shape, or values that are not finite.
+            ValueError: if z has another shape; a NonFiniteError if it has values that
+                are not finite, or are too large.
         """
         z = self._checked_latents(z)
         images = _on_rows(partial(_decode, self.objective, self.params), z)
         if not _is_finite(images):
-            raise ValueError(
+            raise NonFiniteError(
                 "z is too large for the decoder, which computes in float32"
             )
         return images
@@ -171,7 +176,9 @@ class Model:
         with np.errstate(over="ignore"):  # beyond float32 is infinity
             z = z.astype(jnp.float32)
         if not _is_finite(z):
-            raise ValueError("z must be finite: it has NaN, or numbers beyond float32")
+            raise NonFiniteError(
+                "z must be finite: it has NaN, or numbers beyond float32"
+            )
         return z
 
 

@@ -16,7 +16,7 @@ from cfasl_jax.run.codebook_probes import Arrays
 from cfasl_jax.run.codes import Codes
 from cfasl_jax.run.evaluate import sample_indices
 from cfasl_jax.run.factors import controlled
-from cfasl_jax.run.model import Model
+from cfasl_jax.run.model import Model, NonFiniteError
 from cfasl_jax.run.tiles import decode, encode, lookup
 from cfasl_jax.types import ACTIVE_KL
 
@@ -32,6 +32,7 @@ _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 # Why a figure may be left out; `report.figures` says which figures need what.
 _NO_CODEBOOK = "A baseline has no symmetry codebook."
+_TOO_FAR = "The codebook moves latents so far that they cannot be decoded."
 _NO_FACTORS = "The data set has no ground-truth factors that vary."
 _NO_GRID = (
     "Some combinations of the data set's factors are missing or occur more often than "
@@ -76,7 +77,10 @@ def probe(model: Model, dataset: Dataset, run: int, name: str, bins: int) -> Run
         if mu.shape[1] > 1:
             arrays["covariance/matrix"] = np.cov(mu.T)
     if model.has_codebook:
-        arrays |= codebook_probes.probe(model, dataset, codes, mu, pairs, _SEED)
+        try:
+            arrays |= codebook_probes.probe(model, dataset, codes, mu, pairs, _SEED)
+        except NonFiniteError:
+            lacking["codebook"] = _TOO_FAR
     try:
         arrays |= export.explorer(model, lookup(dataset, indices[:_EXPLORED]))
     except export.ExportError as error:

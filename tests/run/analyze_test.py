@@ -135,6 +135,16 @@ def test_without_factors_or_codebook_figures_are_left_out_for_a_reason():
     ]
 
 
+def test_a_codebook_that_moves_codes_too_far_is_left_out(model):
+    strong = jax.tree.map(lambda leaf: 1e4 * leaf, model.params["codebook"])
+    wild = dataclasses.replace(model, params={**model.params, "codebook": strong})
+    run = probes.probe(wild, DATA, run=0, name="seed 4", bins=20)
+    assert run.part("composition") == run.part("codebook") == {}
+    assert run.part("traversals")
+    why = "The codebook moves latents so far that they cannot be decoded."
+    assert "Composite symmetry" in left_out(run)[why]
+
+
 def test_one_latent_dimension_is_drawn_as_far_as_it_can_be(tmp_path):
     run = probes.probe(model_of(D=1), DATA, run=0, name="seed 4", bins=20)
     (missing,) = left_out(run).values()
