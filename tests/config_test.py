@@ -113,6 +113,14 @@ def test_whole_numbers_are_fine_where_numbers_are_wanted():
             {"seeds": (1, 1), "per_run": (("beta", (1.0, 1.0)),)},
             "have the same seed",
         ),
+        (
+            {
+                "objective": "control_vae",
+                "seeds": (1, 1),
+                "per_run": (("beta", (1.0, 2.0)),),
+            },
+            "the same values of all fields that control_vae reads",
+        ),
         ({"per_run": (("beta", (1.0, 2.0)),)}, "2 values of beta for 1 seeds"),
         ({"per_run": (("beta", (1.0,)), ("beta", (2.0,)))}, "has beta more than once"),
         ({"per_run": (("num_steps", (1.0,)),)}, "unknown field in per_run 'num_steps'"),

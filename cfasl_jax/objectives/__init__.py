@@ -9,7 +9,9 @@ can be compared with an independent implementation.
 in this list.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from typing import Any
 
 from cfasl_jax import codebook as codebook_lib
 from cfasl_jax import lie_group
@@ -28,7 +30,7 @@ from cfasl_jax.objectives.factor_vae import FACTOR_VAE
 from cfasl_jax.objectives.objective import Objective
 from cfasl_jax.settings import Config
 
-__all__ = ["OBJECTIVES", "Entry", "Noise", "Objective", "build"]
+__all__ = ["OBJECTIVES", "Entry", "Noise", "Objective", "build", "is_read"]
 
 OBJECTIVES: Mapping[str, Entry] = {
     entry.name: entry
@@ -43,6 +45,40 @@ OBJECTIVES: Mapping[str, Entry] = {
         ANNEALED_VAE,
     )
 }
+
+
+# Fields that are only read with CFASL, besides the switches of `fidelity`.
+_OF_CFASL = ("codebook", "weights", "threshold", "ours")
+# Fields for which the published code has constants, and the switches that choose these.
+_PUBLISHED = {
+    "codebook.scale": "published_init",
+    "codebook.temperature": "soft_noisy_switch",
+}
+
+
+def is_read(name: str, config: Mapping[str, Any]) -> bool:
+    """Whether a run reads a field of its configuration.
+
+    Fields of other objectives are not read, nor are those of CFASL by a baseline.
+
+    Args:
+        name: dotted name of the field.
+        config: nested, as any version has stored it.
+    """
+    entry = OBJECTIVES.get(str(config.get("objective")))
+    if entry and _belongs(name, entry.fields):
+        return True
+    if _belongs(name, _OF_CFASL):
+        switches = config.get("fidelity")
+        constant = isinstance(switches, Mapping) and switches.get(_PUBLISHED.get(name))
+        return bool(config.get("cfasl")) and not constant
+    fields = chain(*(other.fields for other in OBJECTIVES.values()))
+    return entry is None or not _belongs(name, (*fields, *entry.unread))
+
+
+def _belongs(name: str, fields: Iterable[str]) -> bool:
+    """Whether a dotted name is one of these fields or in one of these groups."""
+    return any(name == field or name.startswith(f"{field}.") for field in fields)
 
 
 def build(config: Config, spec: Spec) -> Objective:

@@ -196,6 +196,7 @@ class Entry:
         reference: authors and year.
         fields: names of the configuration's fields that the objective reads: dotted
             names of fields, or names of whole groups.
+        unread: the same for common fields that it does not read.
         make: makes the objective for a configuration and a data set.
         networks: makes encoder and decoder, given the initialiser of their biases.
         published_codebook_scale: standard deviation of the codebook's first generators
@@ -212,5 +213,6 @@ class Entry:
     networks: Callable[[Config, Spec, BiasInit], tuple[nn.Module, nn.Module]] = (
         plain_networks
     )
+    unread: tuple[str, ...] = ()
     published_codebook_scale: float = 1.0
     spans_the_run: bool = False

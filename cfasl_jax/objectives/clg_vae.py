@@ -97,5 +97,6 @@ CLG_VAE = Entry(
         config.fidelity.lie_decoder_not_equivariant,
     ),
     networks=_networks,
+    unread=("hidden",),  # its dense layers have the width of its authors' code
     published_codebook_scale=1e-6,
 )

@@ -5,13 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from cfasl_jax.data import DATASETS
-from cfasl_jax.objectives import OBJECTIVES
+from cfasl_jax.objectives import OBJECTIVES, is_read
 from cfasl_jax.report.html import details, table, text
 from cfasl_jax.report.names import spaced
 from cfasl_jax.settings import flatten, heads_learning_rate, num_elements
-
-# Fields that are only read with CFASL, besides the switches of `fidelity`.
-_OF_CFASL = ("codebook", "weights", "threshold", "ours")
 
 
 def title(config: Mapping[str, Any]) -> str:
@@ -45,23 +42,13 @@ def hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_fields(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration on one level, without the fields that the run never reads.
-
-    These are the fields of other objectives and, for a baseline, those of CFASL.
-    """
-    entry = OBJECTIVES.get(str(config.get("objective")))
-    others = tuple(field for other in OBJECTIVES.values() for field in other.fields)
-
-    def is_read(name: str) -> bool:
-        if _belongs(name, ("fidelity", "per_run")):  # shown in another form
-            return False
-        if entry and _belongs(name, entry.fields):
-            return True
-        if _belongs(name, _OF_CFASL):
-            return bool(config.get("cfasl"))
-        return entry is None or not _belongs(name, others)
-
-    shown = {name: value for name, value in flatten(config).items() if is_read(name)}
+    """The configuration on one level, without the fields that the run never reads."""
+    shown = {
+        name: value
+        for name, value in flatten(config).items()
+        # These two are shown in another form.
+        if not name.startswith(("fidelity", "per_run")) and is_read(name, config)
+    }
     if config.get("fidelity") is not None:
         shown["fidelity"] = fidelity(config["fidelity"])
     return shown | _per_run(config)

@@ -116,8 +116,22 @@ def build(
         settings.append(_setting(point, configs.get(TUNING), configs[REPORTING]))
     if len({setting.name for setting in settings}) < len(settings):
         raise ConfigError(f"the grid of the arm {name} contains a setting twice")
+    _require_different(name, settings)
     overrides = tuple({**common, **own}.items())
     return Arm(name, str(arm["config"]), overrides, tuple(settings))
+
+
+def _require_different(arm: str, settings: Sequence[Setting]) -> None:
+    """Check that no two settings are the same training under two names."""
+    known: dict[str, Setting] = {}
+    for setting in settings:
+        fields = repr(sorted(config_lib.read_fields(setting.reporting).items()))
+        twin = known.setdefault(fields, setting)
+        if twin is not setting:
+            raise ConfigError(
+                f"the grid of the arm {arm} contains a setting twice: {twin.name} and "
+                f"{setting.name} differ in no field that its objective reads"
+            )
 
 
 def slug(text: str) -> str:

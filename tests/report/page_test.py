@@ -313,6 +313,16 @@ def test_fields_that_the_run_never_reads_are_not_shown():
     read = configuration.read_fields({**baseline, **own})
     assert read["codebook.expm"] == "scipy"  # of its own group, not of a codebook
     assert "codebook.elements" not in read
+    assert "hidden" not in configuration.read_fields({**baseline, **own, "hidden": 8})
+    official, corrected = (
+        config_lib.to_dict(tiny.config(latent_dim=2, fidelity={"preset": preset}))
+        for preset in ("official", "corrected")
+    )
+    constant = {"codebook.scale", "codebook.temperature"}
+    shown = [
+        configuration.read_fields(fields).keys() for fields in (official, corrected)
+    ]
+    assert shown[1] - shown[0] == constant
     assert "codebook.expm" not in configuration.read_fields(
         {**baseline, **own, "objective": "beta_vae"}
     )

@@ -186,6 +186,10 @@ def test_a_single_setting_is_not_tuned():
         ({"arms": arms(grid={"weights.epsilonn": (1, 4)})}, "mean 'weights.epsilon'"),
         ({"arms": arms(grid={"beta": 4})}, "needs a tuple of values for beta"),
         ({"arms": arms(grid={"beta": (4, 4.0)})}, "contains a setting twice"),
+        (
+            {"arms": arms(set={"objective": "control_vae"}, grid={"beta": (1, 4)})},
+            "beta=1 and beta=4 differ in no field that its objective reads",
+        ),
         ({"arms": arms(grid={"beta": (4, -1)})}, "beta must be at least 0, not -1"),
         ({"arms": arms(grid={"seeds": ((1,), (2,))})}, "give seeds in tuning"),
         ({"arms": arms(config="configs/dsprite.py")}, "did you mean 'configs/dsprites"),
