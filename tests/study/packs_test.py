@@ -1,5 +1,6 @@
 """Packs: which runs make one, and that a packed run is the run alone."""
 
+import itertools
 import json
 
 import jax
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import study_worker
 
+from cfasl_jax.run import provenance
 from cfasl_jax.settings import flatten
 from cfasl_jax.study import definition, packs, plan, run_files
 from cfasl_jax.training import loop
@@ -124,6 +126,21 @@ def test_a_packed_run_is_the_run_alone(small, tmp_path):
         assert flatten(stored["config"])["beta"] == run.config.beta
         assert stored["config"]["seeds"] == [run.seed]
     assert list((tmp_path / "packed" / "packs").iterdir()) == []
+
+
+def test_a_packed_run_was_trained_by_whoever_trained_the_pack(
+    small, tmp_path, monkeypatch
+):
+    described, describe = itertools.count(), provenance.describe
+    monkeypatch.setattr(
+        provenance,
+        "describe",
+        lambda source: describe(source) | {"revision": str(next(described))},
+    )
+    runs = all_tuning(small)[:2]
+    packs.train(runs, study_worker.dataset(), tmp_path)
+    origins = [provenance.stored(tmp_path / run.folder).origin for run in runs]
+    assert [origin["revision"] for origin in origins] == ["0", "0"]
 
 
 def test_a_pack_that_was_cut_off_goes_on_where_it_was(small, tmp_path, monkeypatch):
