@@ -4,7 +4,9 @@
 
 DIR is the working directory of a run. For each weighted term, the tables hold the mean
 of its weighted value over batches that are drawn as in training, and the norm of the
-gradient of this mean by the parameters of each network. Ramps of weights have ended.
+gradient of this mean by the parameters of each network, in brackets its cosine with the
+gradient of all other terms together: -1 where they cancel it. Ramps of weights have
+ended.
 """
 
 import argparse
@@ -70,10 +72,19 @@ def print_table(folder: Path) -> None:
     print(f"\n{folder}, step {model.step}\n")
     networks = sorted(model.params)
     print(f"| | value | {' | '.join(networks)} |\n{'|---' * (len(networks) + 2)}|")
+    together = jax.tree.map(lambda *x: sum(x), *gradients.values())
+    norms = [f"{optax.tree.norm(together[key]):.3g}" for key in networks]
+    print(f"| all terms | {sum(terms.values()):.3g} | {' | '.join(norms)} |")
     for name, value in terms.items():
-        norms = [float(optax.tree.norm(gradients[name][key])) for key in networks]
-        cells = " | ".join(f"{number:.3g}" for number in (float(value), *norms))
-        print(f"| {name} | {cells} |")
+        cells = []
+        for key in networks:
+            own = gradients[name][key]
+            others = optax.tree.sub(together[key], own)
+            size = optax.tree.norm(own)
+            scale = size * optax.tree.norm(others)
+            cosine = optax.tree.vdot(own, others) / jnp.where(scale > 0, scale, 1.0)
+            cells.append(f"{size:.3g} ({cosine:+.2f})")
+        print(f"| {name} | {value:.3g} | {' | '.join(cells)} |")
 
 
 def main() -> None:
