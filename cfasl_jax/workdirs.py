@@ -148,8 +148,11 @@ class _Mirror:
             own = [step for step in steps if step.startswith(_CHECKPOINTS)]
             wanted = {max(own, key=_number)} if own else set()
         for name in self._copied:
-            read = name == "config.json" if newest_only else _is_read(name)
-            if _step(name) in wanted if _is_of_checkpoint(name) else read:
+            if _is_of_checkpoint(name):
+                needed = _step(name) in wanted
+            else:
+                needed = name == "config.json" if newest_only else _is_read(name)
+            if needed:
                 self.lease.renew()  # a large directory takes longer than a lease lasts
                 path = self.folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)

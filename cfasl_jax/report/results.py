@@ -6,6 +6,7 @@ Each part is optional:
                   "packages": {name: version}}; if that of the training is another one,
                   also "training", with "resumed", a list of those of later parts
     step         the step of the checkpoint
+    metrics      the names of metrics that were asked for; none mean all
     durations    {what: seconds}
     losses       {term: number, or one number for each run}
     seeds        one for each run
