@@ -48,11 +48,11 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
     Returns:
         The content of results.json: provenance, step, "metrics" (the names that were
         asked for; none mean all), losses, reconstruction and KL of each run, of several
-        runs also their UDR, and "left_out", sentences on scores
-        that the data do not allow. If they allow any score, also "scores" by name, with
-        their mean, standard deviation, interval, chance floor, values by run and, of
-        those that are means over factors, values by factor; "factors", the names of
-        these; and "runs", each run's full record.
+        runs also their UDR, and "left_out", sentences on scores that the data do not
+        allow. If they allow any score, also "scores" by name, with their mean, standard
+        deviation, interval, chance floor, values by run and, of those that are means
+        over factors, values by factor; "factors", the names of these; and "runs", each
+        run's full record.
 
     Raises:
         ConfigError: if there is no checkpoint, or the file cannot be written.

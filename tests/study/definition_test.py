@@ -52,6 +52,7 @@ def arms(name="beta-VAE", **changes):
         (":affine", 10_000, "dlib"),
         (":partners", 10_000, "dlib"),
         (":stronger", 10_000, "dlib"),
+        (":longer", 30_000, "dlib"),
         (":published", 2_500, "fast"),
     ],
 )
