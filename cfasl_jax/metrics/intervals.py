@@ -274,9 +274,9 @@ def spread(
 
     Both are None for fewer than two values.
     """
-    if len(values) < 2:
+    n = len(values)
+    if n < 2:
         return None, None
-    std = float(values.std(ddof=1))
-    quantile = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1))
-    reach = quantile * std / np.sqrt(len(values))
-    return std, (float(values.mean() - reach), float(values.mean() + reach))
+    mean, quantile = float(values.mean()), stats.t.ppf((1 + confidence) / 2, n - 1)
+    reach = float(quantile) * float(stats.sem(values))
+    return float(values.std(ddof=1)), (mean - reach, mean + reach)
