@@ -88,7 +88,11 @@ def test_packs_keep_the_order_of_the_runs():
 def test_what_is_part_of_the_program_keeps_runs_apart():
     arms = {
         "A": {"config": study_worker._DSPRITES, "grid": {"latent_dim": (2, 3)}},
-        "B": {"config": study_worker._DSPRITES, "grid": {"codebook.elements": (2, 3)}},
+        "B": {
+            "config": study_worker._DSPRITES,
+            "set": {"cfasl": True},
+            "grid": {"codebook.elements": (2, 3)},
+        },
     }
     study = definition.from_dict(study_worker.ENTRIES | {"arms": arms}, "apart")
     packed = packs.group(all_tuning(study), 64)
