@@ -16,13 +16,7 @@ from cfasl_jax import data, metrics, objectives
 from cfasl_jax.codebook import ACTIONS
 from cfasl_jax.errors import ConfigError, require_choice
 from cfasl_jax.lie_group import EXPMS
-from cfasl_jax.settings import (
-    FIDELITIES,
-    Config,
-    flatten,
-    heads_learning_rate,
-    num_elements,
-)
+from cfasl_jax.settings import FIDELITIES, Config, heads_learning_rate, num_elements
 
 MODES = ("all", "train", "evaluate", "analyze")
 PRECISIONS = ("default", "high", "highest")
@@ -161,7 +155,7 @@ def _validate_runs(config: Config) -> None:
         if whole and not all(float(value).is_integer() for value in values):
             raise ConfigError(f"per_run must have whole numbers for {name}")
     runs = [config.of_run(run) for run in range(len(config.seeds))]
-    read = [read_fields(run) for run in runs]
+    read = [objectives.read_fields(to_dict(run)) for run in runs]
     for number, run in enumerate(runs):
         _validate_ranges(run, prefix=f"run {number}: ")
         _validate_ours(run, prefix=f"run {number}: ")
@@ -170,16 +164,6 @@ def _validate_runs(config: Config) -> None:
             "two runs of per_run have the same seed and the same values of all fields "
             f"that {config.objective} reads"
         )
-
-
-def read_fields(config: Config) -> dict[str, Any]:
-    """The fields that a run reads, by their dotted names."""
-    fields = to_dict(config)
-    return {
-        name: value
-        for name, value in flatten(fields).items()
-        if objectives.is_read(name, fields)
-    }
 
 
 def traced_fields(config: Config) -> list[str]:

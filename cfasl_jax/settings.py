@@ -344,3 +344,8 @@ def flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{name}"] = value
     return flat
+
+
+def belongs(name: str, fields: Sequence[str]) -> bool:
+    """Whether a dotted name is one of these fields or in one of these groups."""
+    return any(name == field or name.startswith(f"{field}.") for field in fields)

@@ -268,7 +268,7 @@ def _require_comparable(result: Mapping[str, Any], first: Mapping[str, Any]) -> 
 
 
 def spread(
-    values: np.ndarray, confidence: float = 0.95
+    values: np.ndarray, confidence: float
 ) -> tuple[float | None, tuple[float, float] | None]:
     """Standard deviation (ddof 1) of values [n], and Student's interval of their mean.
 

@@ -9,7 +9,7 @@ can be compared with an independent implementation.
 in this list.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
@@ -28,9 +28,9 @@ from cfasl_jax.objectives.control_vae import CONTROL_VAE
 from cfasl_jax.objectives.dip_vae import DIP_VAE_I, DIP_VAE_II
 from cfasl_jax.objectives.factor_vae import FACTOR_VAE
 from cfasl_jax.objectives.objective import Objective
-from cfasl_jax.settings import Config
+from cfasl_jax.settings import Config, belongs, flatten
 
-__all__ = ["OBJECTIVES", "Entry", "Noise", "Objective", "build", "is_read"]
+__all__ = ["OBJECTIVES", "Entry", "Noise", "Objective", "build", "read_fields"]
 
 OBJECTIVES: Mapping[str, Entry] = {
     entry.name: entry
@@ -56,29 +56,29 @@ _PUBLISHED = {
 }
 
 
-def is_read(name: str, config: Mapping[str, Any]) -> bool:
-    """Whether a run reads a field of its configuration.
+def read_fields(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a configuration that its run reads, by their dotted names.
 
     Fields of other objectives are not read, nor are those of CFASL by a baseline.
 
     Args:
-        name: dotted name of the field.
         config: nested, as any version has stored it.
     """
     entry = OBJECTIVES.get(str(config.get("objective")))
-    if entry and _belongs(name, entry.fields):
-        return True
-    if _belongs(name, _OF_CFASL):
-        switches = config.get("fidelity")
-        constant = isinstance(switches, Mapping) and switches.get(_PUBLISHED.get(name))
-        return bool(config.get("cfasl")) and not constant
-    fields = chain(*(other.fields for other in OBJECTIVES.values()))
-    return entry is None or not _belongs(name, (*fields, *entry.unread))
+    of_any = tuple(chain(*(other.fields for other in OBJECTIVES.values())))
+    switches = config.get("fidelity")
 
+    def is_read(name: str) -> bool:
+        if entry and belongs(name, entry.fields):
+            return True
+        if belongs(name, _OF_CFASL):
+            published = isinstance(switches, Mapping) and switches.get(
+                _PUBLISHED.get(name)
+            )
+            return bool(config.get("cfasl")) and not published
+        return entry is None or not belongs(name, (*of_any, *entry.unread))
 
-def _belongs(name: str, fields: Iterable[str]) -> bool:
-    """Whether a dotted name is one of these fields or in one of these groups."""
-    return any(name == field or name.startswith(f"{field}.") for field in fields)
+    return {name: value for name, value in flatten(config).items() if is_read(name)}
 
 
 def build(config: Config, spec: Spec) -> Objective:

@@ -4,11 +4,12 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from cfasl_jax import objectives
 from cfasl_jax.data import DATASETS
-from cfasl_jax.objectives import OBJECTIVES, is_read
+from cfasl_jax.objectives import OBJECTIVES
 from cfasl_jax.report.html import details, table, text
 from cfasl_jax.report.names import spaced
-from cfasl_jax.settings import flatten, heads_learning_rate, num_elements
+from cfasl_jax.settings import belongs, flatten, heads_learning_rate, num_elements
 
 
 def title(config: Mapping[str, Any]) -> str:
@@ -35,7 +36,7 @@ def hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
     """The objective's own fields and the latent dimension, for the head of the page."""
     entry = OBJECTIVES.get(str(config.get("objective")))
     flat = flatten(config)
-    own = [name for name in flat if entry and _belongs(name, entry.fields)]
+    own = [name for name in flat if entry and belongs(name, entry.fields)]
     return {"D (latent_dim)": config.get("latent_dim")} | {
         spaced(name): _per_run(config).get(name, flat[name]) for name in own
     }
@@ -45,18 +46,12 @@ def read_fields(config: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration on one level, without the fields that the run never reads."""
     shown = {
         name: value
-        for name, value in flatten(config).items()
-        # These two are shown in another form.
-        if not name.startswith(("fidelity", "per_run")) and is_read(name, config)
+        for name, value in objectives.read_fields(config).items()
+        if not belongs(name, ("fidelity", "per_run"))  # shown in another form
     }
     if config.get("fidelity") is not None:
         shown["fidelity"] = fidelity(config["fidelity"])
     return shown | _per_run(config)
-
-
-def _belongs(name: str, fields: tuple[str, ...]) -> bool:
-    """Whether a dotted name is one of these fields or in one of these groups."""
-    return any(name == field or name.startswith(f"{field}.") for field in fields)
 
 
 def _per_run(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from cfasl_jax import config as config_lib
 from cfasl_jax import files, objectives
 from cfasl_jax.data.dataset import Spec
 from cfasl_jax.errors import ConfigError
-from cfasl_jax.settings import Config, flatten
+from cfasl_jax.settings import Config, belongs, flatten
 from cfasl_jax.training import checkpoints
 
 CONFIG_FILE = "config.json"
@@ -112,7 +112,7 @@ def claim(workdir: Path, config: Config, spec: Spec, trains: bool = True) -> Non
             nothing to score, or if it cannot be written.
     """
     path = workdir / CONFIG_FILE
-    step, origin = latest_step(workdir), describe(spec.source)
+    step = latest_step(workdir)
     if step is None and not trains:
         raise ConfigError(f"{workdir} holds no checkpoint yet: train first")
     if step is not None:
@@ -136,8 +136,11 @@ def claim(workdir: Path, config: Config, spec: Spec, trains: bool = True) -> Non
                 f"{step:,} steps: ask for {step:,} or more, choose another --workdir, "
                 "or score it as it is with --mode=evaluate"
             )
-        finished = step == config.num_steps  # nothing is left to be trained
-        origin = dict(run.origin) if finished else _resumed(run.origin, origin, step)
+        origin = run.origin
+        if step < config.num_steps:  # something is left to be trained
+            origin = _resumed(origin, describe(spec.source), step)
+    else:
+        origin = describe(spec.source)
     try:
         write_record(workdir, config, spec, origin)
     except OSError as error:
@@ -184,7 +187,7 @@ def write_record(
         "format": FORMAT,
         "config": config_lib.to_dict(config),
         "dataset": dataclasses.asdict(spec),
-        "provenance": origin,
+        "provenance": dict(origin),
     }
     files.write_json(workdir / CONFIG_FILE, record)
 
@@ -305,8 +308,7 @@ def differences(run: Run, config: Config, spec: Spec | None = None) -> list[str]
     differing = [
         f"{name} is {old.get(name)!r} there and {new.get(name)!r} here"
         for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
-        and not any(name == f or name.startswith(f + ".") for f in free)
+        if old.get(name) != new.get(name) and not belongs(name, free)
     ]
     if spec is None:
         return differing

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cfasl_jax import config as config_lib
+from cfasl_jax import objectives
 from cfasl_jax.errors import ConfigError, near_miss
 from cfasl_jax.settings import Config, flatten
 from cfasl_jax.study.files import call, mapping, module_at, split
@@ -125,8 +126,9 @@ def _require_different(arm: str, settings: Sequence[Setting]) -> None:
     """Check that no two settings are the same training under two names."""
     known: dict[str, Setting] = {}
     for setting in settings:
-        fields = repr(sorted(config_lib.read_fields(setting.reporting).items()))
-        twin = known.setdefault(fields, setting)
+        fields = config_lib.to_dict(setting.reporting)
+        read = repr(sorted(objectives.read_fields(fields).items()))
+        twin = known.setdefault(read, setting)
         if twin is not setting:
             raise ConfigError(
                 f"the grid of the arm {arm} contains a setting twice: {twin.name} and "

@@ -3,11 +3,12 @@
     python docs/studies/live_latents.py DATASET FILE.csv ARM=MODEL,MODEL... ARM=...
 
 MODEL is a working directory or the name of a shipped model; an arm has one for each
-seed, the base comes first. Most scores do not depend on the scale of a latent, so that
-one whose posterior mean varies in the third digit counts like any other. Each model is
-scored by `dlib`, on rendered images, twice: with all latents and with the live ones,
-which have a KL of more than 0.1 nats. FILE gets all values, and the differences between
-arms, paired by seed, are printed. Models that are in FILE already are not scored again.
+seed, the base comes first. MIG, DCI and others do not depend on the scale of a latent,
+so that one whose posterior mean varies in the third digit counts like any other. Each
+model is scored by `dlib`, on rendered images, twice: with all latents and with the live
+ones, which have a KL of more than 0.1 nats. FILE gets all values, and the differences
+between arms, paired by seed, are printed. Models that are in FILE already are not
+scored again.
 """
 
 import argparse
