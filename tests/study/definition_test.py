@@ -53,6 +53,7 @@ def arms(name="beta-VAE", **changes):
         (":partners", 10_000, "dlib"),
         (":stronger", 10_000, "dlib"),
         (":longer", 30_000, "dlib"),
+        (":official", 10_000, "dlib"),
         (":published", 2_500, "fast"),
     ],
 )
