@@ -71,14 +71,13 @@ def require_writable(path: Path) -> None:
         raise ConfigError(f"cannot write {path}: {error.strerror}") from error
 
 
-# What the shell reports after a process ended on Ctrl-C: 128 + SIGINT.
-INTERRUPTED = 130
+# What the shell reports after a process ended on Ctrl-C or SIGTERM: 128 + the signal.
+INTERRUPTED, TERMINATED = 130, 143
 
-# Errors of a place that is full, read-only or broken: no other command would help.
-_NOT_WRITABLE = (
-    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
-    *(errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
-)
+# Errors of a place that is full, read-only, forbidden or broken: no other command would
+# help. The last three do not say whether a file was read or written.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_OF_PLACES = (*_FULL, errno.EACCES, errno.EPERM, errno.EIO)
 
 # Errors of a path that no file can have.
 _NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP)
@@ -91,18 +90,21 @@ def exit_code(
 ) -> int:
     """Run a command, print any error in one sentence, and return the exit code.
 
+    Ctrl-C and SIGTERM end it by an exception, so that all that is open is closed.
+
     Args:
         command: the command, which returns its exit code; None means 0.
         mistakes: types of errors that count as the user's, with exit code 2.
-        interrupted: the message after Ctrl-C.
+        interrupted: the message after Ctrl-C or SIGTERM.
 
     Returns:
-        The command's own code; 2 after a mistake of the user, 1 if something could not
-        be written, 130 after Ctrl-C.
+        The command's own code; 2 after a mistake of the user, 1 if a file could not be
+        read or written, 130 after Ctrl-C, 143 after SIGTERM.
     """
-    final = signal.getsignal(signal.SIGINT) is signal.SIG_DFL
-    if final := final and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: _terminate}
+    final = [number for number in handlers if _ends_at_once(number)]
+    for number in final:
+        signal.signal(number, handlers[number])
     try:
         return command() or 0
     except BrokenPipeError:  # as in COMMAND | head, which stops reading
@@ -113,15 +115,30 @@ def exit_code(
     except OSError as error:
         if error.errno in _NO_NAME:
             return fail(f"error: {_sentence(error)}", 2)
-        if error.errno not in _NOT_WRITABLE:
+        if error.errno not in _OF_PLACES:
             raise
+        verb = "write" if error.errno in _FULL else "use"
         place = error.filename or "the output"
-        return fail(f"error: cannot write {place}: {error.strerror}", 1)
+        return fail(f"error: cannot {verb} {place}: {error.strerror}", 1)
     except KeyboardInterrupt:
         return fail(interrupted, INTERRUPTED)
+    except SystemExit as end:
+        if end.code != TERMINATED:
+            raise
+        return fail(interrupted, TERMINATED)
     finally:
-        if final:
-            make_interrupts_final()
+        for number in final:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _ends_at_once(number: int) -> bool:
+    """Whether a signal would end the process at once, and this thread may change it."""
+    main = threading.current_thread() is threading.main_thread()
+    return main and signal.getsignal(number) is signal.SIG_DFL
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise SystemExit(TERMINATED)
 
 
 def _sentence(error: Exception) -> str:

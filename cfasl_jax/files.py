@@ -26,6 +26,8 @@ def replacing(path: Path) -> Iterator[Path]:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
+        if error.errno is None:  # it has words alone, of a library
+            raise
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 

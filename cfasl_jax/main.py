@@ -15,25 +15,23 @@ from cfasl_jax import config as config_lib
 from cfasl_jax.run import analyze, evaluate, provenance
 from cfasl_jax.training import devices, loop
 
-# What the shell reports after a process ended on SIGTERM or SIGINT: 128 + 15 or 2.
-_STOPPED = (143, errors.INTERRUPTED)
-
 
 def main(argv: list[str]) -> int:
     """Run the command line; return the exit code: 0, 1, 2 (bad input), 130 or 143."""
     try:
         code = errors.exit_code(
             lambda: _guarded(argv),
-            interrupted="interrupted; the same command resumes from the last "
-            "checkpoint",
+            interrupted="interrupted; the same command goes on",
         )
+    except loop.InterruptedRunError as stop:  # all processes stop together
+        return errors.fail(str(stop), 128 + stop.signal)
     except Exception:
         if not devices.has_joined():
             raise
         traceback.print_exc()
         message = "this process failed, or lost another one: start all of them again"
         code = errors.fail(message, 1)
-    if code not in (0, *_STOPPED):
+    if code:
         devices.leave(code)
     return code
 
@@ -44,8 +42,6 @@ def _guarded(argv: list[str]) -> int:
         _run(argv)
     except (loop.NonFiniteLossError, workdirs.CopyError) as error:
         return errors.fail(f"error: {error}", 1)
-    except loop.InterruptedRunError as stop:
-        return errors.fail(str(stop), 128 + stop.signal)
     except jax.errors.JaxRuntimeError as error:
         if (advice := devices.memory_advice(error)) is None:
             raise
@@ -58,6 +54,8 @@ def _run(argv: list[str]) -> None:
     if command is None:
         return
     devices.join_processes(command.distributed)
+    if command.mode in ("evaluate", "analyze") and not devices.is_first_process():
+        return  # one process scores and draws
     with workdirs.local(command.workdir, devices.is_first_process()) as workdir:
         _run_in(workdir, command)
 

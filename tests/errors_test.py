@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,11 @@ def raising(error):
             OSError(errno.ENOSPC, "No space left on device"),  # standard output
             1,
             "error: cannot write the output: No space left on device\n",
+        ),
+        (
+            OSError(errno.EIO, "Input/output error", "images.npy"),
+            1,
+            "error: cannot use images.npy: Input/output error\n",
         ),
         (
             OSError(errno.ENAMETOOLONG, "File name too long", "xxx"),
@@ -85,6 +91,28 @@ def test_interrupts_reach_the_command_and_are_final_around_it():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_sigterm_ends_a_command_after_it_has_closed_what_it_opened(capsys):
+    closed = []
+
+    def command():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        finally:
+            closed.append(True)
+
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        assert errors.exit_code(command, interrupted="stopped here") == 143
+        assert closed
+        assert capsys.readouterr().err == "stopped here\n"
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    with pytest.raises(SystemExit):
+        errors.exit_code(raising(SystemExit(0)))  # of --help
 
 
 @pytest.mark.parametrize("name", ["main", "evaluate", "data", "study", "benchmark"])

@@ -4,6 +4,7 @@ With the real networks, narrow ones: what takes the time is compiling and drawin
 """
 
 import json
+import signal
 from pathlib import Path
 
 import jax
@@ -13,6 +14,7 @@ import pytest
 import cfasl_jax
 from cfasl_jax import main
 from cfasl_jax.run import evaluate, probes
+from cfasl_jax.training import loop
 
 ROOT = Path(__file__).parent.parent
 
@@ -145,3 +147,32 @@ def test_one_of_several_processes_that_fails_leaves_at_once(monkeypatch, capsys,
     assert main.main(["main"]) == 1
     assert codes == [1]
     assert "start all of them again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "left"),
+    [
+        (loop.InterruptedRunError("stopped", signal.SIGINT), 130, []),  # so do all
+        (KeyboardInterrupt(), 130, [130]),
+        (SystemExit(143), 143, [143]),
+    ],
+)
+def test_a_process_that_is_stopped_waits_for_others_that_stop_too(
+    monkeypatch, error, code, left
+):
+    def stop(_):
+        raise error
+
+    codes = []
+    monkeypatch.setattr(main, "_run", stop)
+    monkeypatch.setattr(main.devices, "leave", codes.append)
+    assert main.main(["main"]) == code
+    assert codes == left
+
+
+@pytest.mark.parametrize("mode", ["evaluate", "analyze"])
+def test_one_process_scores_and_draws(monkeypatch, tmp_path, mode):
+    monkeypatch.setattr(main.devices, "is_first_process", lambda: False)
+    assert main.main(["main", f"--workdir={tmp_path}", f"--mode={mode}"]) == 0
+    monkeypatch.undo()
+    assert main.main(["main", f"--workdir={tmp_path}", f"--mode={mode}"]) == 2

@@ -5,6 +5,7 @@ are the same images for all runs on a data set, so that runs can be compared wit
 their models.
 """
 
+import io
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
@@ -18,8 +19,11 @@ CODES_FILE = "codes.npy"
 
 def store(workdir: Path, codes: np.ndarray) -> None:
     """Write posterior means [runs, n, D] into a working directory."""
-    with files.replacing(workdir / CODES_FILE) as path, path.open("wb") as file:
-        np.save(file, codes.astype(np.float32))
+    # Saved directly into a file, an array does not say why a full disk refuses it.
+    content = io.BytesIO()
+    np.save(content, codes.astype(np.float32))
+    with files.replacing(workdir / CODES_FILE) as path:
+        path.write_bytes(content.getvalue())
 
 
 def stored(workdir: Path) -> np.ndarray | None:

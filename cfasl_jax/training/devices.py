@@ -103,6 +103,8 @@ def join_processes(automatic: bool) -> None:
                 "num_processes": int(os.environ["JAX_NUM_PROCESSES"]),
                 "process_id": int(os.environ["JAX_PROCESS_ID"]),
             }
+        # Its preemption service would take SIGTERM away from this process.
+        jax.config.update("jax_enable_preemption_service", False)
         jax.distributed.initialize(**known, shutdown_timeout_seconds=_SHUTDOWN_SECONDS)
     except (KeyError, ValueError) as error:
         raise ConfigError(
@@ -133,7 +135,7 @@ def memory_advice(error: jax.errors.JaxRuntimeError) -> str | None:
         return None
     return (
         "there is not enough memory: train fewer runs together, or with a smaller "
-        "batch_size; the last checkpoint is kept"
+        "batch_size; earlier checkpoints are kept"
     )
 
 

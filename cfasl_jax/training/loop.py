@@ -132,21 +132,11 @@ def train(
             state = checkpoints.restore(template, set_aside=True)
         first_step = _step(state)
         devices.require_same(first_step, f"the newest checkpoint in {workdir}")
-        if first_step >= config.num_steps:
-            return state
-        if first_step and devices.is_first_process():
-            print(f"resuming after step {first_step}", file=sys.stderr)
-        with Record(
-            workdir,
-            config.seeds,
-            first_step,
-            config.num_steps,
-            active=devices.is_first_process(),
-        ) as record:
+        if first_step < config.num_steps:
             run = Steps(config, objective, dataset)
-            state = _run_chunks(run, state, checkpoints, record, stop_asked, score)
+            state = _run_chunks(run, state, checkpoints, workdir, stop_asked, score)
     if stop_asked.number:  # after the last chunk was started: nobody else would end
-        raise _interrupted(config.num_steps, stop_asked)
+        raise _interrupted(_step(state), stop_asked)
     return state
 
 
@@ -154,14 +144,19 @@ def _run_chunks(
     run: "Steps",
     state: TrainState,
     checkpoints: Checkpoints,
-    record: Record,
+    workdir: Path,
     stop_asked: "_StopSignals",
     score: Score | None,
 ) -> TrainState:
     """Train from a host state to the last one, one logged chunk after another."""
-    config = run.config
+    config, writes = run.config, devices.is_first_process()
     first_step, device_state = _step(state), devices.replicate(state)
-    with Images(config, run.objective, run.dataset, first_step) as images:
+    if first_step and writes:
+        print(f"resuming after step {first_step}", file=sys.stderr)
+    with (
+        Record(workdir, config.seeds, first_step, config.num_steps, writes) as record,
+        Images(config, run.objective, run.dataset, first_step) as images,
+    ):
         unread: deque[tuple[int, list[Terms]]] = deque()
         for start, length in stream.chunks(config, first_step):
             device_state, terms = run(device_state, images, length)
@@ -295,7 +290,7 @@ def require_finite(
     raise NonFiniteLossError(
         f"{', '.join(names)} not finite at step {first_step + column + 1} "
         f"({which}), in steps {first_step + 1} to "
-        f"{first_step + columns.size}; the last checkpoint is kept"
+        f"{first_step + columns.size}; earlier checkpoints are kept"
     )
 
 
@@ -324,7 +319,9 @@ def _stop_signals() -> Iterator[_StopSignals]:
             raise SystemExit(128 + number)
         asked.number = number
         if number == signal.SIGINT:
-            message = "stopping as soon as the state is saved; once more stops at once"
+            message = (
+                "stopping once the state is saved; press Ctrl-C again to stop at once"
+            )
             print(message, file=sys.stderr)
 
     # Signal handlers belong to the main thread; elsewhere signals keep their meaning.

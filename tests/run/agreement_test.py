@@ -1,5 +1,8 @@
 """UDR among runs that are alike, and the file of codes that it is computed from."""
 
+import errno
+import resource
+
 import metrics_reference as reference
 import numpy as np
 import pytest
@@ -29,6 +32,18 @@ def test_codes_are_stored_as_they_are(tmp_path):
     codes = np.float32(reference.rng().normal(size=(2, 5, 3)))
     agreement.store(tmp_path / "new" / "folder", codes)
     np.testing.assert_array_equal(agreement.stored(tmp_path / "new" / "folder"), codes)
+
+
+def test_a_disk_that_fills_up_is_named(tmp_path):
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, usual[1]))
+    try:
+        with pytest.raises(OSError, match=r"codes\.npy") as raised:
+            agreement.store(tmp_path, np.zeros((2, 5_000, 3)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert raised.value.errno == errno.EFBIG
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing", b"cut"])

@@ -1,6 +1,10 @@
 """Several devices train what one device trains."""
 
 import os
+import signal
+import socket
+import subprocess
+import sys
 
 import chex
 import jax
@@ -139,6 +143,30 @@ def test_half_named_processes_are_refused(monkeypatch):
     monkeypatch.delenv("JAX_NUM_PROCESSES", raising=False)
     with pytest.raises(ConfigError, match="JAX_NUM_PROCESSES"):
         devices.join_processes(automatic=False)
+
+
+def test_sigterm_still_ends_a_process_that_has_joined_others():
+    """JAX would take the signal for itself, and the process would go on."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    alone = {"JAX_NUM_PROCESSES": "1", "JAX_PROCESS_ID": "0"}
+    ended = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import os, signal, time\n"
+            "from cfasl_jax.training import devices\n"
+            "devices.join_processes(automatic=False)\n"
+            "assert devices.has_joined()\n"
+            "os.kill(os.getpid(), signal.SIGTERM)\n"
+            "time.sleep(5)\n",
+        ],
+        env=os.environ | alone | {"JAX_COORDINATOR_ADDRESS": address},
+        stderr=subprocess.PIPE,
+        timeout=100,
+    )
+    assert ended.returncode == -signal.SIGTERM, ended.stderr
 
 
 def test_alone_there_is_nothing_to_join(monkeypatch):

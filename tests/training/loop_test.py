@@ -171,6 +171,20 @@ def test_a_signal_while_the_last_steps_are_computed_ends_the_call_too(
     assert int(loop.train(config, tiny.dataset(), tmp_path).step[0]) == 4
 
 
+def test_a_signal_while_a_finished_run_is_read_ends_the_call_too(tmp_path, monkeypatch):
+    config = tiny.config(num_steps=4)
+    loop.train(config, tiny.dataset(), tmp_path)
+    restore = Checkpoints.restore
+
+    def interrupted(*arguments, **options):
+        signal.raise_signal(signal.SIGTERM)
+        return restore(*arguments, **options)
+
+    monkeypatch.setattr(Checkpoints, "restore", interrupted)
+    with pytest.raises(loop.InterruptedRunError, match="stopped at step 4; the same"):
+        loop.train(config, tiny.dataset(), tmp_path)
+
+
 def test_a_run_that_is_continued_from_any_step_saves_when_it_should(tmp_path):
     config = tiny.config(num_steps=3, checkpoint={"keep": 9})
     loop.train(config, tiny.dataset(), tmp_path)
