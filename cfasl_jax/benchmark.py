@@ -15,19 +15,16 @@ rounds of a case's time divided by that of beta-VAE alone.
 """
 
 import argparse
-import importlib.util
 import resource
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import jax
 import numpy as np
 
-from cfasl_jax import config as config_lib
-from cfasl_jax import data, device_check, errors
+from cfasl_jax import command_line, data, device_check, errors
 from cfasl_jax.errors import ConfigError, require_choice
 from cfasl_jax.settings import Config
 from cfasl_jax.training import devices
@@ -106,15 +103,9 @@ def _case(text: str) -> tuple[bool, int]:
 
 def _config(dataset: str, **changes: object) -> Config:
     """A data set's own configuration with a few fields changed, its images rendered."""
-    path = config_lib.file_at(Path("configs") / f"{dataset}.py")
-    spec = importlib.util.spec_from_file_location(dataset, path)
-    if spec is None or spec.loader is None or not path.exists():
-        raise ConfigError(
-            f"{path} not found: run this in the folder that holds configs"
-        )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = config_lib.from_dict(module.get_config().to_dict() | changes)
+    overrides = [f"--config.{name}={value}" for name, value in changes.items()]
+    file = f"--config=configs/{dataset}.py"
+    config = command_line.configuration(file, *overrides)
     config = replace(config, data=replace(config.data, source="rendered"))
     data.require(config.dataset, config.data)
     return config

@@ -23,7 +23,7 @@ from cfasl_jax.types import Posterior
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 
-# How group elements act. "axes" is affine with a codebook that is given, not learnt.
+# How group elements act. "axes" is affine with a codebook that is given, not learned.
 ACTIONS = ("linear", "affine", "axes")
 
 # The elements of a given section translate by amounts from -4 to 4 standard deviations

@@ -22,7 +22,7 @@ from cfasl_jax.errors import ConfigError, expanded, near_miss, require_choice
 from cfasl_jax.run import shipped
 from cfasl_jax.settings import FIDELITIES, flatten
 
-_OVERRIDE = re.compile(r"--?config\.([^=]*)(=|$)")
+_OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]*)(=|$)")
 
 
 class Command(NamedTuple):
@@ -55,9 +55,8 @@ def parse(argv: list[str]) -> Command | None:
     """
     arguments = _located([_expand_fidelity(argument) for argument in argv])
     overrides: list[str] = []
-    if _config_argument(arguments) is None:
-        overrides = [a for a in arguments[1:] if _OVERRIDE.match(a)]
-        arguments = [a for a in arguments if a not in overrides]
+    if config_argument(arguments) is None:
+        arguments, overrides = _without_overrides(arguments)
     _check_overrides(arguments)
     values = _read(arguments)
     if values.help:
@@ -79,6 +78,32 @@ def parse(argv: list[str]) -> Command | None:
     return Command(
         config, workdir, values.mode, values.distributed, overrides=tuple(overrides)
     )
+
+
+def _without_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The other arguments, and the overrides, each with its value in the same text."""
+    left = [*arguments]
+    overrides, others = [], []
+    while left:
+        argument = left.pop(0)
+        if not _OVERRIDE.match(argument):
+            others.append(argument)
+            continue
+        separate = "=" not in argument and left and not left[0].startswith("-")
+        overrides.append(f"{argument}={left.pop(0)}" if separate else argument)
+    return others, overrides
+
+
+def configuration(*arguments: str) -> Config:
+    """The configuration that --config=FILE and --config.FIELD=VALUE arguments give.
+
+    Raises:
+        ConfigError: as `parse` does.
+    """
+    command = parse(["", *arguments])
+    assert command is not None
+    assert command.config is not None
+    return command.config
 
 
 def overridden(config: Config, overrides: Sequence[str]) -> Config:
@@ -226,7 +251,7 @@ def _flags(arguments: list[str]) -> flags.FlagValues:
 
 
 def _read(arguments: list[str]) -> flags.FlagValues:
-    file = _config_argument(arguments)
+    file = config_argument(arguments)
     _make_importable(file)
     try:
         values = _flags(arguments)
@@ -269,7 +294,7 @@ def _expand_fidelity(argument: str) -> str:
     return re.sub(r"^(--?config\.fidelity)=", r"\1.preset=", argument)
 
 
-def _config_argument(arguments: list[str]) -> str | None:
+def config_argument(arguments: Sequence[str]) -> str | None:
     """FILE[:PRESET] as given, or None.
 
     Raises:
@@ -288,13 +313,17 @@ def _config_argument(arguments: list[str]) -> str | None:
 
 def _located(arguments: list[str]) -> list[str]:
     """The arguments, with the configuration file where it is found."""
-    given = _config_argument(arguments)
+    given = config_argument(arguments)
     if given is None:
         return arguments
     path, colon, preset = given.partition(":")
     found = f"{config_lib.file_at(expanded(path))}{colon}{preset}"
     return [
-        re.sub(rf"^(--?config=)?{re.escape(given)}$", rf"\g<1>{found}", argument)
+        re.sub(
+            rf"^(--?config=)?{re.escape(given)}$",
+            lambda match: (match[1] or "") + found,
+            argument,
+        )
         for argument in arguments
     ]
 
@@ -320,6 +349,10 @@ def _refuse_config(path: Path) -> None:
         folder = Path("configs")
     files = config_lib.file_at(folder / "default.py").parent.glob("[a-z]*.py")
     known = sorted(str(folder / file.name) for file in files if file.stem != "default")
+    if not known:
+        raise ConfigError(
+            f"{path} not found: run this in the folder that holds configs"
+        )
     meant = str(folder / f"{path.stem.lower()}.py")
     if path.name and meant in known:
         hint = f"; did you mean {meant!r}?"
@@ -330,7 +363,7 @@ def _refuse_config(path: Path) -> None:
 def _check_overrides(arguments: list[str]) -> None:
     """Every --config.FIELD must exist in the file, or the nearest one is suggested."""
     if any(_OVERRIDE.match(argument) for argument in arguments[1:]):
-        values = _read([arguments[0], f"--config={_config_argument(arguments)}"])
+        values = _read([arguments[0], f"--config={config_argument(arguments)}"])
         _require_fields(arguments, values.config.to_dict())
 
 
@@ -343,7 +376,7 @@ def _require_fields(arguments: Sequence[str], fields: Mapping[str, Any]) -> None
 
 def _default_workdir(arguments: list[str]) -> str:
     """runs/shapes3d-quick for --config=configs/shapes3d.py:quick."""
-    path, _, preset = (_config_argument(arguments) or "").partition(":")
+    path, _, preset = (config_argument(arguments) or "").partition(":")
     return str(Path("runs") / "-".join(filter(None, [Path(path).stem, preset])))
 
 

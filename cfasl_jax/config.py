@@ -88,11 +88,6 @@ def validate(config: Config) -> None:
         require_choice("metric", name, metrics.METRICS)
     _validate_data(config)
     _validate_ranges(config, prefix="")
-    if config.control.beta_max < config.control.beta_min:
-        raise ConfigError(
-            f"control.beta_max ({config.control.beta_max}) must be at least "
-            f"control.beta_min ({config.control.beta_min})"
-        )
     if config.batch_size % 2:
         raise ConfigError(
             f"batch_size must be even, not {config.batch_size}: its two halves are "
@@ -109,7 +104,7 @@ def validate(config: Config) -> None:
             f"({config.log_every}), or 0"
         )
     _validate_runs(config)
-    _validate_ours(config)
+    _validate_pairs(config)
     below_sections = config.fidelity.perpendicular_below_sections
     if config.cfasl and below_sections and config.codebook.elements < config.latent_dim:
         raise ConfigError(
@@ -119,8 +114,13 @@ def validate(config: Config) -> None:
         )
 
 
-def _validate_ours(config: Config, prefix: str = "") -> None:
-    """Check that our changes to CFASL have the settings that they need."""
+def _validate_pairs(config: Config, prefix: str = "") -> None:
+    """Check the fields that limit each other, of one run."""
+    if config.control.beta_max < config.control.beta_min:
+        raise ConfigError(
+            f"{prefix}control.beta_max ({config.control.beta_max}) must be at least "
+            f"control.beta_min ({config.control.beta_min})"
+        )
     if config.ours.near_partners and config.threshold <= 0:
         raise ConfigError(
             f"{prefix}threshold must be above 0 with ours.near_partners, which chooses "
@@ -135,11 +135,12 @@ def _validate_ours(config: Config, prefix: str = "") -> None:
 
 def _validate_runs(config: Config) -> None:
     """Check that all runs differ from each other and have values in range."""
+    twice = not config.per_run and len(set(config.seeds)) != len(config.seeds)
+    if not config.seeds or twice:
+        raise ConfigError(
+            f"seeds must name at least one seed and none twice, not {config.seeds}"
+        )
     if not config.per_run:
-        if not config.seeds or len(set(config.seeds)) != len(config.seeds):
-            raise ConfigError(
-                f"seeds must name at least one seed and none twice, not {config.seeds}"
-            )
         return
     traced, names = traced_fields(config), [name for name, _ in config.per_run]
     for name, values in config.per_run:
@@ -158,7 +159,7 @@ def _validate_runs(config: Config) -> None:
     read = [objectives.read_fields(to_dict(run)) for run in runs]
     for number, run in enumerate(runs):
         _validate_ranges(run, prefix=f"run {number}: ")
-        _validate_ours(run, prefix=f"run {number}: ")
+        _validate_pairs(run, prefix=f"run {number}: ")
     if any(fields in read[:run] for run, fields in enumerate(read)):
         raise ConfigError(
             "two runs of per_run have the same seed and the same values of all fields "
@@ -168,7 +169,10 @@ def _validate_runs(config: Config) -> None:
 
 def traced_fields(config: Config) -> list[str]:
     """Dotted names of the hyperparameters that may differ between runs."""
-    paths, _ = jax.tree_util.tree_flatten_with_path(config.hyper)
+    # A number may take the place of None.
+    paths, _ = jax.tree_util.tree_flatten_with_path(
+        config.hyper, is_leaf=lambda leaf: leaf is None
+    )
     names = [".".join(key.name for key in path) for path, _ in paths]
     # num_steps belongs to the whole program.
     return [name for name in names if name != "num_steps"]

@@ -83,17 +83,17 @@ def check(
     print(
         f"fastest for CFASL: convolutions {best.conv}, matrix exponential {best.expm}"
     )
-    if on_cpu:
-        print("not remembered: one CPU says nothing about another of the same name")
-    else:
-        where = forms.remember({"conv": best.conv, "expm": best.expm})
-        print(f"remembered in {where}")
     if wrong:
         print(
             f"error: this device does not compute what the CPU computes: "
             f"{'; '.join(wrong)}",
             file=sys.stderr,
         )
+    if on_cpu:
+        print("not remembered: one CPU says nothing about another of the same name")
+    else:
+        where = forms.remember({"conv": best.conv, "expm": best.expm})
+        print(f"remembered in {where}")
     return 1 if wrong else 0
 
 

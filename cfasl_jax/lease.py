@@ -55,7 +55,7 @@ class Lease:
             if not told:
                 print(
                     f"another worker has {url}: waiting until it ends, or until "
-                    f"it has not been heard of for {LEASE_SECONDS:.0f} seconds",
+                    f"it has not been heard from for {LEASE_SECONDS:.0f} seconds",
                     file=sys.stderr,
                 )
             told = True
@@ -82,7 +82,7 @@ class Lease:
 
         Raises:
             RuntimeError: if another process has the lease, because this one was not
-                heard of for too long.
+                heard from for too long.
         """
         if self._renewed is None:
             return

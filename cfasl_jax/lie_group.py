@@ -107,7 +107,7 @@ def group_element(generator: jax.Array, expm: Expm = "scipy") -> jax.Array:
     """The exponential of generators, [..., D, D] -> [..., D, D], float32.
 
     jax.scipy.linalg.expm halves its argument once too few for float32: it leaves L1
-    norms up to 7.8, where a rotation by 7 radians is wrong by 1e-3. Here the argument
+    norms up to 7.8, where a rotation by 7.5 radians is wrong by 1e-3. Here the argument
     is scaled beforehand (Higham 2005). With both values of `expm`, the error of an
     entry is below 1.5e-6 times max(1, norm / 4): each squaring doubles it.
 

@@ -62,7 +62,7 @@ class Fidelity:
             noise in evaluation too.
         published_init: biases start at U(0, 1) with CFASL and at PyTorch's default
             without it. The codebook starts at N(0, 1), and the generators of CLG-VAE
-            start at least twenty-three times as large.
+            start about 135 times as large (in standard deviation).
         tc_weights_per_dimension: beta-TCVAE's stratified weights are in the wrong
             places of their matrix, and enter log q(z) once for every dimension.
         frozen_integral: Control-VAE's integral never moves, so that beta stays between
@@ -108,10 +108,10 @@ class Ours:
             instead of one at random, so that a symmetry is that of few factors.
         action: how group elements act. linear: z expm(A), as in the paper, which keeps
             0 where it is. affine: [z, 1] expm(A), so that sections can also translate
-            z. axes: affine, and the codebook is not learnt: element l of section s
+            z. axes: affine, and the codebook is not learned: element l of section s
             translates dimension s by one of L amounts from -4 to 4. Since its inductive
             bias is then perfect from the start, it is a control: what is lost with a
-            learnt codebook, and what the equivariances do alone?
+            learned codebook, and what the equivariances do alone?
     """
 
     detached_heads: bool = False

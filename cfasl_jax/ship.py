@@ -122,7 +122,8 @@ def command(config: Config) -> str:
     Raises:
         ConfigError: if no command line gives the fields that the run has read.
     """
-    start = _parsed([f"--config=configs/{config.dataset}.py"])
+    parsed = command_line.configuration
+    start = parsed(f"--config=configs/{config.dataset}.py")
     fields = config_lib.to_dict(config)
     arguments = configuration.arguments(fields, config_lib.to_dict(start))
     rate = f"--config.codebook.learning_rate={config.codebook.learning_rate}"
@@ -130,17 +131,10 @@ def command(config: Config) -> str:
         # The default follows from `learning_rate`, which it did not in every version:
         # the command must also be right in the version that the card names.
         arguments.append(rate)
-    again = config_lib.to_dict(_parsed(arguments))
+    again = config_lib.to_dict(parsed(*arguments))
     if configuration.read_fields(again) != configuration.read_fields(fields):
         raise ConfigError("no command line gives the configuration of this run")
     return "python -m cfasl_jax.main " + shlex.join(arguments)
-
-
-def _parsed(arguments: list[str]) -> Config:
-    parsed = command_line.parse(["main", *arguments])
-    assert parsed is not None
-    assert parsed.config is not None
-    return parsed.config
 
 
 def _portable(config: Config) -> Config:

@@ -64,10 +64,16 @@ def location(text: str) -> Path | str:
         ConfigError: if ~NAME names no user, or if nothing is named.
     """
     path = text.removeprefix("file://")
-    scheme = re.match(r"[a-z][\w+.-]*://", path)
+    scheme = re.match(r"(?i)[a-z][\w+.-]*://", path)
     if not path[scheme.end() if scheme else 0 :].strip("/ " if scheme else None):
         raise ConfigError(f"{text!r} names no working directory")
-    return path.rstrip("/") if scheme else expanded(path)
+    if bucket := re.match(r"(?i)(gs|s3):/(?!/)", path):
+        raise ConfigError(
+            f"{text!r} is no address of a bucket: write {bucket[1]}://BUCKET/DIR"
+        )
+    if not scheme:
+        return expanded(path)
+    return scheme[0].lower() + path[scheme.end() :].rstrip("/")
 
 
 @contextmanager

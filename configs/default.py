@@ -72,7 +72,7 @@ def get_config() -> ConfigDict:
     # each dimension counting at most as far as the threshold.
     config.ours.near_partners = False
     # linear: z expm(A). affine: [z, 1] expm(A), which can translate. axes: affine, and
-    # not learnt: section s translates dimension s (a control).
+    # not learned: section s translates dimension s (a control).
     config.ours.action = "linear"
 
     # Networks.

@@ -11,6 +11,12 @@ environment() {
       "PYTHON=python3.11 $0" >&2
     exit 2
   fi
+  # An environment names its folder in many files: one that was moved or copied is of no
+  # use. Only one that was made here is removed.
+  if compgen -G ".venv/.installed-*" >/dev/null &&
+    ! grep -qF "$(pwd -P)/.venv" .venv/pyvenv.cfg; then
+    rm -rf .venv
+  fi
   stamp=.venv/.installed-${extra:-base}
   wanted=$(cat setup.py constraints.txt | cksum)
   if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then

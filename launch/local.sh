@@ -3,7 +3,8 @@
 #
 #   ./launch/local.sh --config=configs/shapes3d.py:quick --workdir=runs/first
 #
-# The first call sets up .venv. EXTRA=cuda or EXTRA=tpu installs JAX for that device.
+# The first call sets up .venv. EXTRA=cuda13 (or EXTRA=cuda, where the
+# driver is too old for it) or EXTRA=tpu installs JAX for that device.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 

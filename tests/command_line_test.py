@@ -76,7 +76,7 @@ def test_an_installed_package_has_configs_of_its_own(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "configs", tmp_path / "package" / "configs")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    with pytest.raises(ConfigError, match="unknown config file"):
+    with pytest.raises(ConfigError, match="run this in the folder that holds configs"):
         parse("--config=configs/dsprites.py:quick")
     monkeypatch.setattr(config_lib, "__file__", str(tmp_path / "package/config.py"))
     for words in (["--config=configs/dsprites.py:quick"], ["--config", CONFIG]):
@@ -139,6 +139,29 @@ def test_config_is_found_from_any_directory(tmp_path, monkeypatch):
     command = parse("--config=~/configs/dsprites.py:quick")
     assert command.config.eval.protocol == "fast"
     assert command.workdir == Path("runs/dsprites-quick")
+
+
+def test_a_backslash_in_a_path_is_not_found_but_read():
+    with pytest.raises(ConfigError, match=r"not a configuration file|unknown config"):
+        parse(r"--config=configs\dsprites.py")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--config.num_steps", "7", "--mode=train"], ("num_steps", 7)),
+        (["--noconfig.cfasl", "--mode=train"], ("cfasl", False)),
+        (["--config.cfasl", "--mode=train"], ("cfasl", True)),
+    ],
+)
+def test_overrides_may_be_written_in_every_way_of_absl(words, expected):
+    start = parse(f"--config={CONFIG}", *words)
+    stored = parse(f"--config={CONFIG}").config
+    again = parse("--workdir=old", *words)
+    assert start.mode == again.mode == "train"
+    name, value = expected
+    changed = command_line.overridden(stored, again.overrides)
+    assert getattr(changed, name) == getattr(start.config, name) == value
 
 
 def test_help_is_printed(capsys):

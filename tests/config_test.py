@@ -108,7 +108,13 @@ def test_whole_numbers_are_fine_where_numbers_are_wanted():
         ({"batch_size": 63}, "batch_size must be even, not 63"),
         ({"batch_size": 0}, "batch_size must be at least 2"),
         ({"seeds": ()}, "at least one seed"),
+        ({"seeds": (), "per_run": (("beta", ()),)}, "at least one seed"),
         ({"seeds": (1, 1)}, "none twice"),
+        ({"control__beta_min": 101.0}, r"control.beta_max \(100.0\) must be at least"),
+        (
+            {"seeds": (1, 1), "per_run": (("control.beta_min", (1.0, 200.0)),)},
+            r"run 1: control.beta_max \(100.0\) must be at least control.beta_min",
+        ),
         (
             {"seeds": (1, 1), "per_run": (("beta", (1.0, 1.0)),)},
             "have the same seed",
@@ -231,6 +237,19 @@ def test_runs_of_one_program_may_differ_in_what_is_traced():
     second = config.of_run(1)
     assert second == config_lib.from_dict(fields(beta=4.0, weights__epsilon=0.01))
     assert config.of_run(0) == config_lib.from_dict(fields())
+
+
+def test_a_number_that_is_not_given_may_differ_between_runs_too():
+    name = "dip.lambda_d"
+    varied = ((name, (1.0, 4.0)),)
+    config = config_lib.from_dict(
+        fields(objective="dip_vae_i", seeds=(1, 1), per_run=varied)
+    )
+    assert config.of_run(1).dip.lambda_d == 4.0
+    with pytest.raises(ConfigError, match="lambda_d must be at least 0"):
+        config_lib.from_dict(
+            config_lib.to_dict(config) | {"per_run": ((name, (1.0, -1.0)),)}
+        )
 
 
 def test_whole_numbers_of_one_run_stay_whole():

@@ -17,8 +17,8 @@ LEVELS = [
     {"objectives"},
     {"config", "training", "workdirs", "report"},
     {"run", "device_check"},
-    {"evaluate", "benchmark", "command_line"},
-    {"main", "study", "ship"},
+    {"evaluate", "command_line"},
+    {"main", "study", "ship", "benchmark"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 MODULES = sorted(

@@ -71,6 +71,10 @@ def test_paths_are_themselves_and_urls_are_recognised(tmp_path):
     assert workdirs.location("~/runs/first") == Path.home() / "runs/first"
     assert workdirs.location(f"file://{tmp_path}") == tmp_path
     assert workdirs.location("gs://bucket/run/") == "gs://bucket/run"
+    assert workdirs.location("GS://bucket/run") == "gs://bucket/run"
+    for text in ("gs:/bucket/run", "S3:/run"):
+        with pytest.raises(ConfigError, match=r"no address of a bucket: write \w\w://"):
+            workdirs.location(text)
     with pytest.raises(ConfigError, match="no user whose home is ~no-one"):
         workdirs.location("~no-one/runs/first")
     with workdirs.local(tmp_path) as folder:

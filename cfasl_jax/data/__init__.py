@@ -150,8 +150,8 @@ def require(name: str, options: Data) -> str:
             require_plain(_path(options))
             return f"files in {_path(options)}"
         place = _find_copy(entry, options)
-        if place:
-            prepared.open_copy(place)  # reads what it is, and no images
+        if place:  # this reads what it is, and no images
+            _require_copy_of(entry, prepared.open_copy(place).contents.name, place)
         return f"prepared copy in {place}" if place else "files of its authors"
     except ConfigError:
         raise
@@ -234,9 +234,10 @@ def _tfds_folder(entry: Entry, options: Data) -> Path:
     if folder is None:
         raise DataFileError(
             f"there is no copy of {entry.name} in "
-            f"{prepared.root(options.dir) / entry.tfds}: make one with 'python -m "
-            f"cfasl_jax.data prepare {entry.name}' and set data.source=files, or with "
-            f"'tfds build {entry.tfds}', which needs TensorFlow"
+            f"{prepared.root(options.dir) / entry.tfds}: make one with "
+            f"'{preparing.command(entry, options.dir, options.convention)}' and set "
+            f"data.source=files, or with 'tfds build {entry.tfds}', which needs "
+            "TensorFlow"
         )
     return folder
 
@@ -290,13 +291,11 @@ def _how_to_get(entry: Entry, options: Data, place: Path | str) -> str:
             f"the data set {entry.name} needs data.path: an .npz or .h5 file with "
             "'images', a folder of pictures, or a prepared copy of either"
         )
-    extra = f" --convention={options.convention}" if len(entry.versions) > 1 else ""
-    extra += " --from=FILE_OR_FOLDER" if not entry.published else ""
-    extra += f" --dir={options.dir}" if options.dir else ""
+    source = "" if entry.published else "FILE_OR_FOLDER"
+    command = preparing.command(entry, options.dir, options.convention, source)
     page = f"; its files are at {entry.page}" if entry.published else ""
     return (
-        f"there is no copy of {entry.name} in {place}: make one with 'python -m "
-        f"cfasl_jax.data prepare {entry.name}{extra}'{page}"
+        f"there is no copy of {entry.name} in {place}: make one with '{command}'{page}"
     )
 
 

@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument(
         "--from",
         dest="source",
-        type=Path,
+        type=_local,
         metavar="FILE_OR_FOLDER",
         help="the authors' files, or your own images for custom",
     )
@@ -101,6 +101,13 @@ def _parser() -> argparse.ArgumentParser:
             "default: TFDS_DATA_DIR or ~/tensorflow_datasets",
         )
     return parser
+
+
+def _local(text: str) -> Path:
+    """A file or folder on this machine."""
+    if is_url(text):
+        raise argparse.ArgumentTypeError(f"must be on this machine: copy {text} here")
+    return errors.expanded(text)
 
 
 def _picture(text: str) -> Path:
@@ -162,6 +169,8 @@ def _state(entry: Entry, data_dir: str, convention: str) -> str:
             copy = prepared.open_copy(folder)
         except ValueError as error:
             return f"not usable: {error}"
+        if copy.contents.name != entry.name:
+            return f"not usable: a copy of {copy.contents.name}"
         return f"prepared, {len(copy.images):,} images"
     if entry.tfds and tfds.find(entry.tfds, data_dir):
         return "prepared by TensorFlow Datasets"

@@ -97,7 +97,7 @@ def recipe_of_records(folder: Path, layout: Layout = LAYOUT) -> Recipe:
         for split in counts:
             for block in tfds.records(folder, _TFDS_NAME, split, counts):
                 files = [tfds.content(fields, "image") for fields in block]
-                for images in pictures.parallel(fit, files):
+                for images in pictures.parallel(partial(fit, layout=layout), files):
                     yield np.arange(start, start + len(images)), images
                     start += len(images)
 

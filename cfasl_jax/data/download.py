@@ -222,9 +222,14 @@ def _require_size(
     archive: Archive, offered: int | None, response: http.client.HTTPResponse
 ) -> None:
     """Refuse a file that cannot be the published one, before anything is written."""
+    kind = response.headers.get("Content-Type", "unknown type")
+    if kind.startswith("text/html"):
+        raise DataFileError(
+            f"{archive.url} answers with a web page instead of {archive.name}: open it "
+            "in a browser to see why"
+        )
     if None in (archive.size, offered) or offered == archive.size:
         return
-    kind = response.headers.get("Content-Type", "unknown type")
     raise DataFileError(
         f"{archive.url} offers {offered:,} bytes ({kind}) where {archive.name} has "
         f"{archive.size:,}"

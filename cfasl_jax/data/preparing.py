@@ -145,6 +145,17 @@ def publish(
     return len(copy.images)
 
 
+def command(entry: Entry, data_dir: str, convention: str, source: str = "") -> str:
+    """The command that prepares a data set, from given files if `source` names them."""
+    options = {
+        "convention": convention if len(entry.versions) > 1 else "",
+        "from": source,
+        "dir": data_dir,
+    }
+    words = [f"--{name}={value}" for name, value in options.items() if value]
+    return " ".join(["python -m cfasl_jax.data prepare", entry.name, *words])
+
+
 def _sound(folder: Path) -> Copy | None:
     """The copy in a folder, if it is complete and undamaged."""
     if not prepared.exists(folder):
@@ -211,7 +222,7 @@ def _download(entry: Entry, data_dir: str, convention: str) -> Recipe:
     except DataFileError as error:
         names = ", ".join(archive.name for archive in archives)
         raise DataFileError(
-            f"{error}; or get {names} from {entry.page} and run 'python -m "
-            f"cfasl_jax.data prepare {entry.name} --from=FOLDER'"
+            f"{error}; or get {names} from {entry.page} and run "
+            f"'{command(entry, data_dir, convention, 'FOLDER')}'"
         ) from error
     return from_files(entry, folder, convention)

@@ -68,11 +68,13 @@ class MappedImages:
 
     def read(self, indices: chex.Array) -> np.ndarray:
         """Images at int [...] -> uint8 [..., H, W, C], on the host."""
-        return _open(self.path)[np.asarray(indices)]
+        status = os.stat(self.path)
+        return _open(self.path, status.st_ino, status.st_mtime_ns)[np.asarray(indices)]
 
 
 @functools.lru_cache(maxsize=16)
-def _open(path: str) -> np.ndarray:
+def _open(path: str, *_version: int) -> np.ndarray:
+    """A mapped array; another one where the file has been replaced."""
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 

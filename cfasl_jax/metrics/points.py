@@ -46,8 +46,9 @@ def check_points(codes: np.ndarray, factors: np.ndarray) -> Points:
     """Validates codes [N, D] and integer factors [N, K]; relabels the factor values.
 
     Raises:
-        ValueError: on wrong shapes or types, NaN or infinity, fewer than 2 factors, or
-            a factor with one value only.
+        ValueError: on wrong shapes or types, NaN or infinity, or fewer than 2 factors;
+            an UnavailableError if a factor has only one value, as a rare one can have
+            in a sample.
     """
     codes, factors = check_codes(codes), np.asarray(factors)
     if factors.ndim != 2 or 0 in factors.shape:
@@ -69,8 +70,9 @@ def check_points(codes: np.ndarray, factors: np.ndarray) -> Points:
     for k in range(factors.shape[1]):
         values, labels[:, k] = np.unique(factors[:, k], return_inverse=True)
         if len(values) == 1:
-            raise ValueError(
-                f"factor {k} has only one value ({values[0]}): leave its column out"
+            raise UnavailableError(
+                f"factor {k} has only one value ({values[0]}) in these {len(codes):,} "
+                "points: leave its column out"
             )
         sizes.append(len(values))
     return Points(codes, labels, tuple(sizes))

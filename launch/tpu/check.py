@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cfasl_jax import command_line, data
-from cfasl_jax.data import prepared
+from cfasl_jax.data import prepared, preparing
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.settings import Config
 from cfasl_jax.study import __main__ as study_command
@@ -61,10 +61,7 @@ def check(accelerator: str, arguments: Sequence[str]) -> str:
         raise ConfigError("--compare reads finished runs where they are: use local.sh")
     if command.config is None:
         return ""  # the run's own configuration, which was checked when it began
-    for argument in arguments:
-        name, _, value = argument.partition("=")
-        if name.lstrip("-") == "config":
-            _require_committed(value)
+    _require_committed(command_line.config_argument(arguments) or "")
     _require_divisible(command.config, accelerator)
     return _needed_data(command.config, "add --data=gs://BUCKET/DIR")
 
@@ -134,12 +131,13 @@ def _needed_data(config: Config, advice: str) -> str:
     url = data.url_of(entry, options) if options.source != "tfds" else ""
     if not url:
         where = f"in {named}" if named else "unless the command names one"
-        extra = " --convention=full" if options.convention == "full" else ""
-        extra += " --from=FILE_OR_FOLDER" if not entry.published else ""
+        source = "" if entry.published else "FILE_OR_FOLDER"
+        command = preparing.command(
+            entry, "gs://BUCKET/DIR", options.convention, source
+        )
         raise ConfigError(
             f"the slice has no copy of {entry.name} {where}: put one into a bucket "
-            f"with 'python -m cfasl_jax.data prepare {entry.name}{extra} "
-            f"--dir=gs://BUCKET/DIR', and {advice}"
+            f"with '{command}', and {advice}"
         )
     if url.startswith("gs://"):
         return f"{url}/{prepared.MANIFEST}"

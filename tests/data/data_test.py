@@ -78,7 +78,7 @@ def test_what_is_not_there_says_what_to_do(name, source, tmp_path):
     [
         ("cars3d", "rendered", "these data sets can: dsprites, shapes3d"),
         ("cars3d", "tfds", "for dsprites, shapes3d, smallnorb, celeba, not for cars3d"),
-        ("smallnorb", "tfds", "prepare smallnorb' and set data.source=files"),
+        ("smallnorb", "tfds", "prepare smallnorb --convention=paper"),
         ("celeba", "tfds", "tfds build celeb_a"),
         ("dsprites", "files", "prepare dsprites"),
         ("custom", "auto", "needs data.path"),
@@ -217,6 +217,17 @@ def test_streamed_and_resident_images_are_the_same(mine, copy):
         np.testing.assert_allclose(look_up(dataset, indices), expected / 255.0)
         np.testing.assert_array_equal(in_steps(dataset, indices), expected)
         np.testing.assert_array_equal(dataset.host_images(indices), expected)
+
+
+def test_streamed_images_are_those_of_a_copy_that_was_replaced(mine, copy):
+    options = Data(source="files", dir=str(copy.parent), residency="streamed")
+    before = data.load("custom", options).host_images(np.arange(3))
+    images = np.random.default_rng(7).integers(0, 256, (5, 64, 64, 1), np.uint8)
+    assert not np.array_equal(before, images[:3])
+    np.savez(mine[0], images=images)
+    preparing.prepare(entry_of("custom"), str(copy.parent), "paper", mine[0])
+    after = data.load("custom", options).host_images(np.arange(5))
+    np.testing.assert_array_equal(after, images)
 
 
 def test_streamed_images_reach_several_devices(mine, copy):

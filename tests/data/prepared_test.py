@@ -350,6 +350,14 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch, capsys):
         (["prepare"], "required: NAME"),
         (["prepare", "custom"], "say what to prepare with --from"),
         (["prepare", "custom", "--from=/none.npz"], "/none.npz does not exist"),
+        (
+            ["prepare", "custom", "--from=gs://bucket/mine.npz"],
+            "must be on this machine: copy gs://bucket/mine.npz here",
+        ),
+        (
+            ["check", "smallnorb", "--convention=full"],
+            r"prepare smallnorb --convention=full'",
+        ),
         (["check", "cars3d"], "there is no copy of cars3d in .*prepare cars3d"),
         (["describe", "cars3d"], "prepare cars3d.*http://www.scottreed.info/"),
         (["list", "--dirr=x"], "unrecognized arguments: --dirr=x"),
@@ -370,6 +378,15 @@ def test_mistakes_end_with_one_sentence_and_code_2(
     assert error.startswith("error: ")
     assert len(error.strip().splitlines()) == 1
     assert __import__("re").search(message, error)
+
+
+def test_a_copy_under_the_name_of_another_data_set_is_seen(copy, capsys):
+    copy.rename(copy.parent / "cars3d")
+    for command_name in ("check", "describe"):
+        assert run(command_name, "cars3d", f"--dir={copy.parent}") == 2
+        assert "a copy of custom, not of cars3d" in capsys.readouterr().err
+    assert run("list", f"--dir={copy.parent}") == 0
+    assert "cars3d             not usable: a copy of custom" in capsys.readouterr().out
 
 
 def test_list_and_describe(copy, tmp_path, capsys):

@@ -128,9 +128,10 @@ def test_a_file_that_is_not_committed_would_not_be_there(capsys, tmp_path, monke
     mine.write_text((check.ROOT / "configs/shapes3d.py").read_text())
     monkeypatch.setattr(check, "ROOT", project)
     monkeypatch.chdir(project)
-    code, _, err = told(capsys, "--config=configs/mine.py:quick")
-    assert code == 2
-    assert "configs/mine.py is not committed" in err
+    for words in (["--config=configs/mine.py:quick"], ["--config", "configs/mine.py"]):
+        code, _, err = told(capsys, *words)
+        assert code == 2
+        assert "configs/mine.py is not committed" in err
 
 
 def test_data_that_gcloud_does_not_know_are_looked_for_here(capsys):

@@ -33,6 +33,22 @@ def results(tmp_path_factory):
     return score(ENCODE, SIZES, PROTOCOL, 3, cache_dir=folder, jobs=1)
 
 
+def test_a_value_that_the_sample_misses_costs_only_the_scores_of_the_sample():
+    """A rare value is in the images, and not among those that some metrics draw."""
+    codes, rare = np.tile(CODES, (20, 1)), np.tile(FACTORS, (20, 1))
+    rare[:, 2] = 0
+    rare[:20, 2] = 1
+    protocol = dataclasses.replace(PROTOCOL, min_distinct=1)
+    found = [
+        score_arrays(codes, rare, protocol, seed, metrics=["fvm", "mig"], chance=False)
+        for seed in range(4)
+    ]
+    missed = [record for record in found if record["unavailable"]]
+    assert missed
+    for record in missed:
+        assert "one value" in record["unavailable"]["mig"]
+
+
 def test_every_metric_is_scored_with_what_it_depends_on(results):
     assert list(results["metrics"]) == list(METRICS)
     assert results["unavailable"] == {}

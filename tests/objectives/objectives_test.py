@@ -204,7 +204,7 @@ def test_each_change_of_ours_agrees_with_its_plain_loop(ours):
     assert any(abs(terms[k] - without[k]) > 1e-3 * abs(without[k]) for k in terms)
 
 
-def test_given_axes_are_not_learnt():
+def test_given_axes_are_not_learned():
     gradient = gradients(action="axes")(alpha=1.0, gamma=1.0, lamb=1.0, epsilon=1.0)
     assert size(gradient["codebook"]["generators"]) == 0
     assert size(gradient["codebook"]["heads"]) > 1e-3
