@@ -153,12 +153,7 @@ class Run:
 
     def part(self, name: str) -> dict[str, np.ndarray]:
         """The arrays of a part by the rest of their names; empty if it is absent."""
-        start = f"{name}/"
-        return {
-            key.removeprefix(start): array
-            for key, array in self.arrays.items()
-            if key.startswith(start)
-        }
+        return _below(self.arrays, f"{name}/")
 
     def parts(self, name: str) -> list[dict[str, np.ndarray]]:
         """The parts NAME/0, NAME/1, ... in order."""

@@ -185,10 +185,10 @@ def _rendered(trainings: Sequence[Training]) -> str:
     if not rendered:
         return ""
     everything = len(rendered) == len(trainings)
-    which = "All runs" if everything else f"Runs {', '.join(rendered)}"
+    which = "all runs" if everything else ", ".join(rendered)
     return (
-        f"Rendered data. {which}: images drawn by this project's own renderer. Their "
-        "numbers may not be compared with scores on the real data."
+        f"Rendered data. The images of {which} were drawn by this project's own "
+        "renderer. Their numbers may not be compared with scores on the real data."
     )
 
 

@@ -63,8 +63,7 @@ def changed_fields(
     config: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> dict[str, tuple[Any, Any]]:
     """The fields that a run reads and that were changed: (value, default)."""
-    usual = read_fields({**defaults, "objective": config.get("objective")})
-    usual |= flatten({k: v for k, v in defaults.items() if k != "fidelity"})
+    usual = flatten({**defaults, "fidelity": fidelity(defaults.get("fidelity"))})
     if (preset := fidelity(config.get("fidelity"))) == "official":
         usual["codebook.elements"] = num_elements(preset)
     if "learning_rate" in config:
@@ -117,7 +116,7 @@ def _fidelity_note(config: Mapping[str, Any]) -> str:
         "code does something else",
         "official": "what the published code computes, also where it departs from the "
         "paper",
-    }.get(name, "as corrected, but for these departures of the published code")
+    }.get(name, "as in corrected, except for these departures of the published code")
     return f'<p class="note">Fidelity {text(name)}: {text(meaning)}.</p>\n'
 
 

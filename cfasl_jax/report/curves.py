@@ -49,8 +49,7 @@ def compared_losses(curves: Mapping[str, LossCurves]) -> Figure:
     """
     present = [name for part in curves.values() for name in part.terms]
     terms = names.ordered_terms(dict.fromkeys(present))
-    legend = _legend_height(len(curves))
-    figure, panels = _panels(len(terms), 1.25, legend)
+    figure, panels = panel_grid(len(terms), 1.25, more=_room(len(curves)))
     for panel, term in zip(panels, terms, strict=True):
         for place, part in enumerate(curves.values()):
             if term in part.terms:
@@ -68,24 +67,22 @@ def color(place: int) -> str:
     return PALETTE[place % len(PALETTE)]
 
 
-def _panels(count: int, height: float, legend: float) -> tuple[Figure, list[Axes]]:
-    """A figure with so many panels, four in a row, and room for a legend."""
-    columns = min(4, count)
+def panel_grid(
+    count: int, height: float, columns: int = 4, more: float = 0.15
+) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels of a height in inches, and room for more."""
+    columns = min(columns, count)
     rows = math.ceil(count / columns)
-    total = height * rows + 0.15 + legend
-    figure = new_figure(PAGE_WIDTH, total)
-    engine = figure.get_layout_engine()
-    assert engine is not None
-    engine.set(rect=(0, 0, 1, 1 - legend / total))  # type: ignore[call-arg]
+    figure = new_figure(PAGE_WIDTH, height * rows + more)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel in panels[count:]:
         panel.set_axis_off()
     return figure, list(panels[:count])
 
 
-def _legend_height(count: int) -> float:
-    """The inches that a legend of so many entries takes above the panels."""
-    return 0.22 + 0.14 * math.ceil(count / 2) if count > 1 else 0.0
+def _room(count: int) -> float:
+    """The inches besides the panels, with a legend of so many entries."""
+    return 0.15 + (0.22 + 0.14 * math.ceil(count / 2) if count > 1 else 0)
 
 
 def _write_legend(figure: Figure, labels: Sequence[str]) -> None:
@@ -97,10 +94,9 @@ def _write_legend(figure: Figure, labels: Sequence[str]) -> None:
             drawable(shortened(label, 2 * _MOST_LETTERS), f"run {place}")
             for place, label in enumerate(labels)
         ],
-        loc="upper left",
-        bbox_to_anchor=(0.0, 1.0, 1.0, 0.0),
-        ncols=2 if len(labels) > 1 else 1,
-    ).set_in_layout(False)
+        loc="outside upper left",
+        ncols=2,
+    )
 
 
 def shortened(label: str, most: int = _MOST_LETTERS) -> str:
@@ -130,11 +126,11 @@ def _dress(axes: Axes, drawn: Sequence[np.ndarray]) -> None:
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())
     axes.grid(axis="y", color=MUTED, alpha=0.2, lw=0.4)
-    axes.xaxis.set_major_formatter(_thousands)
+    axes.xaxis.set_major_formatter(thousands)
     axes.locator_params(axis="x", nbins=4)
 
 
-def _thousands(value: float, _: float) -> str:
+def thousands(value: float, _: float) -> str:
     """Format a step count: 0, 500, 20k, 1.5M."""
     for size, unit in ((1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
@@ -152,8 +148,7 @@ def compared_scores(
         metrics: which ones.
     """
     height = 0.42 + 0.16 * len(scores)
-    legend = _legend_height(len(scores))
-    figure, panels = _panels(len(metrics), height, legend)
+    figure, panels = panel_grid(len(metrics), height, more=_room(len(scores)))
     for panel, metric in zip(panels, metrics, strict=True):
         for place, entries in enumerate(scores.values()):
             if metric in entries:

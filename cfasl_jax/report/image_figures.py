@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from cfasl_jax.report.analysis import kl_order
-from cfasl_jax.report.style import INK, MUTED, PAGE_WIDTH, PALETTE, printable
+from cfasl_jax.report.style import INK, MUTED, PAGE_WIDTH, PALETTE, printable, thinned
 
 Part = Mapping[str, np.ndarray]
 
@@ -206,7 +206,7 @@ def sections(part: Part) -> Figure:
     used = np.argwhere(part["switch"][: len(grid)] > 0.5)
     labels = Labels(
         rows=[f"pair {pair}" for pair in range(len(grid))],
-        columns=["$x_1$", "$z_1$", *(f"+ {s}" for s in range(S)), "$x_2$"],
+        columns=["$x_1$", "$z_1$", *thinned([f"+ {s}" for s in range(S)]), "$x_2$"],
         marked=[(pair, section + 2) for pair, section in used.tolist()],
         corner="section",
     )
@@ -216,13 +216,13 @@ def sections(part: Part) -> Figure:
 def walk(part: Part) -> Figure:
     """Draw x1, one more dimension of z2 at each step, and x2; a row is a pair."""
     grid = _between(part)
-    names = [f"dim {d}" for d in part["dimensions"]]
+    names = thinned([str(d) for d in part["dimensions"]])
     labels = Labels(
         rows=[f"pair {pair}" for pair in range(len(grid))],
         columns=["$x_1$", "$z_1$", *names, "$x_2$"],
-        corner="exchanged",
+        corner="exchanged dim",
     )
-    return image_grid(grid, labels, label_width=0.7)
+    return image_grid(grid, labels, label_width=0.85)
 
 
 def _between(part: Part) -> np.ndarray:

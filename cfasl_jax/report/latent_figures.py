@@ -29,6 +29,7 @@ from cfasl_jax.report.style import (
     SEQUENTIAL,
     new_figure,
     printable,
+    thinned,
 )
 
 Part = Mapping[str, np.ndarray]
@@ -38,7 +39,6 @@ _LEAST_TOP = 0.01
 _DARK = 0.55
 _MOST_POINTS = 1500
 _MOST_NARROW = 12
-_MOST_COUNTED = 14
 
 
 def posteriors(part: Part) -> Figure:
@@ -147,11 +147,11 @@ def covariance(part: Part) -> Figure:
     D = len(matrix)
     figure = new_figure(PAGE_WIDTH, 2.4)
     bars, map_axes = figure.subplots(1, 2, width_ratios=(1, 1.35))
-    numbers = _thinned([str(i + 1) for i in range(D)])
+    numbers = thinned([str(i + 1) for i in range(D)])
     bars.bar(range(D), values, color=PALETTE[0], width=0.7)
     bars.set_xticks(range(D), numbers)
     bars.set(xlabel="eigenvector", ylabel="eigenvalue (variance)")
-    names = _thinned(latent_names(range(D)))
+    names = thinned(latent_names(range(D)))
     image = heat_map(map_axes, vectors, names, numbers, DIVERGING, limits=(-1, 1))
     map_axes.set(xlabel="eigenvector", ylabel="latent dimension")
     _colour_bar(figure, image, ax=map_axes, aspect=22, label="component")
@@ -180,7 +180,7 @@ def factor_maps(part: Part) -> Figure:
 
 def codebook_structure(part: Part) -> Figure:
     """Draw commutator norms and cosines, section against section."""
-    names = _thinned([str(s) for s in range(len(part["commutator"]))])
+    names = thinned([str(s) for s in range(len(part["commutator"]))])
     figure = new_figure(PAGE_WIDTH, 2.75)
     left, right = figure.subplots(1, 2)
     top = max(float(part["commutator"].max()), 1e-12)
@@ -206,7 +206,7 @@ def codebook_use(part: Part) -> Figure:
         axes,
         part["element_use"],
         names,
-        _thinned([str(element) for element in range(L)]),
+        thinned([str(element) for element in range(L)]),
         limits=(0.0, max(float(part["element_use"].max()), 1 / L)),
     )
     axes.set_title("attention to elements", loc="left")
@@ -225,7 +225,7 @@ def section_moves(part: Part) -> Figure:
     figure = new_figure(min(PAGE_WIDTH, 1.6 + 0.36 * D), max(1.5, 0.7 + 0.2 * S))
     axes = figure.subplots()
     sections = [f"{s} ({share:.0%})" for s, share in enumerate(part["on"])]
-    dimensions = _thinned([str(d) for d in range(D)])
+    dimensions = thinned([str(d) for d in range(D)])
     top = max(float(distance.max()), 1e-12)
     image = heat_map(axes, distance, sections, dimensions, limits=(0.0, top))
     axes.set(xlabel="latent dimension", ylabel="section (switched on)")
@@ -338,12 +338,6 @@ def short(value: float, places: int) -> str:
 def latent_names(dimensions: Iterable[int]) -> list[str]:
     """The names of latent dimensions, unlike those of the codes z1 and z2."""
     return [f"dim {d}" for d in dimensions]
-
-
-def _thinned(labels: Sequence[str]) -> list[str]:
-    """Labels that count up, of which only every n-th is written where all are many."""
-    n = -(-len(labels) // _MOST_COUNTED)
-    return [label if i % n == 0 else "" for i, label in enumerate(labels)]
 
 
 def factor_labels(names: Iterable[str]) -> list[str]:

@@ -83,7 +83,9 @@ def _require_results(results: Any) -> None:
         if not isinstance(entry, dict) or not _are_numbers(entry):
             raise ValueError(f"the score {name!r} has an unexpected form")
         if len(entry.get("by_factor") or factors) != len(factors):
-            raise ValueError(f"the score {name!r} has not one value for each factor")
+            raise ValueError(
+                f"the score {name!r} does not have one value for each factor"
+            )
     for name, values in (results.get("losses") or {}).items():
         numbers = values if isinstance(values, list) else [values]
         if not numbers or not all(map(is_number, numbers)):

@@ -1,6 +1,6 @@
 """The common style of all figures: sizes, colours, and how a figure is saved."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -64,6 +64,7 @@ _RC: dict[Any, Any] = {
 
 _PNG_DPI = 200
 _MOST_LETTERS = 30
+_MOST_COUNTED = 14
 
 
 @contextmanager
@@ -138,3 +139,9 @@ def printable(name: str, otherwise: str) -> str:
     if len(spaced) > _MOST_LETTERS:
         spaced = f"{spaced[: _MOST_LETTERS - 1]}\N{HORIZONTAL ELLIPSIS}"
     return drawable(spaced, otherwise)
+
+
+def thinned(labels: Sequence[str]) -> list[str]:
+    """Labels that count up, of which only every n-th is written where all are many."""
+    n = -(-len(labels) // _MOST_COUNTED)
+    return [label if i % n == 0 else "" for i, label in enumerate(labels)]

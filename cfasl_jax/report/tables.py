@@ -4,8 +4,8 @@ Their input, `results`, is the content of results.json (`cfasl_jax.report.result
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import count, zip_longest
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from cfasl_jax.objectives import OBJECTIVES
 from cfasl_jax.report import configuration, names
 from cfasl_jax.report.html import details, facts, table, text
 from cfasl_jax.report.results import is_number, is_rendered, stages
+from cfasl_jax.settings import run_names
 from cfasl_jax.types import ACTIVE_KL
 
 _MISSING = "\N{EN DASH}"
@@ -226,16 +227,12 @@ def _run_by_run(each: Mapping[str, Sequence[float]], results: Mapping[str, Any])
     """A table of every run's scores, one row for each run."""
     rows = [
         (run, *(percent(value) for value in row))
-        for run, row in zip(_runs(results), zip_longest(*each.values()), strict=False)
+        for run, row in zip(
+            run_names(results["seeds"]), zip_longest(*each.values()), strict=False
+        )
     ]
     head = ("run", *map(names.score, each))
     return table("Scores times 100, run by run", head, rows, numbers=True)
-
-
-def _runs(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a name for each run: its seed where that is known, then its number."""
-    yield from (f"seed {seed}" for seed in results.get("seeds") or ())
-    yield from (f"run {run}" for run in count(len(results.get("seeds") or ())))
 
 
 def measures(results: Mapping[str, Any]) -> str:
@@ -246,7 +243,7 @@ def measures(results: Mapping[str, Any]) -> str:
     shown = [name for name, value in runs[0].items() if isinstance(value, int | float)]
     rows = [
         (run, *(_four_digits(measured.get(name)) for name in shown))
-        for run, measured in zip(_runs(results), runs, strict=False)
+        for run, measured in zip(run_names(results["seeds"]), runs, strict=False)
     ]
     head = ("run", *map(names.term, shown))
     caption = f"Measured on random images; active are those with KL > {ACTIVE_KL} nats"

@@ -154,8 +154,8 @@ def _varying(
     kept, single = np.flatnonzero(sizes > 1), np.flatnonzero(sizes < 2)
     if len(kept) < 2:
         raise NoScoresError(
-            f"{dataset} has {len(kept)} factors that vary, and scores that compare "
-            "codes with factors need 2: there are only scores that need none"
+            f"{dataset} has fewer than two factors that vary, which scores that "
+            "compare codes with factors need: there are only scores that need none"
         )
     return kept, [
         f"{names[k]} has only one value and is left out of the scores"

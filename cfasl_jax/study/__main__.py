@@ -22,6 +22,7 @@ from cfasl_jax.study import (
     page,
     plan,
     restoring,
+    scoring,
     tables,
     worker,
 )
@@ -99,7 +100,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     options = parser.parse_args(arguments)
     if options.restore and options.dry_run:
-        raise ConfigError("--restore writes into the directory, --dry-run does not")
+        raise ConfigError("--restore changes the directory's runs, --dry-run does not")
     return options
 
 
@@ -135,6 +136,7 @@ def _work(
     config = study.arms[0].settings[0].reporting
     dataset = data.load(config.dataset, config.data)
     print(f"{dataset.name}: {dataset.num_images:,} images, {dataset.source}")
+    scoring.require_factors(study.scoring, dataset.name, len(dataset.factor_names))
     size = options.pack or packs.default_size()
     entries: dict = {}
     if plan.pending(study, root, entries):
@@ -143,6 +145,8 @@ def _work(
         except OSError as error:
             raise ConfigError(f"cannot write into {root}: {error}") from error
         print(cost.describe(study, dataset, root, entries, size), flush=True)
+    elif options.dry_run:
+        print("all runs are finished")
     if not options.dry_run:
         worker.work(study, dataset, root, size)
         _report(study, root, place)

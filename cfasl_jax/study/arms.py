@@ -222,6 +222,8 @@ def _set(fields: dict[str, Any], name: str, value: Any) -> None:
         raise ConfigError(f"{name} is not a field of the configuration{hint}")
     if dotted == "seeds":
         raise ConfigError("give seeds in tuning and reporting, not among the fields")
+    if dotted == "per_run":
+        raise ConfigError("a study varies fields by the grid of an arm, not by per_run")
     *groups, last = dotted.split(".")
     place = fields
     for group in groups:

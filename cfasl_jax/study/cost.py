@@ -10,6 +10,7 @@ import jax
 from cfasl_jax import files, objectives
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.errors import ConfigError
+from cfasl_jax.report.tables import duration
 from cfasl_jax.settings import Config
 from cfasl_jax.study import packs, plan, run_files
 from cfasl_jax.study.definition import Study
@@ -34,8 +35,8 @@ def describe(
 ) -> str:
     """A few lines about what is left to do, and how long it takes.
 
-    Speeds are measured once for each arm and device, and stored in the study's
-    directory.
+    Speeds are measured once for each program and kind of device, and stored in the
+    study's directory.
 
     Args:
         study: the study.
@@ -48,14 +49,14 @@ def describe(
     total = 0.0
     runs_left = steps_left = 0
     for arm in study.arms:
-        runs = expected_runs(study, arm.name, entries)
+        runs = plan.expected_runs(study, arm, entries)
         left = [run for run in runs if run.folder not in entries]
         steps = sum(run_files.steps_left(root, run) for run in left)
         counts = f"{len(runs)} runs, {len(left)} left"
         line = f"  {arm.name}: {len(arm.settings)} settings, {counts}"
         if steps:
             pack = packs.group(left, min(size, _MOST_MEASURED))[0]
-            seconds = _seconds_a_step(arm.name, pack, dataset, root)
+            seconds = _seconds_a_step(pack, dataset, root)
             total += seconds * steps
             line += (
                 f", {steps:,} steps at {1 / seconds:.3g} a second: "
@@ -72,27 +73,7 @@ def describe(
     return "\n".join(lines)
 
 
-def expected_runs(study: Study, name: str, entries: Mapping[Path, Entry]) -> list[Run]:
-    """An arm's runs, with its first setting if none has been chosen yet."""
-    arm = study.arm(name)
-    choice = plan.choose(study, arm, entries)
-    chosen = arm.settings[0].name if choice is None else choice.setting
-    reporting = plan.reporting_runs(study, arm, chosen) if chosen else []
-    return plan.tuning_runs(study, arm) + reporting
-
-
-def duration(seconds: float) -> str:
-    """A rounded time in words."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
-
-
-def _seconds_a_step(
-    arm: str, pack: Sequence[Run], dataset: Dataset, root: Path
-) -> float:
+def _seconds_a_step(pack: Sequence[Run], dataset: Dataset, root: Path) -> float:
     """Seconds that one step of one run of a pack takes on this kind of device.
 
     They are measured now, or were measured in an earlier call.
@@ -103,7 +84,8 @@ def _seconds_a_step(
         known = run_files.stored(path) or {}
     except ConfigError:  # a damaged file costs no more than a new measurement
         known = {}
-    key = f"{arm}, {len(pack)} together, on {jax.device_count()} x {device}"
+    kind = f"program {packs.program(pack[0].config)}, {len(pack)} runs together"
+    key = f"{kind}, on {jax.device_count()} x {device}"
     if key not in known:
         known[key] = _measure(packs.together(pack), dataset) / len(pack)
         files.write_json(path, known)

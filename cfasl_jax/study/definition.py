@@ -39,7 +39,7 @@ from cfasl_jax.errors import ConfigError, require_choice
 from cfasl_jax.settings import Config, flatten
 from cfasl_jax.study import arms as arms_lib
 from cfasl_jax.study import scoring as scoring_lib
-from cfasl_jax.study.arms import PHASES, Arm
+from cfasl_jax.study.arms import PHASES, REPORTING, TUNING, Arm
 from cfasl_jax.study.files import call, mapping, module_at, split
 from cfasl_jax.study.scoring import Scoring
 
@@ -97,10 +97,6 @@ class Study:
     budget: str
     published: Published | None
     reports: bool
-
-    def arm(self, name: str) -> Arm:
-        """The arm of that name."""
-        return next(arm for arm in self.arms if arm.name == name)
 
 
 def load(place: str) -> Study:
@@ -172,7 +168,7 @@ def _require_distinct_folders(arms: Sequence[Arm]) -> None:
     for arm in arms:
         # Some file systems do not distinguish capital from small letters.
         key = arm.folder.lower()
-        if not key or key in seen:
+        if not key.strip(".") or key in seen:
             other = f" and {seen[key]!r}" if key in seen else ""
             raise ConfigError(
                 f"the arms {arm.name!r}{other} need names that differ in letters or "
@@ -218,15 +214,19 @@ def _require_equal_data(arms: Sequence[Arm]) -> None:
 
 
 def _require_scores(arms: Sequence[Arm], scoring: Scoring) -> None:
-    """Check that the scores that choose settings are computed in tuning runs."""
-    for arm in arms:
-        for config in (s.tuning for s in arm.settings if s.tuning):
-            computed = config.eval.metrics
-            lacking = [m for m in scoring.selecting_metrics if m not in computed]
+    """Check that the runs of each phase compute the scores that are for it."""
+    wanted = {
+        TUNING: ("select", scoring.selecting_metrics),
+        REPORTING: ("primary", scoring.primary_metrics),
+    }
+    for setting in (setting for arm in arms for setting in arm.settings):
+        for phase, config in setting.configs.items():
+            (entry, needed), computed = wanted[phase], config.eval.metrics
+            lacking = [metric for metric in needed if metric not in computed]
             if computed and lacking:
                 raise ConfigError(
-                    f"the scores in select need the metrics {', '.join(lacking)}, "
-                    f"which eval.metrics of tuning leaves out"
+                    f"the scores in {entry} need the metrics {', '.join(lacking)}, "
+                    f"which eval.metrics of {phase} leaves out"
                 )
 
 
@@ -249,13 +249,7 @@ def _require_factors(arms: Sequence[Arm], scoring: Scoring) -> None:
         return
     factors = contents.grid or contents.labels
     count = 0 if factors is None else len(factors.names)
-    for score in dict.fromkeys((*scoring.primary, *scoring.select)):
-        least = scoring_lib.fewest_factors(score)
-        if count < least:
-            raise ConfigError(
-                f"{score} needs at least {least} factors, and {config.dataset} has "
-                f"{count}"
-            )
+    scoring_lib.require_factors(scoring, config.dataset, count)
 
 
 def _budget(arms: Sequence[Arm], sentence: str) -> str:

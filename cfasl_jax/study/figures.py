@@ -1,6 +1,5 @@
 """A study's figures, from study.json."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,7 +7,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cfasl_jax.report.style import INK, MUTED, PAGE_WIDTH, PALETTE, new_figure
+from cfasl_jax.report.curves import panel_grid, thousands
+from cfasl_jax.report.style import (
+    INK,
+    MUTED,
+    PAGE_WIDTH,
+    PALETTE,
+    drawable,
+    new_figure,
+)
 from cfasl_jax.study import run_files
 from cfasl_jax.study.tables import main_scores, short
 from cfasl_jax.types import ACTIVE_KL
@@ -25,12 +32,14 @@ _MEASURES = {
 }
 
 
-def strips(results: Mapping[str, Any], protocol: str) -> Figure:
+def strips(results: Mapping[str, Any], protocol: str) -> Figure | None:
     """One panel for each score: seeds, mean, interval, floor and published mean."""
     shown = main_scores(results, protocol)
+    if not shown:
+        return None
     scored = {arm for score in shown for arm in results["scores"][protocol][score]}
     arms = [arm for arm in results["arms"] if arm in scored]
-    figure, panels = _panels(len(shown), 0.55 + _ROW * len(arms))
+    figure, panels = panel_grid(len(shown), 0.55 + _ROW * len(arms), _COLUMNS)
     elsewhere = (results["published"] or {}).get("scores", {})
     for panel, score in zip(panels, shown, strict=True):
         found = results["scores"][protocol][score]
@@ -46,7 +55,7 @@ def strips(results: Mapping[str, Any], protocol: str) -> Figure:
                 mean = 100 * elsewhere[arm][score][0]
                 panel.plot(mean, row + 0.3, "D", mfc="white", mec=MUTED, ms=3, mew=0.7)
         _dress(panel, short(score))
-        _name_rows(panel, arms)
+        _name_rows(panel, list(map(_name, arms)))
     return figure
 
 
@@ -62,10 +71,11 @@ def differences(results: Mapping[str, Any], protocol: str) -> Figure | None:
     pairs = [tuple(p) for p in results["comparisons"] if tuple(p) in compared]
     if not pairs or not shown:
         return None
-    minuends, subtrahends = zip(*pairs, strict=True)
-    one = subtrahends[0] if len({*subtrahends}) == 1 else ""
-    labels = minuends if one else [f"{a}\n\N{MINUS SIGN} {b}" for a, b in pairs]
-    figure, panels = _panels(len(shown), 0.55 + _ROW * len(pairs) * (1 if one else 1.5))
+    one = pairs[0][1] if len({second for _, second in pairs}) == 1 else ""
+    names = [tuple(map(_name, pair)) for pair in pairs]
+    labels = [a if one else f"{a}\n\N{MINUS SIGN} {b}" for a, b in names]
+    height = 0.55 + _ROW * len(pairs) * (1 if one else 1.5)
+    figure, panels = panel_grid(len(shown), height, _COLUMNS)
     for panel, score in zip(panels, shown, strict=True):
         panel.axvline(0, color=INK, lw=0.8)
         for row, pair in enumerate(pairs):
@@ -78,7 +88,8 @@ def differences(results: Mapping[str, Any], protocol: str) -> Figure | None:
             _row(panel, row, by_seed, entry, hue)
         _dress(panel, short(score))
         _name_rows(panel, labels)
-    figure.supxlabel(f"difference to {one}" if one else "difference", fontsize=7.5)
+    words = f"difference to {_name(one)}" if one else "difference"
+    figure.supxlabel(words, fontsize=7.5)
     return figure
 
 
@@ -109,7 +120,9 @@ def tuning(results: Mapping[str, Any]) -> Figure | None:
                     panel.plot(np.mean(values), place, "o", color=hue, ms=3.5)
             _dress(
                 panel,
-                f"{name}: {short(score)}" if panel is grid[row][0] else short(score),
+                f"{_name(name)}: {short(score)}"
+                if panel is grid[row][0]
+                else short(score),
             )
             _name_rows(panel, labels if panel is grid[row][0] else [""] * len(labels))
             panel.tick_params(axis="y", labelsize=5)
@@ -121,7 +134,7 @@ def trade_offs(results: Mapping[str, Any], protocol: str) -> Figure | None:
     shown = main_scores(results, protocol)
     if not shown:
         return None
-    figure, panels = _panels(len(shown), 1.7, legend=True)
+    figure, panels = panel_grid(len(shown), 1.7, _COLUMNS, 0.5)
     for panel, score in zip(panels, shown, strict=True):
         for name, arm in results["arms"].items():
             points = [
@@ -132,7 +145,7 @@ def trade_offs(results: Mapping[str, Any], protocol: str) -> Figure | None:
             x, y = np.array(points).T if points else ([], [])
             hue, marker = _look(results, name)
             panel.plot(
-                x, y, marker, color=hue, ms=3.5, mec="white", mew=0.4, label=name
+                x, y, marker, color=hue, ms=3.5, mec="white", mew=0.4, label=_name(name)
             )
         _dress(panel, short(score), rows=False)
         panel.grid(axis="y", color=MUTED, alpha=0.2, lw=0.4)
@@ -156,7 +169,7 @@ def curves(results: Mapping[str, Any]) -> Figure | None:
     shown = [name for name in (*scores, *_MEASURES) if name in logged]
     if not shown:
         return None
-    figure, panels = _panels(len(shown), 1.7, legend=True)
+    figure, panels = panel_grid(len(shown), 1.7, _COLUMNS, 0.5)
     for panel, name in zip(panels, shown, strict=True):
         for arm, of_arm in runs.items():
             hue, marker = _look(results, arm)
@@ -165,9 +178,9 @@ def curves(results: Mapping[str, Any]) -> Figure | None:
                 panel.plot(*_scaled(name, points).T, color=hue, lw=0.4, alpha=0.5)
             if found:
                 median = _scaled(name, _median(found))
-                panel.plot(*median.T, f"{marker}-", color=hue, ms=2.5, label=arm)
+                panel.plot(*median.T, f"{marker}-", color=hue, ms=2.5, label=_name(arm))
         _dress(panel, _MEASURES.get(name) or short(name), rows=False)
-        panel.xaxis.set_major_formatter(_thousands)
+        panel.xaxis.set_major_formatter(thousands)
     figure.supxlabel(
         "step (scores times 100; thin: one run; strong: the median at each step)",
         fontsize=7.5,
@@ -190,11 +203,6 @@ def _scaled(name: str, points: np.ndarray) -> np.ndarray:
     return points if name in _MEASURES else points * [1, 100]
 
 
-def _thousands(step: float, _: Any) -> str:
-    """Format steps as 10k for 10,000, so that numbers of neighbouring ticks fit."""
-    return f"{step / 1000:g}k" if step else "0"
-
-
 def _median(runs: Sequence[np.ndarray]) -> np.ndarray:
     """The median over runs [n, 2] at the steps that all runs have."""
     steps = sorted(set.intersection(*(set(points[:, 0]) for points in runs)))
@@ -202,23 +210,15 @@ def _median(runs: Sequence[np.ndarray]) -> np.ndarray:
     return np.stack([steps, np.median(np.array(values), axis=0)], axis=1)
 
 
-def _panels(
-    count: int, height: float, columns: int = _COLUMNS, legend: bool = False
-) -> tuple[Figure, list[Axes]]:
-    """A figure with so many panels of a height in inches."""
-    columns = min(columns, count)
-    rows = math.ceil(count / columns)
-    figure = new_figure(PAGE_WIDTH, height * rows + (0.5 if legend else 0.1))
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for panel in panels[count:]:
-        panel.set_axis_off()
-    return figure, list(panels[:count])
-
-
 def _legend(figure: Figure, panel: Axes) -> None:
     """The arms' colours, above all panels."""
     handles, labels = panel.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=3)
+
+
+def _name(arm: str) -> str:
+    """An arm's name as a figure can show it."""
+    return drawable(arm, "an arm")
 
 
 def _look(results: Mapping[str, Any], arm: str) -> tuple[str, str]:

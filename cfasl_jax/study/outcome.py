@@ -1,5 +1,6 @@
 """study.json: all results of a study, collected from the files of its runs."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from cfasl_jax import config as config_lib
 from cfasl_jax.metrics import better
 from cfasl_jax.study import plan
 from cfasl_jax.study.arms import Arm
-from cfasl_jax.study.definition import Published, Study
+from cfasl_jax.study.definition import Study
 from cfasl_jax.study.run_files import Entry, Run
 from cfasl_jax.study.statistics import holm, paired_difference, summarise
 from cfasl_jax.training import record
@@ -32,7 +33,7 @@ def collect(study: Study, root: Path) -> dict[str, Any]:
         "differences", see `_differences`.
     """
     entries: dict[Path, Entry] = {}
-    unfinished = plan.pending(study, root, entries)
+    plan.pending(study, root, entries)  # reads those that are finished
     origins: list[Any] = []
     runs = plan.known_runs(study, entries)
     listed = [_listed(root, run, entries, origins) for run in runs]
@@ -40,19 +41,25 @@ def collect(study: Study, root: Path) -> dict[str, Any]:
     arms = {arm.name: _arm(study, arm, entries, by_folder) for arm in study.arms}
     values = _values(arms)
     config = study.arms[0].settings[0].reporting
-    scores = {p: by_score for p, by_score in values.items() if p in _protocols(study)}
+    scores = {
+        p: by_score for p, by_score in values.items() if p in study.scoring.protocols
+    }
     return {
         "study": study.name,
         "question": study.question,
         "dataset": config.dataset,
         "data_source": sorted({str(origin["data_source"]) for origin in origins}),
-        "unfinished": len(unfinished),
+        "unfinished": sum(
+            run.folder not in entries
+            for arm in study.arms
+            for run in plan.expected_runs(study, arm, entries)
+        ),
         "budget": study.budget,
-        "protocols": _protocols(study),
+        "protocols": list(study.scoring.protocols),
         "primary": list(study.scoring.primary),
         "select": list(study.scoring.select),
         "comparisons": [list(pair) for pair in study.comparisons],
-        "published": _published(study.published),
+        "published": study.published and dataclasses.asdict(study.published),
         "provenance": origins,
         "arms": arms,
         "scores": {
@@ -70,23 +77,6 @@ def collect(study: Study, root: Path) -> dict[str, Any]:
             for protocol, by_score in scores.items()
         },
         "differences": _differences(study, scores),
-    }
-
-
-def _protocols(study: Study) -> list[str]:
-    return list(study.scoring.protocols)
-
-
-def _published(published: Published | None) -> dict[str, Any] | None:
-    if published is None:
-        return None
-    return {
-        "source": published.source,
-        "data": published.data,
-        "scores": {
-            arm: {name: list(figures) for name, figures in scores.items()}
-            for arm, scores in published.scores.items()
-        },
     }
 
 

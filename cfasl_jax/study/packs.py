@@ -45,7 +45,7 @@ def group(runs: Sequence[Run], size: int) -> list[list[Run]]:
     latest: dict[str, list[Run]] = {}
     for run in runs:
         arm = run.arm if run.phase == REPORTING else ""
-        key = f"{run.phase} {arm} {_program(run.config)}"
+        key = f"{run.phase} {arm} {program(run.config)}"
         if len(latest.get(key, ())) in (0, size):
             latest[key] = []
             packs.append(latest[key])
@@ -63,9 +63,7 @@ def together(runs: Sequence[Run]) -> Config:
     ]
     seeds = tuple(run.seed for run in runs)
     first = runs[0].config
-    config = dataclasses.replace(first, seeds=seeds, per_run=tuple(differing))
-    config_lib.validate(config)
-    return config
+    return dataclasses.replace(first, seeds=seeds, per_run=tuple(differing))
 
 
 def train(runs: Sequence[Run], dataset: Dataset, root: Path) -> None:
@@ -153,9 +151,13 @@ def _take_out(
         checkpoints.save(run.config.num_steps, own)
 
 
-def _program(config: Config) -> str:
-    """The part of a configuration that runs of one program have in common."""
+def program(config: Config) -> str:
+    """The part of a configuration that runs of one program have in common, as a digest.
+
+    A number that is traced may differ between runs, but all or none must have it.
+    """
     fields = flatten(config_lib.to_dict(config))
-    for name in [*config_lib.traced_fields(config), "seeds", "per_run"]:
-        fields.pop(name)
-    return repr(sorted(fields.items()))
+    for name in config_lib.traced_fields(config):
+        fields[name] = fields[name] is None
+    del fields["seeds"], fields["per_run"]
+    return hashlib.sha256(repr(sorted(fields.items())).encode()).hexdigest()[:12]

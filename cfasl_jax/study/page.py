@@ -92,9 +92,8 @@ def _head(results: Mapping[str, Any]) -> str:
     """The question, the facts, and the warnings that must precede any number."""
     parts = [_RENDERED if tables.is_rendered(results) else ""]
     if results["unfinished"]:
-        parts.append(
-            _warning("Not finished.", f"{results['unfinished']} runs are to come")
-        )
+        left = f"Runs that are still to be done: {results['unfinished']}"
+        parts.append(_warning("Not finished.", left))
     if results["budget"]:
         parts.append(_warning("Unequal budgets.", results["budget"]))
     failed = [

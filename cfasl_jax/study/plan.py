@@ -155,6 +155,14 @@ def choose(study: Study, arm: Arm, entries: Mapping[Path, Entry]) -> Choice | No
     return Choice(min(by_name, key=by_name.__getitem__), means, by_name)
 
 
+def expected_runs(study: Study, arm: Arm, entries: Mapping[Path, Entry]) -> list[Run]:
+    """An arm's runs, with its first setting if none has been chosen yet."""
+    choice = choose(study, arm, entries)
+    chosen = arm.settings[0].name if choice is None else choice.setting
+    reporting = reporting_runs(study, arm, chosen) if chosen else []
+    return tuning_runs(study, arm) + reporting
+
+
 def _run(study: Study, arm: Arm, setting: Setting, phase: str, seed: int) -> Run:
     config = dataclasses.replace(setting.configs[phase], seeds=(seed,))
     protocols: tuple[str, ...] = (config.eval.protocol,)

@@ -36,8 +36,12 @@ class Scoring:
     @property
     def selecting_metrics(self) -> tuple[str, ...]:
         """The metrics that compute the scores in `select`; UDR needs none."""
-        metric_names = (_metric(name) for name in self.select)
-        return tuple(dict.fromkeys(filter(None, metric_names)))
+        return _metrics_of(self.select)
+
+    @property
+    def primary_metrics(self) -> tuple[str, ...]:
+        """The metrics that compute the primary scores."""
+        return _metrics_of(self.primary)
 
 
 def from_dict(entries: Mapping[str, Any]) -> Scoring:
@@ -59,8 +63,6 @@ def from_dict(entries: Mapping[str, Any]) -> Scoring:
         require_choice("metric", metric, metrics.METRICS)
     for score in primary:
         require_choice("score", score, [*_OF_ONE_RUN, *_ALSO_CALLED])
-    for score in select:
-        require_choice("score", score, [*metrics.SCORES, *_ALSO_CALLED])
     scoring = Scoring(protocols, computed, in_results(primary), in_results(select))
     for what, chosen in (("protocols", protocols), ("select", select)):
         if not chosen:
@@ -85,13 +87,27 @@ def in_results(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_ALSO_CALLED.get(name, name) for name in names))
 
 
-def fewest_factors(score: str) -> int:
+def require_factors(scoring: Scoring, dataset: str, count: int) -> None:
+    """Raise a ConfigError unless so many factors are enough for the deciding scores."""
+    for score in dict.fromkeys((*scoring.primary, *scoring.select)):
+        least = _fewest_factors(score)
+        if count < least:
+            raise ConfigError(
+                f"{score} needs at least {least} factors, and {dataset} has {count}"
+            )
+
+
+def _fewest_factors(score: str) -> int:
     """The number of factors that a data set must have for a score."""
     metric = metrics.METRICS.get(_metric(score))
     if metric is None or not metric.needs_factors:
         return 0
     together = re.match(r"m_fvm_(\d+)", score)
     return int(together[1]) + 1 if together else 2
+
+
+def _metrics_of(scores: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(filter(None, map(_metric, scores))))
 
 
 def _metric(score: str) -> str:

@@ -132,13 +132,16 @@ def measures(results: Mapping[str, Any]) -> Table | None:
     shown = [name for name in _MEASURES if name in results["measures"]]
     if not shown:
         return None
-    rows = [
-        [Cell(arm), *(_mean(results["measures"][m].get(arm), scale=1) for m in shown)]
-        for arm in results["arms"]
-    ]
+    rows = []
+    for arm in results["arms"]:
+        of_arm = [results["measures"][name].get(arm) for name in shown]
+        counts = {entry["n"] for entry in of_arm if entry}
+        cells = [_mean(entry, scale=1) for entry in of_arm]
+        rows.append([Cell(arm), Cell(_span(counts)), *cells])
     caption = (
         "Mean (standard deviation) over seeds, of a model on random images; "
-        f"{origin(results)}. A dimension is active if its KL exceeds {ACTIVE_KL} nats."
+        f"{origin(results)}.{_budget(results)} A dimension is active if its KL exceeds "
+        f"{ACTIVE_KL} nats."
     )
     if "pixel_error" in shown:
         caption += " Pixel error: the root of the mean squared error, from 0 to 255."
@@ -147,7 +150,8 @@ def measures(results: Mapping[str, Any]) -> Table | None:
             " UDR, from 0 to 1, is how well the dimensions of a run agree with those "
             "of the other seeds, so that it needs no factors."
         )
-    return Table("measures", caption, ["", *(_MEASURES[m] for m in shown)], rows)
+    head = ["", "n", *(_MEASURES[name] for name in shown)]
+    return Table("measures", caption, head, rows)
 
 
 def differences(results: Mapping[str, Any]) -> Table | None:
@@ -177,8 +181,8 @@ def differences(results: Mapping[str, Any]) -> Table | None:
     caption = (
         "Differences of two arms, paired by seed, times 100: mean, its 95% interval "
         "(Student's t), p of the sign-flip permutation test, and p by Holm's "
-        "correction over the primary scores (*). n pairs give no p below 2 / 2^n; "
-        f"{origin(results)}.{_budget(results)}"
+        "correction over the primary scores (*) of each comparison. n pairs give no p "
+        f"below 2 / 2^n; {origin(results)}.{_budget(results)}"
     )
     head = ["", "score", "protocol", "difference", "95% interval", "p", "Holm", "n"]
     return Table("differences", caption, head, rows)
@@ -202,7 +206,7 @@ def published(results: Mapping[str, Any]) -> Table | None:
     caption = (
         f"This study (protocol {protocol}, {origin(results)}) and "
         f"{elsewhere['source']} ({elsewhere['data']}): mean (standard deviation) over "
-        "seeds, times 100."
+        f"seeds, times 100.{_budget(results)}"
     )
     if is_rendered(results):
         caption += (
@@ -227,11 +231,14 @@ def settings(results: Mapping[str, Any]) -> Table:
         for name, arm in results["arms"].items()
     ]
     head = ["", "settings", "tuning seeds", "chosen", "reporting seeds", "steps"]
-    chosen_by = ", ".join(map(short, results["select"]))
-    caption = (
-        f"Settings are chosen on tuning seeds alone, by the mean rank in {chosen_by}."
-        f"{_budget(results)}"
-    )
+    caption = "No arm was tuned."
+    if any(arm["tuning_seeds"] for arm in results["arms"].values()):
+        chosen_by = ", ".join(map(short, results["select"]))
+        caption = (
+            "Settings are chosen on tuning seeds alone, by the mean rank in "
+            f"{chosen_by}."
+        )
+    caption += _budget(results)
     return Table("settings", caption, head, rows)
 
 
@@ -285,7 +292,9 @@ def _signed(value: float) -> str:
 
 
 def _p(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}".removeprefix("0")
+    if value is None or value >= 0.0005:
+        return "" if value is None else f"{value:.3f}".removeprefix("0")
+    return "< .001"
 
 
 def _span(numbers: Iterable[int]) -> str:

@@ -41,7 +41,7 @@ def work(study: Study, dataset: Dataset, root: Path, size: int) -> dict[Path, En
     """
     entries: dict[Path, Entry] = {}
     waits = False
-    while todo := plan.pending(study, root, entries):
+    while plan.pending(study, root, entries):
         unfinished = [
             [run for run in pack if run.folder not in entries]
             for pack in packs.group(plan.known_runs(study, entries), size)
@@ -50,7 +50,7 @@ def work(study: Study, dataset: Dataset, root: Path, size: int) -> dict[Path, En
             waits = False
             continue
         if not waits:
-            _say(f"waiting for other workers, which do the last {len(todo)} runs")
+            _say("waiting for other workers, which do the runs that are left")
         waits = True
         time.sleep(_PAUSE_SECONDS)
     return entries

@@ -104,7 +104,7 @@ def test_scores_by_factor_stand_below_each_other_where_the_factors_are_the_same(
 
 def test_what_forbids_a_comparison_is_said(outline):
     words = outline.text
-    assert "Runs a/run: images drawn" in words
+    assert "The images of a/run were drawn" in words
     assert "The protocols differ: dlib, fast." in words
     assert "The data sources differ: rendered, tfds shapes3d 2.0.0." in words
     assert "The steps differ" not in words

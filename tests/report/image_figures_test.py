@@ -1,10 +1,12 @@
 """Grids of images: the right image in the right cell, under the right label."""
 
+import itertools
+
 import numpy as np
 import pytest
 import report_synthetic as synthetic
 
-from cfasl_jax.report import image_figures
+from cfasl_jax.report import image_figures, style
 
 WHOLE = synthetic.complete()
 GAP = 4
@@ -42,6 +44,33 @@ def test_traversals_are_ordered_and_the_inactive_one_greyed():
     assert words.index("dim 2") < words.index("dim 0") < words.index("dim 1")
     assert "KL 0.00, inactive" in words
     assert "KL 2.00" in words
+
+
+def test_the_walk_exchanges_one_dimension_after_another():
+    part = WHOLE.part("walk")
+    figure = image_figures.walk(part)
+    np.testing.assert_array_equal(cell(figure, 1, 2), part["frames"][1, 1])
+    words = [text.get_text() for text in figure.axes[0].texts]
+    assert "exchanged dim" in words
+    assert [word for word in words if word.isdecimal()] == ["2", "0", "1"]
+
+
+@pytest.mark.parametrize("D", [10, 20, 50])
+def test_numbers_above_many_columns_do_not_overlap(D):
+    rng = np.random.default_rng(0)
+    pairs = {name: synthetic.images(rng, 2) for name in ("x1", "x2")}
+    frames = synthetic.images(rng, 2, D + 1)
+    part = pairs | {"frames": frames, "switch": np.ones((2, D)), "dimensions": range(D)}
+    for draw in (image_figures.walk, image_figures.sections):
+        with style.paper_style():
+            figure = draw(part)
+            figure.draw_without_rendering()
+        texts = [
+            t for t in figure.axes[0].texts if t.get_text().strip("+ ").isdecimal()
+        ]
+        spans = sorted(tuple(t.get_window_extent().intervalx) for t in texts)
+        assert len(spans) > 4
+        assert all(a[1] < b[0] for a, b in itertools.pairwise(spans)), draw
 
 
 def test_composition_shows_the_symmetry_between_its_ends():

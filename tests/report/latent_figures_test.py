@@ -54,6 +54,20 @@ def test_sections_are_drawn_against_the_latents_that_they_move():
     assert bar.get_ylim() == (0.0, part["distance"].max())
 
 
+def test_maps_show_what_their_titles_say():
+    part = WHOLE.part("information")
+    left, right, *_ = latent_figures.factor_maps(part).axes
+    np.testing.assert_array_equal(left.images[0].get_array(), part["normalised"])
+    np.testing.assert_array_equal(right.images[0].get_array(), part["importance"])
+    part = WHOLE.part("codebook")
+    left, right, *_ = latent_figures.codebook_structure(part).axes
+    np.testing.assert_array_equal(left.images[0].get_array(), part["commutator"])
+    np.testing.assert_array_equal(right.images[0].get_array(), part["cosine"])
+    bars, *_ = [a for a in latent_figures.codebook_use(part).axes if a.patches]
+    widths = [bar.get_width() for bar in bars.patches]
+    np.testing.assert_array_equal(widths, part["section_use"])
+
+
 @pytest.mark.parametrize("D", [10, 20, 64])
 def test_numbers_of_many_dimensions_do_not_overlap(D):
     rng = np.random.default_rng(0)

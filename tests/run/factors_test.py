@@ -122,5 +122,5 @@ def test_without_two_factors_that_vary_there_are_no_scores():
     with pytest.raises(NoScoresError, match="tiny has no ground-truth factors"):
         factors_lib.factor_source(read, bare)
     one = labelled(FACTORS * np.array([1, 0, 0], np.int32), sizes=(2, 4, 3))
-    with pytest.raises(NoScoresError, match="has 1 factors that vary"):
+    with pytest.raises(NoScoresError, match="has fewer than two factors that vary"):
         factors_lib.factor_source(read, one)

@@ -222,6 +222,12 @@ def test_a_single_setting_is_not_tuned():
             {"tuning": {"seeds": (101,), "set": {"eval.metrics": ("sap",)}}},
             "need the metrics mig, which eval.metrics of tuning leaves out",
         ),
+        (
+            {"reporting": {"seeds": (1,), "set": {"eval.metrics": ("sap",)}}},
+            "scores in primary need the metrics .*, which eval.metrics of reporting",
+        ),
+        ({"arms": arms(set={"per_run": ()})}, "by the grid of an arm, not by per_run"),
+        ({"arms": arms() | {"..": arms()["beta-VAE"]}}, "'..' need names that differ"),
         ({"arms": arms(grid={"beta": (1, 2, 4)})}, "unequal budgets.*beta-VAE: 3 sett"),
         ({"arms": arms(set={"num_steps": 2_000})}, "unequal budgets.*128,000 in a rep"),
         ({"published": {"scores": {"CFASL": {}}}}, "unknown arm 'CFASL'"),

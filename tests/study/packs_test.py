@@ -99,6 +99,32 @@ def test_what_is_part_of_the_program_keeps_runs_apart():
     assert sorted(len(pack) for pack in packed) == [1, 1, 1, 1]
 
 
+def test_a_number_that_some_runs_lack_keeps_them_apart():
+    grid = {"dip.lambda_d": (None, 1.0, 2.0)}
+    arms = {
+        "A": {
+            "config": study_worker._DSPRITES,
+            "set": {"objective": "dip_vae_i"},
+            "grid": grid,
+        }
+    }
+    study = definition.from_dict(study_worker.ENTRIES | {"arms": arms}, "apart")
+    alone, pair = packs.group(all_tuning(study), 64)
+    assert packs.together(alone).per_run == ()
+    assert packs.together(pair).per_run == (("dip.lambda_d", (1.0, 2.0)),)
+
+
+def test_arms_that_share_a_point_of_their_grids_share_a_program():
+    arms = {
+        name: {"config": study_worker._DSPRITES, "grid": {"beta": grid}}
+        for name, grid in {"A": (1, 4), "B": (0.5, 1)}.items()
+    }
+    study = definition.from_dict(study_worker.ENTRIES | {"arms": arms}, "shared")
+    (pack,) = packs.group(all_tuning(study), 64)
+    config = packs.together(pack)
+    assert [config.of_run(run).beta for run in range(4)] == [1, 4, 0.5, 1]
+
+
 def test_a_packed_run_is_the_run_alone(small, tmp_path):
     data, runs = study_worker.dataset(), all_tuning(small)
     packs.train(runs, data, tmp_path / "packed")

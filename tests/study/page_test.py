@@ -4,11 +4,13 @@ import csv
 import json
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 import study_results
 import study_worker
 from study_worker import ENTRIES
 
+from cfasl_jax.report import style
 from cfasl_jax.study import __main__ as command
 from cfasl_jax.study import definition, figures, outcome, page, plan, rendering, tables
 from cfasl_jax.study.rendering import Cell, Table
@@ -206,7 +208,10 @@ def test_udr_is_shown_where_it_chose(tmp_path):
     runs = arms["beta-VAE"]["settings"]["beta=4"]["runs"]
     assert list(ticks.get_xdata()) == [100 * entry["udr"] for entry in runs]
     chosen = f"{100 * arms['beta-VAE']['settings']['beta=4']['means']['udr']:.2f}"
-    assert f"<td>{chosen}</td>" in page.write(results, tmp_path).read_text()
+    written = page.write(results, tmp_path).read_text()
+    assert f"<td>{chosen}</td><td>1.00</td>" in written  # and the mean rank
+    lines = [line for line in panel.lines if line.get_marker() == "o"]
+    assert [line.get_color() for line in lines] == [style.MUTED, style.PALETTE[0]]
 
 
 def test_curves_show_main_scores_and_the_kl_of_all_dimensions(finished):
@@ -253,6 +258,61 @@ def test_differences_are_drawn_pair_by_pair(seeds, mean, interval, tmp_path):
     assert line == [pytest.approx(ends, rel=1e-4) for ends in interval]
 
 
+def test_strips_have_the_floor_and_the_published_mean(finished):
+    panel = figures.strips(finished, "fast").axes[0]
+    assert panel.get_title(loc="left") == "MIG"
+    floors = [line for line in panel.lines if [*line.get_xdata()] == [1, 1]]
+    assert [np.mean(line.get_ydata()) for line in floors] == [0, 1]
+    (diamond,) = [line for line in panel.lines if line.get_marker() == "D"]
+    assert diamond.get_xdata() == pytest.approx([13.19])
+    assert diamond.get_ydata() == pytest.approx([0.3])  # of the first arm
+
+
+def test_trade_offs_have_the_score_above_the_reconstruction(finished):
+    panel = figures.trade_offs(finished, "fast").axes[0]
+    for line, arm in zip(panel.lines, finished["arms"].values(), strict=True):
+        assert line.get_xdata().tolist() == [71, 72, 73]
+        scores = [100 * e["scores"]["fast"]["mig"]["value"] for e in arm["reporting"]]
+        assert line.get_ydata() == pytest.approx(scores)
+
+
+def test_names_of_arms_are_no_formulas(tmp_path):
+    arms = {f"a $^$ {end}": {"config": "configs/dsprites.py"} for end in "bc"}
+    arms["a $^$ c"]["set"] = {"beta": 2}
+    study = build(arms=arms, published=None)
+    study_results.finish(tmp_path, study, score_of)
+    results = outcome.collect(study, tmp_path)
+    for entry in (
+        entry for arm in results["arms"].values() for entry in arm["reporting"]
+    ):
+        entry["curves"] = {"mig": [[5, 0.1], [10, 0.2]]}
+    assert "a $^$ b" in page.write(results, tmp_path).read_text()
+
+
+def test_a_study_without_a_main_score_has_a_page(tmp_path):
+    study = build(published=None)
+    study_results.finish(tmp_path, study, lambda _: {"mig": 0.5, "modularity": 0.5})
+    results = outcome.collect(study, tmp_path)
+    results["scores"]["fast"] = {"irs": results["scores"]["fast"]["mig"]}
+    results["clear_best"]["fast"] = {}
+    assert "Other scores" in page.write(results, tmp_path).read_text()
+
+
+def test_measures_say_on_how_many_runs_they_rest(finished, tmp_path):
+    finished["measures"]["kl"]["beta-VAE"]["n"] = 2
+    tables.write(finished, tmp_path)
+    head, first, second = rows(tmp_path / "measures.csv")
+    assert head[:2] == ["", "n"]
+    assert (first[1], second[1]) == ("2\N{EN DASH}3", "3")
+
+
+@pytest.mark.parametrize(
+    ("p", "shown"), [(None, ""), (1.0, "1.000"), (0.0312, ".031"), (3e-5, "< .001")]
+)
+def test_p_is_never_zero(p, shown):
+    assert tables._p(p) == shown
+
+
 def test_figures_leave_out_arms_without_a_run_and_tell_all_others_apart(tmp_path):
     one = {"config": "configs/dsprites.py"}
     arms = {f"arm {n}": one | {"set": {"beta": n}} for n in range(9)}
@@ -277,10 +337,14 @@ def test_what_is_unfinished_failed_or_unequal_is_said_first(tmp_path):
     study_results.write(tmp_path, runs[0], "loss not finite at step 3")
     results = outcome.collect(study, tmp_path)
     head = page.write(results, tmp_path).read_text().split("<main")[0]
-    assert "4 runs are to come" in head
+    # Three settings and three seeds, and two settings and three seeds; one has failed.
+    assert "Runs that are still to be done: 10." in head
     assert "beta-VAE, beta=1, seed 101: loss not finite at step 3" in head
     assert "beta-VAE has one setting more." in head
     assert "beta-VAE has one setting more." in tables.settings(results).caption
+    study_results.finish(tmp_path, study, score_of)
+    for table in tables.all_tables(outcome.collect(study, tmp_path)):
+        assert "Unequal budgets: beta-VAE has one setting more." in table.caption
 
 
 def test_arms_whose_settings_all_fail_are_named(tmp_path):
@@ -304,7 +368,7 @@ def test_the_command_writes_what_is_finished_so_far(tmp_path, capsys):
     place = [f"--study={study_worker.__file__}", f"--workdir={tmp_path}"]
     assert command.main(["study", *place, "--report"]) == 0
     assert "study.html" in capsys.readouterr().out
-    assert json.loads((tmp_path / "study.json").read_text())["unfinished"] == 3
+    assert json.loads((tmp_path / "study.json").read_text())["unfinished"] == 7
 
 
 def test_latex_and_markdown_escape_what_they_read_as_markup():

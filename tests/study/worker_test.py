@@ -14,8 +14,9 @@ import jax
 import pytest
 import study_results
 import study_worker
+import tiny
 
-from cfasl_jax import files, lease, workdirs
+from cfasl_jax import data, files, lease, workdirs
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import evaluate, provenance
 from cfasl_jax.study import __main__ as command
@@ -88,6 +89,23 @@ def test_a_dry_run_says_what_the_study_costs_and_trains_nothing(
     # Two settings with one tuning seed of 10 steps, two reporting seeds of 20.
     assert "beta-VAE: 2 settings, 4 runs, 4 left, 60 steps at" in printed
     assert "in all 8 runs and 120 steps left" in printed
+    assert not (tmp_path / "study" / "runs").exists()
+    study_results.finish(
+        tmp_path / "study", small, lambda _: {"mig": 0.5, "modularity": 0.5}
+    )
+    assert command.main(["study", *options]) == 0
+    assert "all runs are finished" in capsys.readouterr().out
+
+
+def test_scores_that_the_factors_do_not_allow_cost_no_training(
+    small, tmp_path, capsys, monkeypatch
+):
+    """Of own images, what they hold is known once they are read."""
+    without = tiny.replace(study_worker.dataset(), grid=None)
+    monkeypatch.setattr(data, "load", lambda *_: without)
+    options = [f"--study={WORKER}", f"--workdir={tmp_path / 'study'}"]
+    assert command.main(["study", *options]) == 2
+    assert "mig needs at least 2 factors, and" in capsys.readouterr().err
     assert not (tmp_path / "study" / "runs").exists()
 
 
@@ -207,8 +225,23 @@ def test_a_damaged_file_of_speeds_is_measured_anew(small, tmp_path, monkeypatch)
     (tmp_path / "speeds.json").write_text('{"half": 1} 2}')
     runs = plan.tuning_runs(small, small.arms[0])[:1]
     dataset = study_worker.dataset()
-    assert cost._seconds_a_step("arm", runs, dataset, tmp_path) == 0.5
+    assert cost._seconds_a_step(runs, dataset, tmp_path) == 0.5
     assert list(json.loads((tmp_path / "speeds.json").read_text()).values()) == [0.5]
+
+
+def test_another_program_is_measured_again(small, tmp_path, monkeypatch):
+    times = []
+    monkeypatch.setattr(cost, "_measure", lambda *_: times.append(1) or len(times))
+    first, *_, other = plan.tuning_runs(small, small.arms[0])
+    larger = dataclasses.replace(
+        first, config=dataclasses.replace(first.config, batch_size=64)
+    )
+    measured = [
+        cost._seconds_a_step([run], study_worker.dataset(), tmp_path)
+        for run in (first, other, larger, first)
+    ]
+    assert first.config.beta != other.config.beta
+    assert measured == [1, 1, 2, 1]
 
 
 def test_too_little_memory_is_one_sentence(small, tmp_path, monkeypatch, capsys):

@@ -156,7 +156,7 @@ def complete(channels=3):
         "covariance": {"matrix": np.diag([1.0, 0.2, 3.0])},
         "codebook": {
             "commutator": square,
-            "cosine": square,
+            "cosine": square.T**2,
             "section_use": rng.random(S),
             "element_use": rng.random((S, L)),
         },
