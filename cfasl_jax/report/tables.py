@@ -118,17 +118,18 @@ def scores(results: Mapping[str, Any]) -> str:
 
 def _dimensions(results: Mapping[str, Any]) -> str:
     """A note on the active dimensions, on which FVM and m-FVM depend, run by run."""
+    names_of_runs = run_names(results.get("seeds") or ())
+    of_runs = zip(names_of_runs, results.get("runs") or (), strict=False)
     # A run that could not be scored has no scores, and no count of its own.
-    runs = [r for r in results.get("runs") or () if "active_dims" in r and r["scores"]]
+    runs = [(name, r) for name, r in of_runs if "active_dims" in r and r["scores"]]
     if not runs:
         return ""
-    several = len(runs) > 1
     counts = [
         f"{run['active_dims']} of {run['dims']}"
-        + (f" (seed {run['seed']})" if several else "")
-        for run in runs
+        + (f" ({name})" if len(runs) > 1 else "")
+        for name, run in runs
     ]
-    warnings = dict.fromkeys(w for run in runs for w in run.get("warnings") or ())
+    warnings = dict.fromkeys(w for _, run in runs for w in run.get("warnings") or ())
     said = "".join(
         f" <strong>{text(_sentence(_with_labels(w)))}</strong>" for w in warnings
     )
@@ -353,4 +354,4 @@ def duration(seconds: Any) -> str:
 
 def _grouped(step: Any) -> str | None:
     """A step count with its thousands apart, None as it is."""
-    return f"{step:,}".replace(",", " ") if isinstance(step, int) else step
+    return f"{step:,}" if isinstance(step, int) else step

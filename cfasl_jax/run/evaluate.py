@@ -76,11 +76,11 @@ def evaluate(config: Config, dataset: Dataset, workdir: Path) -> dict[str, Any]:
     means: list[np.ndarray] = []  # of the sample by each run, [n, D]
     left_out, said = [], []  # said: what the tables of scores do not say
     runs: list[dict[str, Any] | None] = []  # None for a run that no metric can score
-    for model in trained:
+    for name, model in zip(run_names(config.seeds), trained, strict=True):
         codes = Codes(model, dataset)
         results["model"].append(describe_codes(model, dataset, codes))
         means.append(codes.mean(sample))
-        print(f"scoring seed {model.seed} by {protocol.name}", file=sys.stderr)
+        print(f"scoring {name} by {protocol.name}", file=sys.stderr)
         try:
             scores, sentences = score_codes(
                 codes, dataset, protocol, config.eval.metrics

@@ -59,7 +59,7 @@ def test_page_says_where_its_numbers_come_from(page):
     words = Outline(page).text
     for expected in (
         "CFASL (beta-VAE) on 3D Shapes",
-        "12 345",
+        "12,345",
         "1 h 1 min",
         "MIG 25.00 1.00 20.00 to 30.00 5.00 2",
         "The gap between the two dimensions with the most mutual information",
