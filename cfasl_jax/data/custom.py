@@ -129,17 +129,8 @@ def _of_arrays(path: Path) -> Recipe:
 def _require_images(path: Path, images: Any) -> None:
     shape = tuple(getattr(images, "shape", ()))
     sizes, channels = shape[1:3], shape[3:]
-    if (
-        not shape
-        or shape[0] == 0
-        or sizes != (SIDE, SIDE)
-        or channels
-        not in (
-            (),
-            (1,),
-            (3,),
-        )
-    ):
+    known = sizes == (SIDE, SIDE) and channels in ((), (1,), (3,))
+    if not known or shape[0] == 0:
         raise DataFileError(
             f"{path}: images have shape {shape} instead of [N, {SIDE}, {SIDE}] or "
             f"[N, {SIDE}, {SIDE}, C] with C 1 or 3"

@@ -154,10 +154,9 @@ class Convention:
         if not np.isin(values[:, 1], instances).all():
             raise ValueError(f"an instance is not one of {self.instances}")
         values[:, 1] = np.searchsorted(instances, values[:, 1])
-        cameras = np.arange(len(self.cameras))
-        values = np.repeat(values[:, None], len(cameras), axis=1)
-        camera = np.broadcast_to(cameras[None, :, None], (*values.shape[:2], 1))
-        return self.order.indices(np.concatenate([values, camera], axis=2))
+        # The camera is the last factor, so that its images follow each other.
+        first = self.order.indices(np.pad(values, ((0, 0), (0, 1))))
+        return first[:, None] + np.arange(len(self.cameras))
 
     @property
     def contents(self) -> Contents:

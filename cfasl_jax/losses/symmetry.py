@@ -157,12 +157,7 @@ def sparsity(delta: jax.Array) -> jax.Array:
     The mean over s, l, b of (||delta||^2 - max_d delta_d^2)^2, for delta [S, L, B, D].
     """
     chex.assert_rank(delta, 4)
-    # The largest entry is left out by its index. The gradient of a maximum would
-    # compare values instead: where XLA computes a square twice with different rounding,
-    # no entry equals the maximum, and the gradient is 0 / 0. This has been observed.
-    largest = jnp.argmax(jnp.abs(delta), axis=-1, keepdims=True)
-    others = jax.lax.broadcasted_iota(largest.dtype, delta.shape, 3) != largest
-    return jnp.square(jnp.square(delta).sum(axis=-1, where=others)).mean()
+    return jnp.square(jnp.square(delta).sum(axis=-1, where=_others(delta))).mean()
 
 
 def relative_sparsity(delta: jax.Array) -> jax.Array:
@@ -172,10 +167,18 @@ def relative_sparsity(delta: jax.Array) -> jax.Array:
     in [0, 1 - 1/D]. A displacement of 0 counts as 0. This loss is not in the paper.
     """
     chex.assert_rank(delta, 4)
-    unit = _direction(delta)
+    return jnp.square(_direction(delta)).sum(axis=-1, where=_others(delta)).mean()
+
+
+def _others(delta: jax.Array) -> jax.Array:
+    """All entries of each displacement but the largest, bool [S, L, B, D].
+
+    The largest one is found by its index. The gradient of a maximum would compare
+    values instead: where XLA computes a square twice with different rounding, no entry
+    equals the maximum, and the gradient is 0 / 0. This has been observed.
+    """
     largest = jnp.argmax(jnp.abs(delta), axis=-1, keepdims=True)
-    others = jax.lax.broadcasted_iota(largest.dtype, delta.shape, 3) != largest
-    return jnp.square(unit).sum(axis=-1, where=others).mean()
+    return jax.lax.broadcasted_iota(largest.dtype, delta.shape, 3) != largest
 
 
 def commutator(generators: jax.Array) -> jax.Array:

@@ -8,7 +8,6 @@ many seeds, and the mean score is used as the expected one. docs/scores.md has t
 tables.
 """
 
-import math
 import sys
 import time
 from collections.abc import Sequence
@@ -55,8 +54,9 @@ def simulate(
 
     Scores without an interval are left out.
     """
-    strides = np.array([math.prod(SIZES[k + 1 :]) for k in range(len(SIZES))])
-    grid = Grid(lambda factors: codes[factors @ strides], SIZES)
+    grid = Grid(
+        lambda factors: codes[np.ravel_multi_index(tuple(factors.T), SIZES)], SIZES
+    )
     found: dict[str, list[Any]] = {}
     for seed in range(seeds):
         results = score(

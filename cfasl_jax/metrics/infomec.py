@@ -190,7 +190,10 @@ def _jittered(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _predictive_gain(train: Points, test: Points, k: int, max_iter: int) -> np.ndarray:
-    """1 - h(v_k | c) / h(v_k), split over test points: [n], its mean is the gain."""
+    """1 - h(v_k | c) / h(v_k), split over test points: [n], its mean is the gain.
+
+    A test point with a value that no training point has counts as 0.
+    """
     model = logistic_regression(C=np.inf, max_iter=max_iter)
     model.fit(train.codes, train.factors[:, k])
     frequency = np.bincount(train.factors[:, k], minlength=train.sizes[k])

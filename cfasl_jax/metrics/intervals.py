@@ -1,10 +1,10 @@
 """Confidence intervals of the scores of one run, and the summary of several runs."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 from scipy.special import chdtri, ndtri, stdtrit
 
 
@@ -277,6 +277,6 @@ def spread(
     n = len(values)
     if n < 2:
         return None, None
-    mean, quantile = float(values.mean()), stats.t.ppf((1 + confidence) / 2, n - 1)
-    reach = float(quantile) * float(stats.sem(values))
-    return float(values.std(ddof=1)), (mean - reach, mean + reach)
+    mean, deviation = float(values.mean()), float(values.std(ddof=1))
+    reach = _quantile(confidence, n - 1) * deviation / math.sqrt(n)
+    return deviation, (mean - reach, mean + reach)

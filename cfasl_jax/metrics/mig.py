@@ -42,7 +42,7 @@ def mig(
     """
     protocol = get_protocol(protocol)
     (sample,) = draw_points(codes, factors, (protocol.mig_samples,), "MIG", rng)
-    require_dims(sample, 2, "MIG compares two dimensions")
+    require_dims(sample.codes, 2, "MIG compares two dimensions")
 
     def found(rows: np.ndarray) -> np.ndarray:
         part, bins = sample.take(rows), protocol.mig_bins

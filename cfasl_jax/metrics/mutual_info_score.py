@@ -7,7 +7,7 @@ import numpy as np
 from cfasl_jax.metrics.information import bin_codes, mutual_information
 from cfasl_jax.metrics.intervals import SUBSAMPLES, normal_interval, subsample_variance
 from cfasl_jax.metrics.metric import Metric, Score, record
-from cfasl_jax.metrics.points import UnavailableError, draw_codes, num_active
+from cfasl_jax.metrics.points import draw_codes, num_active, require_dims
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
 
 
@@ -21,8 +21,8 @@ def mutual_info_score(
 
     It is estimated by the plug-in estimate on histograms of equal-width bins, which for
     independent dimensions is above 0 by about (bins - 1)^2 / (2 n). A constant
-    dimension has no information and is not left out; two copies have an information
-    equal to their entropy.
+    dimension has no information and is not left out, so that dead dimensions lower the
+    score; two copies have an information equal to their entropy.
 
     Args:
         codes: float [N, D], D >= 2.
@@ -39,10 +39,7 @@ def mutual_info_score(
     protocol = get_protocol(protocol)
     sample, notes = draw_codes(codes, protocol.unsupervised_samples, rng)
     dims, bins = sample.shape[1], protocol.mig_bins
-    if dims < 2:
-        raise UnavailableError(
-            f"the mutual information score needs two dimensions, got codes of {dims}"
-        )
+    require_dims(sample, 2, "the mutual information score needs two dimensions")
     binned = bin_codes(sample, bins)
 
     def score(rows: np.ndarray) -> np.ndarray:

@@ -192,9 +192,9 @@ def gaps(values: np.ndarray) -> np.ndarray:
     return ordered[..., -1, :] - ordered[..., -2, :]
 
 
-def require_dims(points: Points, dims: int, why: str) -> None:
+def require_dims(codes: np.ndarray, dims: int, why: str) -> None:
     """Raises an UnavailableError that says why if the codes have fewer dimensions."""
-    found = points.codes.shape[1]
+    found = codes.shape[1]
     if found < dims:
         raise UnavailableError(f"{why}, got codes of {found}")
 

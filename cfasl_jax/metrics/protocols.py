@@ -9,6 +9,12 @@ from typing import Literal
 
 from cfasl_jax.errors import require_choice
 
+# Counts that must be larger than 1, or may be smaller: intervals come from sixths of
+# the points of some metrics.
+_LEAST = {"bootstrap": 2, "refits": 0, "mig_bins": 2, "sap_test": 16} | dict.fromkeys(
+    ("mig_samples", "modularity_samples", "irs_samples", "unsupervised_samples"), 16
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
@@ -122,11 +128,10 @@ class Protocol:
     chance_repeats_votes: int = 3
 
     def __post_init__(self) -> None:
-        for name, least in (("bootstrap", 2), ("refits", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(
-                    f"{name} must be at least {least}, not {getattr(self, name)}"
-                )
+        for field in dataclasses.fields(self):
+            value, least = getattr(self, field.name), _LEAST.get(field.name, 1)
+            if field.type in (int, "int") and value < least:
+                raise ValueError(f"{field.name} must be at least {least}, not {value}")
 
     @property
     def label(self) -> str:

@@ -58,7 +58,7 @@ def sap(
     protocol = get_protocol(protocol)
     counts = (protocol.sap_train, protocol.sap_test)
     train, test = draw_points(codes, factors, counts, "SAP", rng)
-    require_dims(train, 2, "SAP compares two dimensions")
+    require_dims(train.codes, 2, "SAP compares two dimensions")
 
     def correct(fitted_on: Points) -> np.ndarray:
         def hits(k: int) -> np.ndarray:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from cfasl_jax.metrics.metric import Score
 
@@ -23,8 +22,10 @@ def udr(
                   + mean_a max_b R[a, b]^2 / sum_b R[a, b]) / 2,
 
     and 0 if a run has no informative dimension. UDR_i is the median over the other
-    runs. (The authors' code also offers Lasso coefficients in place of the
-    correlations.)
+    runs. This is what disentanglement_lib computes, which also offers Lasso
+    coefficients in place of the correlations. In the paper's equation the sums over
+    both directions are divided by the number of informative dimensions of both runs,
+    which is different where these numbers are.
 
     Range 0 to 1; runs that agree up to order and sign score 1.
 
@@ -81,6 +82,8 @@ def agreement(correlation: np.ndarray) -> float:
 
 def _standardized_ranks(codes: np.ndarray) -> np.ndarray:
     """Ranks of codes [n, D], ties sharing theirs, with mean 0 and variance 1."""
+    from scipy.stats import rankdata  # takes a second to import
+
     ranks = rankdata(codes, axis=0)
     ranks -= ranks.mean(axis=0)
     std = ranks.std(axis=0)

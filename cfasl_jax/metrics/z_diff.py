@@ -38,7 +38,10 @@ def z_diff(
 
     Range 0 to 1, chance 1/K. Codes equal to the factors score 1, also with each
     dimension twice. A constant scores the share of one factor, near 1/K. A rotation
-    lowers the score little, as the classifier reads all dimensions at once.
+    lowers the score little, as the classifier reads all dimensions at once. The
+    classifier is regularised, so that codes of a smaller scale score less. It is
+    multinomial; that of scikit-learn before 0.22, with which disentanglement_lib's
+    results were computed, has one binary classifier for each factor.
 
     Args:
         encode: int factors [n, K] -> codes [n, D] on the complete grid, or a source of

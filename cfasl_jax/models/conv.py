@@ -33,6 +33,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from cfasl_jax import forms
+from cfasl_jax.errors import require_choice
 
 Form = Literal["lax", "matmul"]
 FORMS: tuple[Form, ...] = ("lax", "matmul")
@@ -115,8 +116,7 @@ def conv_transpose(x: chex.Array, kernel: chex.Array, form: Form) -> chex.Array:
 
 
 def _check(x: chex.Array, kernel: chex.Array, form: str) -> None:
-    if form not in FORMS:
-        raise ValueError(f"Unknown form {form!r}; the choices are {', '.join(FORMS)}.")
+    require_choice("form", form, FORMS)
     chex.assert_rank([x, kernel], 4)
     chex.assert_shape(kernel, (_KERNEL, _KERNEL, x.shape[3], None))
 

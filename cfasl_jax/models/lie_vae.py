@@ -41,15 +41,11 @@ class LieEncoder(nn.Module):
         self.logvar_hidden = Dense(_LATENT_HIDDEN, self.bias_init)
         self.logvar = Dense(self.latent_dim, self.bias_init)
 
-    def __call__(self, images: chex.Array) -> tuple[jax.Array, jax.Array]:
-        """Maps images [n, 64, 64, C] in [0, 1] to mu and logvar, each [n, D]."""
-        mu, logvar, _ = self.with_features(images)
-        return mu, logvar
+    def __call__(self, images: chex.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Maps images [n, 64, 64, C] in [0, 1] to mu and logvar, each [n, D].
 
-    def with_features(
-        self, images: chex.Array
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """mu and logvar, each [n, D], and the features in [0, 1], [n, m^2]."""
+        The third output are the features, in [0, 1], [n, m^2].
+        """
         x = nn.relu(self.hidden(self.convolutions(images)))
         features = nn.sigmoid(self.matrix(x))
         mu = self.mu(nn.relu(self.mu_hidden(features)))

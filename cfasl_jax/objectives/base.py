@@ -15,7 +15,7 @@ import jax
 import optax
 
 from cfasl_jax.data.dataset import Spec
-from cfasl_jax.losses import control, elbo
+from cfasl_jax.losses import elbo
 from cfasl_jax.losses.control import Controller
 from cfasl_jax.models.vae import BiasInit, Decoder, Encoder
 from cfasl_jax.settings import Config, Hyper
@@ -162,11 +162,6 @@ class Base:
         """The controller after a step whose KL of the global batch is `kl`, []."""
         del step, kl, hyper
         return controller
-
-
-def start() -> Controller:
-    """The controller before the first step."""
-    return control.start()
 
 
 def apply(

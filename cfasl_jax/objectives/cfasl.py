@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from cfasl_jax import codebook as codebook_lib
 from cfasl_jax.codebook import Codebook, Symmetry
@@ -227,6 +228,6 @@ def _group_elements(expm: Expm, *generators: jax.Array) -> list[jax.Array]:
     """expm of several arrays of generators [..., E, E] in one call."""
     side = generators[0].shape[-1]
     flat = [A.reshape(-1, side, side) for A in generators]
-    ends = [sum(len(A) for A in flat[: i + 1]) for i in range(len(flat) - 1)]
+    ends = np.cumsum([len(A) for A in flat])[:-1]
     parts = jnp.split(group_element(jnp.concatenate(flat), expm), ends)
     return [g.reshape(A.shape) for g, A in zip(parts, generators, strict=True)]

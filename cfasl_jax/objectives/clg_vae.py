@@ -51,9 +51,7 @@ class CLGVAE(Base):
         self, encoder: nn.Module, params: Params, images: jax.Array
     ) -> tuple[Posterior, Any]:
         """The posterior, and the encoder's features [B, m^2]."""
-        mu, logvar, features = apply(
-            encoder, params["encoder"], images, method="with_features"
-        )
+        mu, logvar, features = apply(encoder, params["encoder"], images)
         return Posterior(mu, logvar), features
 
     def code(self, decoder: nn.Module, params: Params, z: jax.Array) -> jax.Array:

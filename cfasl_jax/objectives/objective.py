@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cfasl_jax.losses import elbo
+from cfasl_jax.losses import control, elbo
 from cfasl_jax.losses.control import Controller
 from cfasl_jax.objectives import base as base_lib
 from cfasl_jax.objectives.base import Base, Batch, Losses, Noise, Path, Term
@@ -54,7 +54,7 @@ class Objective:
 
     def encode(self, params: Params, images: jax.Array) -> Posterior:
         """Images in [0, 1], [B, H, W, C] -> posterior, [B, D]."""
-        return Posterior(*base_lib.apply(self.encoder, params["encoder"], images))
+        return self.base.encode(self.encoder, params, images)[0]
 
     def decode(self, params: Params, z: jax.Array) -> jax.Array:
         """Latents [B, D] -> logits [B, H, W, C]; images are their sigmoid."""
@@ -118,7 +118,7 @@ class Objective:
             noise=noise,
             hyper=hyper,
             step=jnp.asarray(step, jnp.int32),
-            controller=base_lib.start() if controller is None else controller,
+            controller=control.start() if controller is None else controller,
             axis_name=axis_name,
         )
         losses = self.base.losses(batch)

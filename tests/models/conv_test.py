@@ -183,7 +183,7 @@ def test_refuses_images_smaller_than_the_kernel():
 @pytest.mark.parametrize("op", [conv, conv_transpose])
 def test_unknown_form_names_the_choices(op: Callable):
     x, kernel = make(6, 6, 2, 3)
-    with pytest.raises(ValueError, match="'fft'; the choices are lax, matmul"):
+    with pytest.raises(ValueError, match="unknown form 'fft': one of lax, matmul"):
         op(x, kernel, "fft")
 
 

@@ -10,7 +10,6 @@ import tiny
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.losses import control
 from cfasl_jax.objectives import OBJECTIVES, build
-from cfasl_jax.objectives.base import start
 from cfasl_jax.settings import FIDELITIES
 
 B, D, L = 8, 3, 2
@@ -231,9 +230,7 @@ def test_clg_vae_decodes_features_when_the_coin_falls():
     _, _, features = evaluate(objective, NOISE._replace(coin=np.float32(0.3)))
     changed = {key for key in matrix if matrix[key] != features[key]}
     assert changed == {"reconstruction"}
-    read = objective.encoder.apply(
-        {"params": params["encoder"]}, IMAGES, method="with_features"
-    )[2]
+    *_, read = objective.encoder.apply({"params": params["encoder"]}, IMAGES)
     logits = objective.decoder.apply({"params": params["decoder"]}, read, method="read")
     reconstruction = reference.reconstruction(np.asarray(logits), IMAGES, "bernoulli")
     np.testing.assert_allclose(
@@ -260,7 +257,7 @@ def test_published_clg_vae_has_no_decoder_equivariance_of_its_own():
 
 
 def test_only_control_vae_moves_the_controller():
-    now = (start(), np.int32(0), np.float32(0.1), tiny.hyper())
+    now = (control.start(), np.int32(0), np.float32(0.1), tiny.hyper())
     for name in OBJECTIVES:
         after = tiny.base(name).advance(*now)
         moved = float(after.integral) != 0

@@ -68,9 +68,6 @@ class LieEncoder(nn.Module):
         self.heads = [nn.Dense(self.latent_dim) for _ in range(2)]
 
     def __call__(self, images):
-        return self.with_features(images)[:2]
-
-    def with_features(self, images):
         features = nn.sigmoid(self.matrix(images.reshape(len(images), -1)))
         mu, logvar = (head(features) for head in self.heads)
         return mu, 0.1 * logvar, features
