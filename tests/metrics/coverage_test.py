@@ -57,6 +57,27 @@ def test_intervals_of_noise_are_as_wide_as_its_scores_vary():
     assert np.median((ends[:, 1] - scores) / (scores - ends[:, 0])) < 1.1
 
 
+@pytest.mark.parametrize(
+    "metric",
+    [
+        "modularity",
+        "irs",
+        "infomec",
+        "explicitness",
+        "gaussian_total_correlation",
+        "gaussian_wasserstein_correlation",
+        "mutual_info_score",
+    ],
+)
+def test_intervals_are_as_wide_as_scores_vary(metric):
+    codes = coverage.code_sets()["rotated"]
+    protocol = dataclasses.replace(PROTOCOL, modularity_samples=2_000)
+    for name, found in coverage.simulate(codes, protocol, [metric], 20).items():
+        scores, ends = found
+        reach = np.median(np.diff(ends)) / 2
+        assert 1.5 < reach / scores.std(ddof=1) < 5, name
+
+
 def test_coverage_by_hand():
     scores = np.array([0.0, 1.0, 2.0])
     ends = np.array([[-1.0, 0.5], [0.9, 1.1], [1.0, 3.0]])

@@ -6,6 +6,7 @@ import pytest
 from metrics_reference import TINY
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.multiclass import OneVsRestClassifier
 
 from cfasl_jax.metrics import explicitness
 from cfasl_jax.metrics.explicitness import _variance, regressions, roc_area
@@ -39,20 +40,28 @@ def test_noise_scores_near_a_half():
     )
 
 
-def test_agrees_with_the_plain_loop():
+@pytest.mark.parametrize("normalized", [False, True])
+def test_agrees_with_the_plain_loop(normalized):
     codes = reference.mixed(FACTORS)
     rows = reference.rng().permutation(256)
     train, test = rows[:160], rows[160:]
     scaled = (codes - codes[train].mean(axis=0)) / codes[train].std(axis=0)
     factors = []
     for k in range(FACTORS.shape[1]):
-        areas = []
-        for value in range(FACTORS[:, k].max() + 1):
-            model = LogisticRegression().fit(scaled[train], FACTORS[train, k] == value)
-            found = model.decision_function(scaled[test])
-            areas.append(roc_auc_score(FACTORS[test, k] == value, found))
+        each = OneVsRestClassifier(LogisticRegression())
+        each.fit(scaled[train], FACTORS[train, k])
+        if normalized:
+            found = each.predict_proba(scaled[test]).T
+        else:
+            found = [one.decision_function(scaled[test]) for one in each.estimators_]
+        areas = [
+            roc_auc_score(FACTORS[test, k] == value, column)
+            for value, column in enumerate(found)
+        ]
         factors.append(np.mean(areas))
-    assert score(codes)["explicitness"] == pytest.approx(np.mean(factors), abs=1e-6)
+    protocol = dataclasses.replace(TINY, explicitness_normalized=normalized)
+    result = explicitness(codes, FACTORS, protocol, reference.rng(), jobs=1)
+    assert result["explicitness"] == pytest.approx(np.mean(factors), abs=1e-6)
 
 
 def test_area_with_ties_and_weights_agrees_with_scikit_learn():
