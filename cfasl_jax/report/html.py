@@ -182,3 +182,12 @@ def document(title: str, head: str, sections: Sequence[tuple[str, str, str]]) ->
 </body>
 </html>
 """
+
+
+def warning(title: str, sentence: str) -> str:
+    """A box that precedes the numbers that it is about."""
+    end = "" if sentence.endswith(".") else "."
+    return (
+        f'<p class="warning" role="note"><strong>{text(title)}</strong> '
+        f"{text(sentence)}{end}</p>"
+    )

@@ -99,7 +99,7 @@ def write_report(
             ("provenance", "Provenance", provenance),
             ("cite", "How to cite", tables.citations(results, config)),
         ]
-        head = tables.warning(results) + tables.summary(results, config)
+        head = tables.rendered(results) + tables.summary(results, config)
         return document(configuration.title(config), head, sections)
 
     pictures = figures(drawn[0].figures) + _not_drawn(drawn[0])

@@ -13,17 +13,17 @@ import numpy as np
 from cfasl_jax.metrics import METRICS, SCORES, Score
 from cfasl_jax.objectives import OBJECTIVES
 from cfasl_jax.report import configuration, names
-from cfasl_jax.report.html import details, facts, table, text
+from cfasl_jax.report.html import details, facts, table, text, warning
 from cfasl_jax.report.results import is_number, is_rendered, stages
 from cfasl_jax.settings import run_names
 from cfasl_jax.types import ACTIVE_KL
 
 _MISSING = "\N{EN DASH}"
-_RENDERED = (
-    '<p class="warning" role="note"><strong>Rendered data.</strong> These images were '
-    "drawn by this project's own renderer, not read from the published data set. No "
-    "number on this page may be compared with, or reported as, a score on the real "
-    "data.</p>"
+RENDERED = warning(
+    "Rendered data.",
+    "These images were drawn by this project's own renderer, not read from the "
+    "published data set. No number on this page may be compared with, or reported as, "
+    "a score on the real data.",
 )
 _SCORE_NOTE = (
     '<p class="note">The interval is that of the mean over runs (Student\'s t); of a '
@@ -51,9 +51,9 @@ _CFASL = (
 )
 
 
-def warning(results: Mapping[str, Any]) -> str:
+def rendered(results: Mapping[str, Any]) -> str:
     """The badge of a page about rendered data; empty for files."""
-    return _RENDERED if is_rendered(results) else ""
+    return RENDERED if is_rendered(results) else ""
 
 
 def summary(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:

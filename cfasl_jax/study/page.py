@@ -41,12 +41,6 @@ _CURVES = (
     "the tables, and what describes the model. A thin line is one seed, the strong one "
     "the median at each step. study.json has every score and the KL of each dimension."
 )
-_RENDERED = (
-    '<p class="warning" role="note"><strong>Rendered data.</strong> These images were '
-    "drawn by this project's own renderer, not read from the published data set. No "
-    "number of this study may be compared with, or reported as, a score on the real "
-    "data.</p>"
-)
 
 
 def write(results: Mapping[str, Any], root: Path) -> Path:
@@ -90,24 +84,24 @@ def write(results: Mapping[str, Any], root: Path) -> Path:
 
 def _head(results: Mapping[str, Any]) -> str:
     """The question, the facts, and the warnings that must precede any number."""
-    parts = [_RENDERED if tables.is_rendered(results) else ""]
+    parts = [report_tables.RENDERED if tables.is_rendered(results) else ""]
     if results["unfinished"]:
         left = f"Runs that are still to be done: {results['unfinished']}"
-        parts.append(_warning("Not finished.", left))
+        parts.append(html.warning("Not finished.", left))
     if results["budget"]:
-        parts.append(_warning("Unequal budgets.", results["budget"]))
+        parts.append(html.warning("Unequal budgets.", results["budget"]))
     failed = [
         f"{name}, {setting}, seed {entry['seed']}: {entry['failed']}"
         for name, setting, entry in _all_entries(results)
         if "failed" in entry
     ]
     if failed:
-        parts.append(_warning("Runs that failed.", "; ".join(failed)))
+        parts.append(html.warning("Runs that failed.", "; ".join(failed)))
     unchosen = [name for name, arm in results["arms"].items() if not arm["chosen"]]
     if unchosen and not results["unfinished"]:
         reason = "none of their settings has every score that chooses settings"
         parts.append(
-            _warning("Arms without a result.", f"{', '.join(unchosen)}: {reason}")
+            html.warning("Arms without a result.", f"{', '.join(unchosen)}: {reason}")
         )
     if results["question"]:
         parts.append(f"<p>{html.text(results['question'])}</p>")
@@ -128,14 +122,6 @@ def _head(results: Mapping[str, Any]) -> str:
         )
     )
     return "\n".join(parts)
-
-
-def _warning(title: str, sentence: str) -> str:
-    end = "" if sentence.endswith(".") else "."
-    return (
-        f'<p class="warning" role="note"><strong>{html.text(title)}</strong> '
-        f"{html.text(sentence)}{end}</p>"
-    )
 
 
 def _scores(results: Mapping[str, Any], draw: Callable[..., str]) -> str:

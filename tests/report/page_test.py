@@ -88,7 +88,7 @@ def test_rendered_data_carry_a_warning(page):
     read = {"provenance": {"data_source": "tfds shapes3d 2.0.0"}}
     assert is_rendered(drawn)
     assert not is_rendered(read)
-    assert tables.warning(read) == ""
+    assert tables.rendered(read) == ""
 
 
 def test_text_from_outside_is_escaped(tmp_path):

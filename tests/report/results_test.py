@@ -77,7 +77,7 @@ def test_damaged_results_are_drawn_or_refused_in_one_sentence(tmp_path):
             runs.ranking(results)
             with_importance(run, results)
             tables.summary(results, synthetic.CONFIG)
-            tables.warning(results)
+            tables.rendered(results)
             tables.scores(results)
             tables.measures(results)
             tables.losses(results)
