@@ -104,7 +104,7 @@ def validate(config: Config) -> None:
             f"({config.log_every}), or 0"
         )
     _validate_runs(config)
-    _validate_pairs(config)
+    _validate_together(config)
     below_sections = config.fidelity.perpendicular_below_sections
     if config.cfasl and below_sections and config.codebook.elements < config.latent_dim:
         raise ConfigError(
@@ -114,7 +114,7 @@ def validate(config: Config) -> None:
         )
 
 
-def _validate_pairs(config: Config, prefix: str = "") -> None:
+def _validate_together(config: Config, prefix: str = "") -> None:
     """Check the fields that limit each other, of one run."""
     if config.control.beta_max < config.control.beta_min:
         raise ConfigError(
@@ -159,7 +159,7 @@ def _validate_runs(config: Config) -> None:
     read = [objectives.read_fields(to_dict(run)) for run in runs]
     for number, run in enumerate(runs):
         _validate_ranges(run, prefix=f"run {number}: ")
-        _validate_pairs(run, prefix=f"run {number}: ")
+        _validate_together(run, prefix=f"run {number}: ")
     if any(fields in read[:run] for run, fields in enumerate(read)):
         raise ConfigError(
             "two runs of per_run have the same seed and the same values of all fields "
