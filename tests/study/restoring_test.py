@@ -253,9 +253,14 @@ def test_published_studies_can_be_continued(path, tmp_path):
     name, _, preset = published["study"].partition("-")
     study = definition.load(f"{ROOT}/configs/studies/{name}.py:{preset}".rstrip(":"))
     restoring.restore(study, tmp_path, path)
-    again = json.loads(json.dumps(outcome.collect(study, tmp_path)))
+    again = outcome.collect(study, tmp_path)
     for part in ("unfinished", "scores", "measures", "differences", "provenance"):
-        assert again[part] == published[part]
+        assert to_nine_digits(again[part]) == to_nine_digits(published[part])
+
+
+def to_nine_digits(value):
+    """As JSON; SciPy's versions differ in the last digits of an interval."""
+    return json.loads(json.dumps(value), parse_float=lambda text: f"{float(text):.9g}")
 
 
 def test_the_command_restores_before_it_reports(finished, tmp_path, capsys):
