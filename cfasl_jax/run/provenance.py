@@ -21,7 +21,7 @@ from cfasl_jax import config as config_lib
 from cfasl_jax import files, objectives
 from cfasl_jax.data.dataset import Spec
 from cfasl_jax.errors import ConfigError
-from cfasl_jax.settings import Config, belongs, flatten
+from cfasl_jax.settings import Config, belongs
 from cfasl_jax.training import checkpoints
 
 CONFIG_FILE = "config.json"
@@ -294,21 +294,23 @@ def differences(run: Run, config: Config, spec: Spec | None = None) -> list[str]
     Returns:
         Clauses such as "beta is 4.0 there and 6.0 here", none if nothing does.
     """
-    old = flatten(config_lib.to_dict(run.config))
-    new = flatten(config_lib.to_dict(config))
+    # Which fields are read depends on fields that both have: if these are equal, both
+    # read the same ones.
+    old, new = (
+        objectives.read_fields(config_lib.to_dict(each))
+        for each in (run.config, config)
+    )
     entry = objectives.OBJECTIVES.get(config.objective)
     # A schedule that spans the whole run is different in a longer run from the start.
     bound = ("num_steps",) if entry and entry.spans_the_run else ()
     free = [name for name in _MAY_DIFFER if name not in bound]
-    if not config.cfasl:  # There are no heads, whose rate may follow from the main one.
-        free.append("codebook.learning_rate")
     before = run.spec.digest if run.spec else ""
     if before and spec and spec.digest:  # the pixels themselves are compared below
         free.append("data.path")
     differing = [
-        f"{name} is {old.get(name)!r} there and {new.get(name)!r} here"
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name) and not belongs(name, free)
+        f"{name} is {old[name]!r} there and {new[name]!r} here"
+        for name in sorted(old.keys() & new.keys())
+        if old[name] != new[name] and not belongs(name, free)
     ]
     if spec is None:
         return differing

@@ -49,16 +49,42 @@ def test_another_data_source_is_refused(trained):
 
 
 @pytest.mark.parametrize("cfasl", [True, False])
-def test_a_rate_of_heads_that_a_baseline_lacks_does_not_matter(tmp_path, cfasl):
-    before = tiny.config(cfasl=cfasl)
+@pytest.mark.parametrize(
+    ("name", "value", "objective"),
+    [
+        ("codebook.learning_rate", 7e-5, "beta_vae"),
+        ("weights.alpha", 0.5, "beta_vae"),
+        ("ours.even_heads", True, "beta_vae"),
+        ("beta", 7.0, "control_vae"),
+        ("factor.gamma", 7.0, "beta_vae"),
+    ],
+)
+def test_fields_that_a_run_does_not_read_do_not_matter(
+    tmp_path, cfasl, name, value, objective
+):
+    before = tiny.config(cfasl=cfasl, objective=objective)
     provenance.claim(tmp_path, before, SPEC)
     (tmp_path / "checkpoints" / "4").mkdir(parents=True)
-    now = replaced(before, "codebook.learning_rate", 7e-5)
-    if cfasl:
-        with pytest.raises(ConfigError, match="learning_rate is"):
+    now = replaced(before, name, value)
+    of_cfasl = name.partition(".")[0] in ("codebook", "weights", "ours")
+    if of_cfasl and cfasl:
+        with pytest.raises(ConfigError, match=f"{name} is"):
             provenance.claim(tmp_path, now, SPEC)
     else:
         provenance.claim(tmp_path, now, SPEC)
+        assert provenance.stored(tmp_path).config == now
+
+
+def test_another_objective_is_refused_by_its_name(tmp_path):
+    provenance.claim(tmp_path, tiny.config(cfasl=False), SPEC)
+    (tmp_path / "checkpoints" / "4").mkdir(parents=True)
+    for other, field in (
+        (tiny.config(cfasl=True), "cfasl"),
+        (tiny.config(cfasl=False, objective="control_vae"), "objective"),
+    ):
+        with pytest.raises(ConfigError, match=f"{field} is") as caught:
+            provenance.claim(tmp_path, other, SPEC)
+        assert str(caught.value).count(" here") == 1
 
 
 def test_what_a_model_needs_of_its_data_is_stored(trained):
