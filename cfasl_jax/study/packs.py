@@ -15,7 +15,7 @@ from pathlib import Path
 import jax
 
 from cfasl_jax import config as config_lib
-from cfasl_jax import files
+from cfasl_jax import files, objectives
 from cfasl_jax.data.dataset import Dataset
 from cfasl_jax.run import evaluate, provenance
 from cfasl_jax.settings import Config, flatten
@@ -69,8 +69,8 @@ def together(runs: Sequence[Run]) -> Config:
 def train(runs: Sequence[Run], dataset: Dataset, root: Path) -> None:
     """Train runs of one program, to the last checkpoint of each.
 
-    A run that fails is recorded. If one of several fails, or if they do not fit into
-    the device's memory together, each half is trained by itself.
+    A run that fails is recorded, and the others go on from the last checkpoint. If they
+    do not fit into the device's memory together, each half is trained by itself.
 
     Args:
         runs: the runs, all of which this worker has claimed.
@@ -83,44 +83,53 @@ def train(runs: Sequence[Run], dataset: Dataset, root: Path) -> None:
     if all(run_files.steps_left(root, run) == 0 for run in runs):
         return
     try:
-        if len(runs) == 1:
-            _train_alone(runs[0], dataset, root)
-        else:
-            _train_together(runs, dataset, root)
+        _train_together(runs, dataset, root)
+        return
     except loop.NonFiniteLossError as error:
-        if len(runs) == 1:
-            failure = {"failed": str(error)}
-            files.write_json(root / runs[0].folder / run_files.FAILURE_FILE, failure)
-            return
+        parts = [_without_failed(error, runs, dataset, root)]
     except jax.errors.JaxRuntimeError as error:
         if len(runs) == 1 or devices.memory_advice(error) is None:
             raise
-    else:
-        return
-    shutil.rmtree(_pack_folder(runs, root), ignore_errors=True)
-    half = len(runs) // 2
-    for part in (runs[:half], runs[half:]):
+        half = len(runs) // 2
+        parts = [runs[:half], runs[half:]]
+    if len(runs) > 1:
+        shutil.rmtree(_folder(runs, root), ignore_errors=True)
+    for part in parts:
         train(part, dataset, root)
 
 
-def _train_alone(run: Run, dataset: Dataset, root: Path) -> None:
-    folder = root / run.folder
-    provenance.claim(folder, run.config, dataset.spec)
-    loop.train(run.config, dataset, folder, _scorer(run.config, dataset))
-
-
 def _train_together(runs: Sequence[Run], dataset: Dataset, root: Path) -> None:
-    folder, config = _pack_folder(runs, root), together(runs)
+    folder, config = _folder(runs, root), together(runs)
     provenance.claim(folder, config, dataset.spec)
     state = loop.train(config, dataset, folder, _scorer(config, dataset))
+    if len(runs) == 1:
+        return
     for place, run in enumerate(runs):
         if run_files.steps_left(root, run):
-            _take_out(place, runs, state, folder, dataset, root)
+            _take_out([place], runs, state, dataset, root)
     shutil.rmtree(folder)
 
 
-def _pack_folder(runs: Sequence[Run], root: Path) -> Path:
-    """The working directory of a pack."""
+def _without_failed(
+    error: loop.NonFiniteLossError, runs: Sequence[Run], dataset: Dataset, root: Path
+) -> Sequence[Run]:
+    """Record the runs that failed; prepare the others to go on without them."""
+    places = [place for place in range(len(runs)) if place not in error.runs]
+    rest, folder = [runs[place] for place in places], _folder(runs, root)
+    if rest and provenance.latest_step(folder) is not None:
+        config, spec = together(runs), dataset.spec
+        state = loop.restore(config, objectives.build(config, spec), spec, folder)
+        _take_out(places, runs, state, dataset, root)
+    for place in error.runs:
+        failure = root / runs[place].folder / run_files.FAILURE_FILE
+        files.write_json(failure, {"failed": str(error)})
+    return rest
+
+
+def _folder(runs: Sequence[Run], root: Path) -> Path:
+    """The working directory in which runs train together, that of the run if alone."""
+    if len(runs) == 1:
+        return root / runs[0].folder
     names = "\n".join(str(run.folder) for run in runs)
     digest = hashlib.sha256(names.encode()).hexdigest()[:12]
     return root / "packs" / f"{runs[0].phase}_{len(runs)}_runs_{digest}"
@@ -132,23 +141,31 @@ def _scorer(config: Config, dataset: Dataset) -> loop.Score | None:
 
 
 def _take_out(
-    place: int,
+    places: Sequence[int],
     runs: Sequence[Run],
     state: TrainState,
-    pack: Path,
     dataset: Dataset,
     root: Path,
 ) -> None:
-    """Write the own working directory of one of the runs, its checkpoint last."""
-    run = runs[place]
-    folder, seeds = root / run.folder, tuple(run.seed for run in runs)
-    provenance.claim(folder, run.config, dataset.spec)
+    """Write the working directory that some runs of a pack would have had without it.
+
+    Args:
+        places: which of the runs.
+        runs: all runs of the pack.
+        state: of all runs, on the host, [R].
+        dataset: the data set that they are trained on.
+        root: the study's directory.
+    """
+    some = [runs[place] for place in places]
+    pack, folder, config = _folder(runs, root), _folder(some, root), together(some)
+    provenance.claim(folder, config, dataset.spec)
     origin = provenance.stored(pack).origin
-    provenance.write_record(folder, run.config, dataset.spec, origin)
-    record.take_out(place, seeds, pack, folder)
-    own = jax.tree.map(lambda leaf: leaf[place : place + 1], state)
-    with Checkpoints(folder, run.config.checkpoint.keep) as checkpoints:
-        checkpoints.save(run.config.num_steps, own)
+    provenance.write_record(folder, config, dataset.spec, origin)
+    record.take_out(places, tuple(run.seed for run in runs), pack, folder)
+    own = jax.tree.map(lambda leaf: leaf[places], state)
+    # The checkpoint comes last: a folder that has it is complete.
+    with Checkpoints(folder, config.checkpoint.keep) as checkpoints:
+        checkpoints.save(int(state.step[0]), own)
 
 
 def program(config: Config) -> str:

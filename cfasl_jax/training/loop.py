@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -32,7 +32,15 @@ from cfasl_jax.types import Terms
 
 
 class NonFiniteLossError(RuntimeError):
-    """A loss term became infinite or not a number."""
+    """A loss term became infinite or not a number.
+
+    Attributes:
+        runs: the places of the runs to which this happened first.
+    """
+
+    def __init__(self, message: str, runs: Sequence[int]) -> None:
+        super().__init__(message)
+        self.runs = tuple(runs)
 
 
 class InterruptedRunError(Exception):
@@ -285,12 +293,14 @@ def require_finite(
     # The total is not finite whenever a term is not; the term is the useful name.
     names = [name for name in bad if bad[name][:, column].any()]
     names = [name for name in names if name != "loss"] or names
-    runs = np.any([bad[name][:, column] for name in names], axis=0)
-    which = "; ".join(run_names(seeds)[run] for run in np.flatnonzero(runs))
+    masks = [bad[name][:, column] for name in names]
+    runs = np.flatnonzero(np.any(masks, axis=0)).tolist()
+    which = "; ".join(run_names(seeds)[run] for run in runs)
     raise NonFiniteLossError(
         f"{', '.join(names)} not finite at step {first_step + column + 1} "
         f"({which}), in steps {first_step + 1} to "
-        f"{first_step + columns.size}; earlier checkpoints are kept"
+        f"{first_step + columns.size}; earlier checkpoints are kept",
+        runs,
     )
 
 

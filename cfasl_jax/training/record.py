@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,23 +125,29 @@ def _names(seeds: tuple[int, ...]) -> list[str]:
     return [name.replace(",", "").replace(" ", "_") for name in run_names(seeds)]
 
 
-def take_out(place: int, seeds: tuple[int, ...], source: Path, target: Path) -> None:
-    """Write the log that one of several runs would have written alone.
+def take_out(
+    places: Sequence[int], seeds: tuple[int, ...], source: Path, target: Path
+) -> None:
+    """Write the log that some of several runs would have written without the others.
 
     Args:
-        place: which of the runs.
+        places: which of the runs.
         seeds: of all runs.
         source: the working directory of all.
-        target: the working directory of this run.
+        target: the working directory of these runs.
     """
     lines, _ = _sound_lines(source / METRICS_FILE)
-    own = [{k: v if k == "step" else [v[place]] for k, v in x.items()} for x in lines]
+    own = [
+        {k: v if k == "step" else [v[place] for place in places] for k, v in x.items()}
+        for x in lines
+    ]
     text = "".join(json.dumps(line) + "\n" for line in own)
     (target / METRICS_FILE).write_text(text, encoding="utf-8")
-    events = source / _EVENTS / _names(seeds)[place]
-    if events.exists():  # they also say when the run was trained
-        (alone,) = _names((seeds[place],))
-        shutil.copytree(events, target / _EVENTS / alone, dirs_exist_ok=True)
+    new_names = _names(tuple(seeds[place] for place in places))
+    for place, name in zip(places, new_names, strict=True):
+        events = source / _EVENTS / _names(seeds)[place]
+        if events.exists():  # they also say when the run was trained
+            shutil.copytree(events, target / _EVENTS / name, dirs_exist_ok=True)
 
 
 def read(workdir: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:

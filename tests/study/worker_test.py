@@ -182,14 +182,15 @@ def test_a_run_that_fails_is_recorded_and_the_study_goes_on(
     small, tmp_path, monkeypatch, size
 ):
     def fail(config, *_):
-        raise loop.NonFiniteLossError(f"loss not finite at step 3 (beta {config.beta})")
+        runs = range(len(config.seeds))
+        raise loop.NonFiniteLossError("loss not finite at step 3", runs)
 
     monkeypatch.setattr(loop, "train", fail)
     entries = worker.work(small, study_worker.dataset(), tmp_path, size)
     assert len(entries) == 4  # the tuning runs; no setting can be chosen
     results = outcome.collect(small, tmp_path)
     (run,) = results["arms"]["beta-VAE"]["settings"]["beta=4"]["runs"]
-    assert run["failed"] == "loss not finite at step 3 (beta 4.0)"
+    assert run["failed"] == "loss not finite at step 3"
     assert results["arms"]["beta-VAE"]["chosen"] is None
 
 

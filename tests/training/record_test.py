@@ -60,7 +60,7 @@ def test_a_run_of_several_takes_its_own_log_and_the_times_of_its_training(tmp_pa
         )
     own = tmp_path / "own"
     own.mkdir()
-    record.take_out(1, (7, 8), tmp_path, own)
+    record.take_out([1], (7, 8), tmp_path, own)
     steps, terms = record.read(own)
     assert steps.tolist() == [2, 4, 6]
     assert terms["loss"].tolist() == [[2.0, 4.0, 6.0]]
