@@ -288,14 +288,17 @@ def section_generators(generators: jax.Array) -> jax.Array:
     return (size[:, None] * vt[:, 0]).reshape(S, E, E)
 
 
-def models(config: Config, spec: Spec, workdir: Path) -> list[Model]:
-    """The models of all runs in a working directory, from its newest checkpoint.
+def models(
+    config: Config, spec: Spec, workdir: Path, step: int | None = None
+) -> list[Model]:
+    """The models of all runs in a working directory, as `loop.restore` finds them.
 
     Raises:
-        ConfigError: if it holds no checkpoint.
+        ConfigError: if it does not hold such a checkpoint.
     """
     objective = objectives.build(config, spec)
-    return of_runs(config, objective, loop.restore(config, objective, spec, workdir))
+    state = loop.restore(config, objective, spec, workdir, step)
+    return of_runs(config, objective, state)
 
 
 def of_runs(config: Config, objective: Objective, state: TrainState) -> list[Model]:
@@ -311,7 +314,7 @@ def of_runs(config: Config, objective: Objective, state: TrainState) -> list[Mod
     ]
 
 
-def load(workdir: str | Path, run: int = 0) -> Model:
+def load(workdir: str | Path, run: int = 0, step: int | None = None) -> Model:
     """The trained model in a working directory, or one that comes with the package.
 
     Its data set is not needed.
@@ -322,30 +325,43 @@ def load(workdir: str | Path, run: int = 0) -> Model:
             of that name, it is used.
         run: index of the run among the seeds that were trained together; 0 for a
             shipped model.
+        step: of the checkpoint; None means the newest one that can be read.
+            `checkpoint.keep` says how many a run keeps, two unless it is set.
 
     Raises:
-        ConfigError: if there is no such run, no checkpoint, or neither a directory nor
-            a shipped model of that name.
+        ConfigError: if there is no such run, no such checkpoint, or neither a directory
+            nor a shipped model of that name.
     """
-    try:
-        run = operator.index(run)
-    except TypeError as error:
-        raise ConfigError(f"run must be a whole number, not {run!r}") from error
+    run = _whole("run", run)
+    step = None if step is None else _whole("step", step)
     place = workdirs.location(str(workdir))
     # Unlike Path's own, this function takes any text for a path.
     if isinstance(place, Path) and not os.path.isdir(place):
-        return load_shipped(str(workdir), run)
+        return load_shipped(str(workdir), run, step)
     with workdirs.local(place, writes=False) as folder:
-        return _load(folder, run)
+        return _load(folder, run, step)
 
 
-def load_shipped(name: str, run: int = 0) -> Model:
+def _whole(name: str, number: object) -> int:
+    try:
+        return operator.index(number)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise ConfigError(f"{name} must be a whole number, not {number!r}") from error
+
+
+def load_shipped(name: str, run: int = 0, step: int | None = None) -> Model:
     """A model that comes with the package, by its name.
 
     Raises:
-        ConfigError: if there is no such model, or if `run` is not 0.
+        ConfigError: if there is no such model, if `run` is not 0, or if `step` is not
+            that of the model.
     """
     card = shipped.card(name)
+    if step not in (None, card.step):
+        raise ConfigError(
+            f"the shipped model {name} is that of step {card.step}: it has no step "
+            f"{step}"
+        )
     if run != 0:
         raise ConfigError(
             f"the shipped model {name} is one run, 0: it has no run {run}"
@@ -354,7 +370,7 @@ def load_shipped(name: str, run: int = 0) -> Model:
     return Model(objective, shipped.params(name), card.seed, card.step)
 
 
-def _load(workdir: Path, run: int) -> Model:
+def _load(workdir: Path, run: int, step: int | None) -> Model:
     config, spec, *_ = provenance.stored(workdir)
     if not 0 <= run < len(config.seeds):
         raise ConfigError(
@@ -362,4 +378,4 @@ def _load(workdir: Path, run: int) -> Model:
         )
     if spec is None:  # stored by an early version
         spec = data.spec_of(config.dataset, config.data)
-    return models(config, spec, workdir)[run]
+    return models(config, spec, workdir, step)[run]

@@ -96,8 +96,10 @@ class Checkpoints:
             where = str(self._directory)
             raise OSError(number, os.strerror(number), where) from error
 
-    def restore(self, like: TrainState, set_aside: bool = False) -> TrainState:
-        """The newest checkpoint that can be read, as numpy arrays.
+    def restore(
+        self, like: TrainState, set_aside: bool = False, step: int | None = None
+    ) -> TrainState:
+        """The newest checkpoint that can be read, or that of a step, as numpy arrays.
 
         Parts of a checkpoint that `like` does not have are left out; checkpoints of
         early versions have such parts.
@@ -106,40 +108,42 @@ class Checkpoints:
             like: host arrays of the expected structure, shapes and types.
             set_aside: whether damaged checkpoints are renamed, so that training can
                 write checkpoints of the same steps again.
+            step: of the checkpoint; None means the newest one.
 
         Raises:
-            FileNotFoundError: if there is no checkpoint.
+            FileNotFoundError: if there is no checkpoint, or none of this step.
             ConfigError: if none can be read.
         """
         with self._writing():  # what is still being written counts too
             self._manager.wait_until_finished()
         tried: set[int] = set()
-        while left := self._steps() - tried:
-            step = max(left)
-            tried.add(step)
+        while left := self._steps(step) - tried:
+            newest = max(left)
+            tried.add(newest)
             try:
-                return _filled(like, self._stored(step))
+                return _filled(like, self._stored(newest))
             # Orbax and TensorStore raise many kinds of errors for damaged files.
             except Exception as error:
-                if not (self._directory / str(step)).exists():
+                if not (self._directory / str(newest)).exists():
                     continue  # the training run, which keeps the last few, removed it
                 reason = (str(error).splitlines() or [""])[0][:200]
                 print(
-                    f"the checkpoint of step {step} in {self._directory} cannot be "
+                    f"the checkpoint of step {newest} in {self._directory} cannot be "
                     f"read ({type(error).__name__}: {reason})",
                     file=sys.stderr,
                 )
             if set_aside and self._writes:
-                self._set_aside(step)
+                self._set_aside(newest)
         if not tried:
-            raise FileNotFoundError(f"no checkpoint in {self._directory}")
+            raise FileNotFoundError(f"no such checkpoint in {self._directory}")
         raise ConfigError(
             f"no checkpoint in {self._directory} can be read: restore one from a copy, "
             "or choose another --workdir"
         )
 
-    def _steps(self) -> set[int]:
-        return steps(self._directory.parent)
+    def _steps(self, only: int | None = None) -> set[int]:
+        found = steps(self._directory.parent)
+        return found if only is None else found & {only}
 
     def _stored(self, step: int) -> Any:
         """A checkpoint as nested dicts and lists."""

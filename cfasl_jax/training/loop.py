@@ -24,6 +24,7 @@ from cfasl_jax.settings import Config, run_names
 from cfasl_jax.training import devices, stream
 from cfasl_jax.training import state as state_lib
 from cfasl_jax.training.checkpoints import Checkpoints
+from cfasl_jax.training.checkpoints import steps as checkpoint_steps
 from cfasl_jax.training.devices import Chunk
 from cfasl_jax.training.record import SCORES, Record
 from cfasl_jax.training.state import TrainState
@@ -90,17 +91,27 @@ def _initialiser(
 
 
 def restore(
-    config: Config, objective: Objective, spec: Spec, workdir: Path
+    config: Config,
+    objective: Objective,
+    spec: Spec,
+    workdir: Path,
+    step: int | None = None,
 ) -> TrainState:
-    """The newest checkpoint's state on the host, [R].
+    """The state on the host, [R], in the newest checkpoint or in that of a step.
 
     Raises:
-        ConfigError: if the working directory holds none.
+        ConfigError: if the working directory does not hold it.
     """
     try:
         with Checkpoints(workdir, config.checkpoint.keep, writes=False) as checkpoints:
-            return checkpoints.restore(_template(config, objective, spec))
+            template = _template(config, objective, spec)
+            return checkpoints.restore(template, step=step)
     except FileNotFoundError:
+        if held := sorted(checkpoint_steps(workdir)):
+            raise ConfigError(
+                f"{workdir} holds no checkpoint of step {step}, only of "
+                f"{', '.join(map(str, held))} (checkpoint.keep says how many stay)"
+            ) from None
         raise ConfigError(
             f"{workdir} holds no checkpoint yet: train first (--mode=train)"
         ) from None

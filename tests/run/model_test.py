@@ -168,6 +168,16 @@ def test_there_is_no_such_run(run):
         cfasl_jax.load(OLD, run=run)
 
 
+def test_a_checkpoint_is_named_by_its_step():
+    assert cfasl_jax.load(OLD, step=20).step == 20
+    with pytest.raises(ConfigError, match="no checkpoint of step 10, only of 20 "):
+        cfasl_jax.load(OLD, step=10)
+    with pytest.raises(ConfigError, match="step must be a whole number, not '20'"):
+        cfasl_jax.load(OLD, step="20")
+    with pytest.raises(ConfigError, match="of step 10000: it has no step 5"):
+        cfasl_jax.load("dsprites/beta_tcvae", step=5)
+
+
 def test_no_text_is_too_long_for_the_name_of_a_model():
     with pytest.raises(ConfigError, match="xxx is neither a directory nor the name"):
         cfasl_jax.load("x" * 400)

@@ -74,6 +74,15 @@ def test_the_newest_one_that_reads_is_used(damage, workdir, state, capsys):
     assert (workdir / "checkpoints" / "8").exists()
 
 
+def test_that_of_a_step_is_used_if_it_is_asked_for(workdir, state):
+    config, objective = tiny.config(), tiny.objective()
+    for step in (4, 8):
+        found = loop.restore(config, objective, SPEC, workdir, step)
+        chex.assert_trees_all_equal(found, after(state, step))
+    with pytest.raises(ConfigError, match="no checkpoint of step 6, only of 4, 8 "):
+        loop.restore(config, objective, SPEC, workdir, 6)
+
+
 def test_training_moves_a_damaged_one_aside_and_writes_it_again(workdir, state):
     truncate(workdir / "checkpoints" / "8")
     with Checkpoints(workdir, keep=3) as checkpoints:
