@@ -31,18 +31,6 @@ ACTIONS = ("linear", "affine", "axes")
 _FARTHEST = 4.0
 
 
-class PairPrediction(NamedTuple):
-    """What the two heads predict for P pairs.
-
-    Attributes:
-        logits: factor prediction p, [P, S, 2]; component 1 means "factor s changes".
-        attention: weights over each section's elements, [P, S, L]; rows sum to 1.
-    """
-
-    logits: jax.Array
-    attention: jax.Array
-
-
 class Symmetry(NamedTuple):
     """The composite symmetry predicted for P pairs.
 
@@ -55,18 +43,6 @@ class Symmetry(NamedTuple):
     generator: jax.Array
     switch: jax.Array
     attention: jax.Array
-
-
-def _truncated_normal(scale: float) -> nn.initializers.Initializer:
-    """N(0, scale^2), cut at two standard deviations.
-
-    Flax's own version rescales the result, so that its standard deviation is `scale`.
-    """
-
-    def init(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
-        return scale * jax.random.truncated_normal(key, -2.0, 2.0, shape, dtype)
-
-    return init
 
 
 def _axis_translations(
@@ -107,20 +83,23 @@ class Codebook(nn.Module):
         return jnp.pad(stored, ((0, 0), (0, 0), (0, 0), (0, 1)))
 
     @nn.compact
-    def __call__(self, features: jax.Array) -> tuple[jax.Array, PairPrediction]:
+    def __call__(self, features: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Predict which sections and elements act on P pairs.
 
         Args:
             features: phi, [P, 4D], or [P, 5D] with even heads; see `pair_features`.
 
         Returns:
-            The generators [S, L, E, E] and the pairs' prediction.
+            The generators [S, L, E, E]; the factor prediction's logits p [P, S, 2], of
+            which component 1 means "factor s changes"; and the attention, weights over
+            each section's elements [P, S, L] whose rows sum to 1.
         """
         S = D = self.latent_dim
         L = self.elements
         chex.assert_shape(features, (None, num_features(D, self.even_heads)))
         given = self.action == "axes"
-        init = _axis_translations if given else _truncated_normal(self.scale)
+        normal = nn.initializers.truncated_normal(self.scale)
+        init = _axis_translations if given else normal
         E = D if self.action == "linear" else D + 1
         stored = self.param("generators", init, (S, L, E, D), jnp.float32)
         # Both heads are one linear layer, so that Xavier's bound counts both.
@@ -132,8 +111,7 @@ class Codebook(nn.Module):
         )(features)
         heads = heads.reshape(-1, S, 2 + L)
         attention = jax.nn.softmax(heads[..., 2:], axis=-1)
-        prediction = PairPrediction(heads[..., :2], attention)
-        return self.generators(stored), prediction
+        return self.generators(stored), heads[..., :2], attention
 
 
 def num_features(latent_dim: int, even: bool) -> int:

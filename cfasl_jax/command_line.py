@@ -260,9 +260,11 @@ def _read(arguments: list[str]) -> flags.FlagValues:
         raise
     except flags.Error as error:
         raise ConfigError(_last_cause(str(error))) from error
-    except (Exception, SystemExit) as error:  # of the Python code in the file
-        reason = f"{type(error).__name__}: {_last_cause(str(error))}"
-        raise ConfigError(f"{file} cannot be used: {reason}") from error
+    except (Exception, SystemExit) as error:
+        reason = _last_cause(str(error))
+        if file is not None:  # most likely of the Python code in it
+            reason = f"{file} cannot be used: {type(error).__name__}: {reason}"
+        raise ConfigError(reason) from error
     if file is not None and not isinstance(values.config, ConfigDict):
         raise ConfigError(
             f"get_config of {file} must return a ConfigDict, not {values.config!r}"

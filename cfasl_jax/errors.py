@@ -17,6 +17,10 @@ class ConfigError(ValueError):
     """A request of the user cannot be fulfilled; the message is one clear sentence."""
 
 
+class FailedError(RuntimeError):
+    """A command failed, but not by a mistake of its user; the message says why."""
+
+
 class ArgumentParser(argparse.ArgumentParser):
     """A parser that reports an error in one sentence, without the usage."""
 
@@ -112,6 +116,8 @@ def exit_code(
         return 1
     except mistakes as error:
         return fail(f"error: {_sentence(error)}", 2)
+    except FailedError as error:
+        return fail(f"error: {_sentence(error)}", 1)
     except OSError as error:
         if error.errno in _NO_NAME:
             return fail(f"error: {_sentence(error)}", 2)

@@ -1,11 +1,18 @@
 """Files that are written completely or not at all."""
 
 import json
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+
+def cache_directory() -> Path:
+    """The directory of files of this package that may be deleted at any time."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "cfasl_jax"
 
 
 @contextmanager
@@ -29,6 +36,15 @@ def replacing(path: Path) -> Iterator[Path]:
         if error.errno is None:  # it has words alone, of a library
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def cached(path: Path) -> dict[str, Any] | None:
+    """A JSON object that can be made again; None where it is missing or damaged."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -6,8 +6,6 @@ measures it, `remember` stores the result in the user's cache directory, and `fa
 reads it.
 """
 
-import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -25,12 +23,6 @@ T = TypeVar("T")
 _asked_for: ContextVar[Mapping[str, str] | None] = ContextVar(
     "_asked_for", default=None
 )
-
-
-def cache_directory() -> Path:
-    """The directory of files of this package that may be deleted at any time."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "cfasl_jax"
 
 
 def devices_share_processor() -> bool:
@@ -86,15 +78,10 @@ def remember(winners: Mapping[str, str]) -> Path:
 
 
 def _path() -> Path:
-    return cache_directory() / "forms.json"
+    return files.cache_directory() / "forms.json"
 
 
 def _remembered() -> dict[str, dict[str, str]]:
     """Winners by kind of device; empty where the file is missing or damaged."""
-    try:
-        kinds = json.loads(_path().read_text())
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(kinds, dict):
-        return {}
+    kinds = files.cached(_path()) or {}
     return {kind: forms for kind, forms in kinds.items() if isinstance(forms, dict)}

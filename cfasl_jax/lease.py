@@ -21,23 +21,6 @@ _LEASE, _PROBE = ".worker", ".access"
 NAMES = (_LEASE, _PROBE)
 
 
-def require_writable(files: Any, root: str) -> float:
-    """Check that a remote folder can be written; return the time by its clock.
-
-    Args:
-        files: the file system, of fsspec.
-        root: the folder.
-
-    Raises:
-        Exception: any error of the file system.
-    """
-    files.pipe_file(f"{root}/{_PROBE}", b"")
-    files.invalidate_cache()
-    now = files.modified(f"{root}/{_PROBE}").timestamp()
-    files.rm_file(f"{root}/{_PROBE}")
-    return now
-
-
 class Lease:
     """This process's lease of a remote folder; it does nothing until it is acquired."""
 
@@ -47,6 +30,19 @@ class Lease:
         self._files, self._root, self._path = files, root, f"{root}/{_LEASE}"
         # When it was last written, by `time.monotonic`; None while it is not held.
         self._renewed: float | None = None
+
+    def require_writable(self) -> float:
+        """Raise an error of the file system unless the folder can be written.
+
+        Returns:
+            The time by its clock.
+        """
+        probe = f"{self._root}/{_PROBE}"
+        self._files.pipe_file(probe, b"")
+        self._files.invalidate_cache()
+        now = self._files.modified(probe).timestamp()
+        self._files.rm_file(probe)
+        return now
 
     def acquire(self, url: str) -> None:
         """Return once this process has the folder, which users know by its URL."""
@@ -67,7 +63,7 @@ class Lease:
         try:
             self._files.pipe_file(self._path, self.owner, mode="create")
         except FileExistsError:
-            now = require_writable(self._files, self._root)
+            now = self.require_writable()
             with suppress(FileNotFoundError):
                 if now - self._files.modified(self._path).timestamp() > LEASE_SECONDS:
                     self._files.rm_file(self._path)

@@ -68,31 +68,24 @@ _DEGREE_18 = (
 )
 
 
-def default_expm() -> Expm:
-    """Returns the faster way on this kind of device, see `forms.fastest`.
-
-    This is "taylor" unless a measurement says otherwise: LU factorisations of small
-    matrices are slow on a GPU or TPU, and not faster than matrix products on a CPU.
-    """
-    if forms.devices_share_processor():
-        return "taylor"
-    return forms.fastest("expm", EXPMS, "taylor")
-
-
 def resolve(expm: str) -> Expm:
     """The value of `codebook.expm` in a configuration, with "auto" resolved.
+
+    That is "taylor" unless a measurement says otherwise: LU factorisations of small
+    matrices are slow on a GPU or TPU, and not faster than matrix products on a CPU.
 
     Raises:
         ConfigError: if it is not a valid value, or if it is "scipy" where that can
             hang.
     """
+    shared = forms.devices_share_processor()
     if expm == "auto":
-        return default_expm()
+        return "taylor" if shared else forms.fastest("expm", EXPMS, "taylor")
     require_choice("expm", expm, EXPMS)
     # jaxlib's LU factorisation of many matrices occupies a thread of the devices' pool
     # while it waits for other threads of that pool. If all devices do so at once, no
     # thread is left (jaxlib 0.10.2).
-    if expm == "scipy" and forms.devices_share_processor():
+    if expm == "scipy" and shared:
         raise ConfigError(
             "codebook.expm=scipy can wait for ever where several devices share one "
             "processor: use taylor"
@@ -129,7 +122,7 @@ def group_element(generator: jax.Array, expm: Expm = "scipy") -> jax.Array:
     g = of_small(A * jnp.exp2(-halvings))
     for squaring in range(_MAX_SQUARINGS):
         needed = squaring < halvings
-        g = jax.lax.cond(_worth_computing(needed), _square, _keep, needed, g)
+        g = jax.lax.cond(_worth_computing(needed), _square, lambda _, g: g, needed, g)
     g = jnp.where(halvings > _MAX_SQUARINGS, jnp.nan, g)
     return g.reshape(generator.shape)
 
@@ -137,11 +130,6 @@ def group_element(generator: jax.Array, expm: Expm = "scipy") -> jax.Array:
 def _square(needed: jax.Array, g: jax.Array) -> jax.Array:
     """The squares of those matrices [N, D, D] that need it, bool [N, 1, 1]."""
     return jnp.where(needed, _matmul(g, g), g)
-
-
-def _keep(needed: jax.Array, g: jax.Array) -> jax.Array:
-    del needed
-    return g
 
 
 @jax.custom_batching.custom_vmap

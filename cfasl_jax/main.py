@@ -8,8 +8,6 @@ import traceback
 from contextlib import nullcontext
 from pathlib import Path
 
-import jax
-
 from cfasl_jax import command_line, data, errors, workdirs
 from cfasl_jax import config as config_lib
 from cfasl_jax.run import analyze, evaluate, provenance
@@ -20,7 +18,7 @@ def main(argv: list[str]) -> int:
     """Run the command line; return the exit code: 0, 1, 2 (bad input), 130 or 143."""
     try:
         code = errors.exit_code(
-            lambda: _guarded(argv),
+            lambda: _run(argv),
             interrupted="interrupted; the same command goes on",
         )
     except loop.InterruptedRunError as stop:  # all processes stop together
@@ -36,19 +34,7 @@ def main(argv: list[str]) -> int:
     return code
 
 
-def _guarded(argv: list[str]) -> int:
-    """The exit code of a run; a mishap in training or copying is printed."""
-    try:
-        _run(argv)
-    except (loop.NonFiniteLossError, workdirs.CopyError) as error:
-        return errors.fail(f"error: {error}", 1)
-    except jax.errors.JaxRuntimeError as error:
-        if (advice := devices.memory_advice(error)) is None:
-            raise
-        return errors.fail(f"error: {advice}", 1)
-    return 0
-
-
+@devices.advising_on_memory()
 def _run(argv: list[str]) -> None:
     command = command_line.parse(argv)
     if command is None:
@@ -85,8 +71,7 @@ def _run_in(workdir: Path, command: command_line.Command) -> None:
             print(f"{dataset.name}: {images}, {dataset.source}")
             provenance.claim(workdir, config, dataset.spec, trains)
         if trains:
-            score = evaluate.scorer(config, dataset) if config.eval.every else None
-            loop.train(config, dataset, workdir, score)
+            loop.train(config, dataset, workdir, evaluate.scorer(config, dataset))
     if not devices.is_first_process():
         return
     if command.mode in ("all", "evaluate"):

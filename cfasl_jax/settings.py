@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+from flax.traverse_util import flatten_dict
 
 
 def bounded(
@@ -323,27 +324,16 @@ def replaced(group: Any, name: str, value: Any) -> Any:
         group: a dataclass, whose fields may be dataclasses.
         name: dotted name of the field, such as "weights.alpha".
         value: its new value.
-
-    Raises:
-        AttributeError: if there is no such field.
     """
     first, _, rest = name.partition(".")
-    if first not in {field.name for field in dataclasses.fields(group)}:
-        raise AttributeError(first)
     if rest:
         value = replaced(getattr(group, first), rest, value)
     return dataclasses.replace(group, **{first: value})
 
 
-def flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Nested fields as a flat dict with dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in fields.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
+    return flatten_dict(fields, sep=".")
 
 
 def belongs(name: str, fields: Sequence[str]) -> bool:

@@ -33,7 +33,7 @@ from pathlib import Path
 
 from cfasl_jax import lease
 from cfasl_jax.data.remote import file_system
-from cfasl_jax.errors import ConfigError, expanded
+from cfasl_jax.errors import ConfigError, FailedError, expanded
 from cfasl_jax.lease import Lease
 
 # A process that is killed loses what it wrote since the last copy.
@@ -53,7 +53,7 @@ _MARK = "_CHECKPOINT_METADATA"
 _READ, _EVENTS = (".json", ".jsonl", ".npy", ".html"), "/events.out.tfevents."
 
 
-class CopyError(RuntimeError):
+class CopyError(FailedError):
     """A part of a run could not be copied to its URL; the message says where it is."""
 
 
@@ -131,10 +131,6 @@ class _Mirror:
         # it is a copy of.
         self._copied: dict[str, tuple[int, int] | None] = {}
         self.lease = Lease(self._fs, self._root)
-
-    def require_writable(self) -> None:
-        """Check that the remote folder can be written, or raise any error of it."""
-        lease.require_writable(self._fs, self._root)
 
     def pull(self, newest_only: bool, checkpoints: bool) -> None:
         """Copy records and whole checkpoints from the remote folder."""
@@ -234,7 +230,7 @@ def _connect(
     try:
         mirror = _Mirror(url, folder)
         if writes:
-            mirror.require_writable()
+            mirror.lease.require_writable()
         if alone:
             mirror.lease.acquire(url)
         mirror.pull(not writes, checkpoints)

@@ -195,6 +195,7 @@ def test_help_is_printed(capsys):
         ([f"--config={'x' * 300}"], "unknown config file 'xxx"),
         ([f"--config={ROOT / 'configs' / 'DSPRITES'}"], "did you mean .*dsprites.py"),
         ([f"--config={CONFIG}", "--flagfile=/none"], "^Unable to open flagfile"),
+        (["--nodistributed=3"], "^--nodistributed=3 does not take an argument"),
         ([f"--config={CONFIG}", "--workdir="], "'' names no working directory"),
         ([f"--config={CONFIG}", "--compare="], "--compare goes with --mode=analyze"),
         (["--workdir= "], "' ' names no working directory"),

@@ -1,10 +1,28 @@
 """Files are written completely or not at all, and nothing is left beside them."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from cfasl_jax import files
+
+
+def test_the_cache_is_where_the_user_says(monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert files.cache_directory() == Path("/somewhere/cfasl_jax")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert files.cache_directory() == Path.home() / ".cache/cfasl_jax"
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[1]", "\xff", "[" * 100_000])
+def test_what_cannot_be_read_is_not_cached(tmp_path, content):
+    path = tmp_path / "file.json"
+    if content is not None:
+        path.write_text(content, "latin-1")
+    assert files.cached(path) is None
+    path.write_text("{}")
+    assert files.cached(path) == {}
 
 
 def test_json_is_written_whole(tmp_path):

@@ -1,6 +1,7 @@
 """Data sets by name: `DATASETS` lists them, `load` opens one."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
@@ -83,13 +84,13 @@ def load(name: str, options: Data) -> Dataset:
         if source == "files":
             options = _on_this_host(entry, options)
         if source == "rendered":
-            twin = _twin(entry)
+            twin = _twin_of(entry)()
             likelihood = _chosen_likelihood(options) or twin.likelihood
             return dataclasses.replace(twin, likelihood=likelihood)
         if source == "tfds":
             return _in_memory(_tfds_recipe(entry, options), source, options)
-        if _is_unprepared(entry, options):
-            return _in_memory(_own_recipe(entry, options), source, options)
+        if not entry.published and (path := _loose_files(options)):
+            return _in_memory(entry.reader(options.convention)(path), source, options)
         return _from_copy(_copy(entry, options), options)
     except ConfigError:
         raise
@@ -136,7 +137,7 @@ def require(name: str, options: Data) -> str:
     url = url_of(entry, options) if source == "files" else ""
     try:
         if source == "rendered":
-            _require_twin(entry)
+            _twin_of(entry)
             return "rendered on the device"
         if source == "tfds":
             return f"copy of TensorFlow Datasets in {_tfds_folder(entry, options)}"
@@ -146,9 +147,9 @@ def require(name: str, options: Data) -> str:
                 raise DataFileError(_how_to_get(entry, options, url))
             _require_copy_of(entry, manifest["name"], url)
             return f"prepared copy at {url}"
-        if options.path and not prepared.exists(_path(options)):
-            require_plain(_path(options))
-            return f"files in {_path(options)}"
+        if path := _loose_files(options):
+            require_plain(path)
+            return f"files in {path}"
         place = _find_copy(entry, options)
         if place:  # this reads what it is, and no images
             _require_copy_of(entry, prepared.open_copy(place).contents.name, place)
@@ -192,34 +193,20 @@ def _on_this_host(entry: Entry, options: Data) -> Data:
     return dataclasses.replace(options, dir="", path=str(remote.fetch(url).folder))
 
 
-def _path(options: Data) -> Path:
-    return expanded(options.path)
+def _loose_files(options: Data) -> Path | None:
+    """What data.path names, unless that is nothing or a prepared copy."""
+    path = expanded(options.path)
+    return path if options.path and not prepared.exists(path) else None
 
 
-def _is_unprepared(entry: Entry, options: Data) -> bool:
-    """Whether data.path names a user's own images rather than a copy of them."""
-    if entry.published or not options.path:
-        return False
-    return not prepared.exists(_path(options))
-
-
-def _own_recipe(entry: Entry, options: Data) -> Recipe:
-    return entry.reader(options.convention)(_path(options))
-
-
-def _require_twin(entry: Entry) -> None:
+def _twin_of(entry: Entry) -> Callable[[], Dataset]:
     if entry.twin is None:
         twins = ", ".join(other.name for other in DATASETS.values() if other.twin)
         raise ConfigError(
             f"{entry.name} cannot be rendered (these data sets can: {twins}): use "
             "another data.source"
         )
-
-
-def _twin(entry: Entry) -> Dataset:
-    _require_twin(entry)
-    assert entry.twin is not None
-    return entry.twin()
+    return entry.twin
 
 
 def _tfds_folder(entry: Entry, options: Data) -> Path:
@@ -251,8 +238,8 @@ def _tfds_recipe(entry: Entry, options: Data) -> Recipe:
 
 def _copy(entry: Entry, options: Data) -> Copy:
     """The prepared copy; if there is none, it is made from the files found there."""
-    if options.path and not prepared.exists(_path(options)):
-        return preparing.prepare(entry, options.dir, options.convention, _path(options))
+    if path := _loose_files(options):
+        return preparing.prepare(entry, options.dir, options.convention, path)
     folder = _find_copy(entry, options)
     if folder is None:
         return preparing.prepare(entry, options.dir, options.convention)
@@ -268,7 +255,7 @@ def _find_copy(entry: Entry, options: Data) -> Path | None:
         DataFileError: if there are no such files either.
     """
     if options.path:
-        return _path(options)
+        return expanded(options.path)
     folder = preparing.copy_folder(entry, options.dir, options.convention)
     if prepared.exists(folder):
         return folder

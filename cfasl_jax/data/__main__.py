@@ -56,7 +56,8 @@ def _run(arguments: list[str]) -> None:
     if options.command == "prepare":
         _prepare(entry, options)
     elif options.command == "check":
-        _check(entry, options)
+        fields = _fields(options.dir, options.convention)
+        print(f"{entry.name}: {require(entry.name, fields)}")
     else:
         _describe(entry, options)
 
@@ -122,23 +123,15 @@ def _prepare(entry: Entry, options: argparse.Namespace) -> None:
     arguments = (options.convention, options.source, options.replace)
     if is_url(options.dir):
         count = preparing.publish(entry, options.dir, *arguments)
-        print(f"{url_of(entry, _fields(options))}: {count:,} images, complete")
+        url = url_of(entry, _fields(options.dir, options.convention))
+        print(f"{url}: {count:,} images, complete")
         return
     copy = preparing.prepare(entry, options.dir, *arguments)
     print(f"{copy.folder}: {len(copy.images):,} images, complete and checked")
 
 
-def _check(entry: Entry, options: argparse.Namespace) -> None:
-    """Fail unless a training run with this data.dir would find its data there."""
-    print(f"{entry.name}: {require(entry.name, _fields(options))}")
-
-
-def _fields(options: argparse.Namespace) -> Data:
-    """The fields data.* of a configuration that name the same place."""
-    return _at(options.dir, options.convention)
-
-
-def _at(data_dir: str, convention: str) -> Data:
+def _fields(data_dir: str, convention: str) -> Data:
+    """The fields data.* of a configuration that name a place."""
     return Data(source="auto", dir=data_dir, convention=convention)
 
 
@@ -160,7 +153,7 @@ def _list(data_dir: str) -> None:
 def _state(entry: Entry, data_dir: str, convention: str) -> str:
     """Which copy or files of a data set there are, in words."""
     if is_url(data_dir):
-        url = url_of(entry, _at(data_dir, convention))
+        url = url_of(entry, _fields(data_dir, convention))
         manifest = remote.manifest(url)
         return f"prepared, {manifest['shape'][0]:,} images" if manifest else "not here"
     folder = preparing.copy_folder(entry, data_dir, convention)
@@ -195,7 +188,7 @@ def _describe(entry: Entry, options: argparse.Namespace) -> None:
         print(f"{folder}: complete and checked")
         for file in copy.manifest["files"]:
             print(f"made of {file['name']}, {file['bytes']:,} bytes")
-    dataset = load(options.name, _fields(options))
+    dataset = load(options.name, _fields(options.dir, options.convention))
     print(describe(dataset))
     if options.picture:
         options.picture.parent.mkdir(parents=True, exist_ok=True)

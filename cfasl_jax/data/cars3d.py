@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-import h5py
 import numpy as np
 import scipy.io
 
@@ -123,14 +122,11 @@ def _load(content: bytes, grid: FactorGrid) -> np.ndarray:
 
 
 def _matlab_array(content: bytes, name: str) -> np.ndarray:
-    """An array of a .mat file of any version."""
+    """An array of a .mat file."""
     try:
         arrays = scipy.io.loadmat(io.BytesIO(content), variable_names=[name])
-    except scipy.io.matlab.MatReadError as error:
+    except (scipy.io.matlab.MatReadError, NotImplementedError) as error:
         raise ValueError(str(error)) from error
-    except NotImplementedError:  # version 7.3 is HDF5, with the axes reversed
-        with h5py.File(io.BytesIO(content)) as file:
-            arrays = {key: np.asarray(file[key]).T for key in file if key == name}
     if name not in arrays:
         raise ValueError(f"it has no array {name!r}")
     return arrays[name]

@@ -16,7 +16,7 @@ from cfasl_jax.data import pictures, tfds
 from cfasl_jax.data.dataset import Contents
 from cfasl_jax.data.download import Archive
 from cfasl_jax.data.entry import Entry, Version
-from cfasl_jax.data.recipe import Block, DataFileError, Recipe, reading
+from cfasl_jax.data.recipe import Block, DataFileError, Recipe, numbered, reading
 
 CHANNELS = 3
 _TFDS_NAME = "celeb_a"
@@ -92,14 +92,14 @@ def recipe(path: Path, layout: Layout = LAYOUT) -> Recipe:
 def recipe_of_records(folder: Path, layout: Layout = LAYOUT) -> Recipe:
     """CelebA from a copy of TensorFlow Datasets, in the order of its records."""
 
-    def blocks() -> Iterator[Block]:
-        start, counts = 0, dict(layout.splits)
+    def files() -> Iterator[bytes]:
+        counts = dict(layout.splits)
         for split in counts:
             for block in tfds.records(folder, _TFDS_NAME, split, counts):
-                files = [tfds.content(fields, "image") for fields in block]
-                for images in pictures.parallel(partial(fit, layout=layout), files):
-                    yield np.arange(start, start + len(images)), images
-                    start += len(images)
+                yield from (tfds.content(fields, "image") for fields in block)
+
+    def blocks() -> Iterator[Block]:
+        return numbered(pictures.parallel(partial(fit, layout=layout), files()))
 
     return tfds.recipe(layout.contents, folder, blocks)
 
@@ -126,10 +126,7 @@ def _blocks(path: Path, names: list[str], layout: Layout) -> Iterator[Block]:
         except (OSError, ValueError) as error:
             raise DataFileError(f"{path}: {name}: {error}") from error
 
-    start = 0
-    for images in pictures.parallel(load, _contents(path, names)):
-        yield np.arange(start, start + len(images)), images
-        start += len(images)
+    return numbered(pictures.parallel(load, _contents(path, names)))
 
 
 def _contents(path: Path, names: list[str]) -> Iterator[tuple[str, bytes]]:

@@ -27,6 +27,7 @@ from cfasl_jax.data.recipe import (
     Block,
     DataFileError,
     Recipe,
+    numbered,
     open_arrays,
     reading,
     require_plain,
@@ -89,14 +90,10 @@ def _of_folder(path: Path) -> Recipe:
         with reading(file):
             return pictures.square(file, channels)
 
-    def blocks() -> Iterator[Block]:
-        start = 0
-        for images in pictures.parallel(load, files):
-            yield np.arange(start, start + len(images)), images
-            start += len(images)
-
     contents = Contents("custom", len(files), channels, likelihood=None)
-    return Recipe(contents, tuple(files), blocks)
+    return Recipe(
+        contents, tuple(files), lambda: numbered(pictures.parallel(load, files))
+    )
 
 
 def _of_arrays(path: Path) -> Recipe:

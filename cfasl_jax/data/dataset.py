@@ -1,7 +1,6 @@
 """A data set as the training step sees it: indices in, images out, on the device."""
 
 import dataclasses
-from functools import partial
 from typing import Any
 
 import chex
@@ -121,21 +120,11 @@ class Contents:
         )
 
 
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["store"],
-    meta_fields=[
-        "name",
-        "source",
-        "grid",
-        "num_images",
-        "channels",
-        "likelihood",
-        "lookup",
-        "labels",
-        "digest",
-    ],
-)
+# Part of the program, not an argument of it.
+_STATIC = {"static": True}
+
+
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Dataset:
     """Images by index.
@@ -159,15 +148,15 @@ class Dataset:
     """
 
     store: Any
-    name: str
-    source: str
-    grid: FactorGrid | None
-    num_images: int
-    channels: int
-    likelihood: Likelihood
-    lookup: Lookup
-    labels: Labels | None = None
-    digest: str = ""
+    name: str = dataclasses.field(metadata=_STATIC)
+    source: str = dataclasses.field(metadata=_STATIC)
+    grid: FactorGrid | None = dataclasses.field(metadata=_STATIC)
+    num_images: int = dataclasses.field(metadata=_STATIC)
+    channels: int = dataclasses.field(metadata=_STATIC)
+    likelihood: Likelihood = dataclasses.field(metadata=_STATIC)
+    lookup: Lookup = dataclasses.field(metadata=_STATIC)
+    labels: Labels | None = dataclasses.field(default=None, metadata=_STATIC)
+    digest: str = dataclasses.field(default="", metadata=_STATIC)
 
     @property
     def factor_names(self) -> tuple[str, ...]:

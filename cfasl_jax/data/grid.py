@@ -7,7 +7,6 @@ dSprites and 3D Shapes.
 
 import dataclasses
 import math
-from collections.abc import Mapping
 
 import chex
 import jax
@@ -74,25 +73,6 @@ class FactorGrid:
             raise ValueError(f"factor values outside the grid {self.sizes}")
         return factors.astype(np.int64) @ np.asarray(self.strides, np.int64)
 
-    def sample(
-        self,
-        rng: np.random.Generator,
-        count: int,
-        fixed: Mapping[int, int] | None = None,
-    ) -> np.ndarray:
-        """Uniform factor combinations -> int64 [count, K], on the host.
-
-        Args:
-            rng: source of randomness.
-            count: number of combinations, drawn with replacement.
-            fixed: position of a factor -> the value that it keeps in every row.
-        """
-        factors = rng.integers(0, self.sizes, size=(count, self.num_factors))
-        for position, value in (fixed or {}).items():
-            if not 0 <= value < self.sizes[position]:
-                raise ValueError(
-                    f"{self.names[position]} has no value {value}: "
-                    f"0 to {self.sizes[position] - 1}"
-                )
-            factors[:, position] = value
-        return factors
+    def sample(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Uniform factor combinations, with replacement: int64 [count, K]."""
+        return rng.integers(0, self.sizes, size=(count, self.num_factors))

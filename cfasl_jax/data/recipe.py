@@ -10,7 +10,7 @@ import math
 import mmap
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,14 @@ BLOCK_BYTES = 2**28
 
 # (indices int [n], images uint8 [n, 64, 64, C])
 Block = tuple[np.ndarray, np.ndarray]
+
+
+def numbered(stacks: Iterable[np.ndarray]) -> Iterator[Block]:
+    """Stacks of images [n, 64, 64, C] that follow each other, as blocks."""
+    start = 0
+    for images in stacks:
+        yield np.arange(start, start + len(images)), images
+        start += len(images)
 
 
 class DataFileError(ValueError):
@@ -75,9 +83,10 @@ def read(recipe: Recipe, out: np.ndarray | None = None) -> np.ndarray:
             progress.update(len(indices))
     if not seen.all():
         kind = "images" if contents.grid is None else "combinations of factors"
+        first, *more = recipe.files
         raise DataFileError(
             f"{np.sum(~seen)} of {contents.num_images} {kind} are missing in "
-            f"{described(recipe.files)}"
+            f"{first.parent if more else first}"
         )
     return images
 
@@ -86,11 +95,6 @@ def _release(images: np.ndarray) -> None:
     """Release the pages of a mapped file; the system writes them to the disk."""
     if isinstance(images.base, mmap.mmap):
         images.base.madvise(mmap.MADV_DONTNEED)
-
-
-def described(files: tuple[Path, ...]) -> str:
-    """Files as named in a sentence: the only file, or the folder of several."""
-    return str(files[0] if len(files) == 1 else files[0].parent)
 
 
 def likelihood_of(contents: Contents, images: np.ndarray) -> Likelihood:

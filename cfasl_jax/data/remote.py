@@ -8,7 +8,6 @@ first and written last, so that a copy with a manifest is complete.
 import hashlib
 import json
 import logging
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ import fsspec
 from cfasl_jax.data import prepared
 from cfasl_jax.data.prepared import FACTORS, IMAGES, MANIFEST, Copy
 from cfasl_jax.data.recipe import DataFileError
+from cfasl_jax.files import cache_directory
 
 Result = TypeVar("Result")
 
@@ -115,8 +115,7 @@ def fetch(url: str) -> Copy:
 
 def cache() -> Path:
     """The folder of fetched copies on this host."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "cfasl_jax" / "data"
+    return cache_directory() / "data"
 
 
 def _parsed(content: bytes) -> dict[str, Any]:

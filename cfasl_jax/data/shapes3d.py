@@ -28,8 +28,8 @@ from cfasl_jax.data.download import Archive
 from cfasl_jax.data.entry import Entry, Version
 from cfasl_jax.data.grid import FactorGrid
 from cfasl_jax.data.published import Arrays
-from cfasl_jax.data.shapes3d_geometry import OBJECT_HITS, ROOM, Room
-from cfasl_jax.data.shapes3d_shading import LIGHT, PLANES, SIZE, Light
+from cfasl_jax.data.shapes3d_geometry import OBJECT_HITS
+from cfasl_jax.data.shapes3d_shading import PLANES, SIZE
 from cfasl_jax.forms import jit_once
 
 GRID = FactorGrid(
@@ -65,7 +65,7 @@ def hue_colours() -> np.ndarray:
     return np.round(np.clip(offset, 0.0, 1.0), 6).astype(np.float32)
 
 
-def light_table(room: Room = ROOM, light: Light = LIGHT) -> jax.Array:
+def light_table() -> jax.Array:
     """Ray-traces the brightness planes of all geometries. Wrap it in `jit_once`.
 
     Returns:
@@ -74,15 +74,13 @@ def light_table(room: Room = ROOM, light: Light = LIGHT) -> jax.Array:
     scales = jnp.asarray(SCALES, jnp.float32)
 
     def of_angle(angle: jax.Array) -> jax.Array:
-        view = shading.look(room, light, angle)
+        view = shading.look(angle)
 
         # Two loops, since in a single one XLA would trace every ray again for each
         # plane.
         placed = [
             jax.lax.map(
-                lambda scale, shape=shape: shading.place(
-                    room, light, view, shape, scale
-                ),
+                lambda scale, shape=shape: shading.place(view, shape, scale),
                 scales,
             )
             for shape in range(len(OBJECT_HITS))

@@ -89,12 +89,11 @@ def normalise(a: Vector) -> Vector:
 
 
 def camera_rays(
-    room: Room, angle: jax.Array, rows: jax.Array, columns: jax.Array
+    angle: jax.Array, rows: jax.Array, columns: jax.Array
 ) -> tuple[Vector, Vector, Vector]:
     """Position, viewing direction and rays of the camera.
 
     Args:
-        room: the scene.
         angle: of the camera round the object, in radians.
         rows: image rows of the rays, 0 to 64 from the top.
         columns: image columns of the rays, 0 to 64 from the left; broadcasts to rows.
@@ -103,18 +102,18 @@ def camera_rays(
         The camera's position, the unit vector in which it looks, the unit rays.
     """
     sine, cosine = jnp.sin(angle), jnp.cos(angle)
-    distance = room.camera_distance
-    height = jnp.asarray(room.camera_height)
+    distance = ROOM.camera_distance
+    height = jnp.asarray(ROOM.camera_height)
     position = distance * sine, -distance * cosine, height
     forward = -sine, cosine, jnp.zeros_like(sine)
-    across = (columns - 32.0) / room.focal_length
-    up = (room.horizon - rows) / room.focal_length
+    across = (columns - 32.0) / ROOM.focal_length
+    up = (ROOM.horizon - rows) / ROOM.focal_length
     rays = cosine * across - sine, sine * across + cosine, up
     return position, forward, normalise(rays)
 
 
 def room_hits(
-    room: Room, origin: Vector, rays: Vector
+    origin: Vector, rays: Vector
 ) -> tuple[jax.Array, jax.Array, Vector, jax.Array]:
     """Where rays from inside the room meet its floor and its walls.
 
@@ -126,7 +125,7 @@ def room_hits(
     """
     x, y, z = rays
     floor = jnp.where(z < 0, -origin[2] / jnp.where(z < 0, z, -1.0), FAR)
-    back = jnp.where(y > 0, (room.depth - origin[1]) / jnp.where(y > 0, y, 1.0), FAR)
+    back = jnp.where(y > 0, (ROOM.depth - origin[1]) / jnp.where(y > 0, y, 1.0), FAR)
     sideways = jnp.where(x == 0, 1e-9, x)
     side = (jnp.sign(sideways) - origin[0]) / sideways
     is_back = back < side
@@ -179,10 +178,10 @@ def _disc(
 
 
 def cube_hit(
-    room: Room, origin: Vector, rays: Vector, scale: jax.Array
+    origin: Vector, rays: Vector, scale: jax.Array
 ) -> tuple[jax.Array, Vector]:
     """Length to the cube and its unit normal there, by slabs."""
-    half = room.cube * scale
+    half = ROOM.cube * scale
     start = origin[0], origin[1], origin[2] - half
     slopes = [jnp.where(jnp.abs(r) < 1e-9, 1e-9, r) for r in rays]
     pairs = list(zip(start, slopes, strict=True))
@@ -198,11 +197,11 @@ def cube_hit(
 
 
 def cylinder_hit(
-    room: Room, origin: Vector, rays: Vector, scale: jax.Array
+    origin: Vector, rays: Vector, scale: jax.Array
 ) -> tuple[jax.Array, Vector]:
     """Length to the cylinder and its unit normal there."""
-    radius = room.cylinder_radius * scale
-    top = room.cylinder_height * scale
+    radius = ROOM.cylinder_radius * scale
+    top = ROOM.cylinder_height * scale
     side = _tube(origin, rays, jnp.zeros_like(top), top, radius)
     # The lower end closes the cylinder for rays from below, which shadows need.
     ends = jnp.minimum(
@@ -235,18 +234,18 @@ def _round_hit(
 
 
 def sphere_hit(
-    room: Room, origin: Vector, rays: Vector, scale: jax.Array
+    origin: Vector, rays: Vector, scale: jax.Array
 ) -> tuple[jax.Array, Vector]:
     """Length to the sphere and its unit normal there."""
-    return _round_hit(origin, rays, room.sphere * scale, 0.0)
+    return _round_hit(origin, rays, ROOM.sphere * scale, 0.0)
 
 
 def capsule_hit(
-    room: Room, origin: Vector, rays: Vector, scale: jax.Array
+    origin: Vector, rays: Vector, scale: jax.Array
 ) -> tuple[jax.Array, Vector]:
     """Length to the capsule and its unit normal there."""
     return _round_hit(
-        origin, rays, room.capsule_radius * scale, room.capsule_length * scale
+        origin, rays, ROOM.capsule_radius * scale, ROOM.capsule_length * scale
     )
 
 
@@ -298,16 +297,14 @@ def _facet(
     )
 
 
-def cube_facet(room: Room, point: Vector, normal: Vector, scale: jax.Array) -> Facet:
+def cube_facet(point: Vector, normal: Vector, scale: jax.Array) -> Facet:
     """The cube's faces are large and lit evenly: the point itself."""
     return ((jnp.ones_like(point[0]), point, normal),)
 
 
-def cylinder_facet(
-    room: Room, point: Vector, normal: Vector, scale: jax.Array
-) -> Facet:
+def cylinder_facet(point: Vector, normal: Vector, scale: jax.Array) -> Facet:
     """The cylinder's facets; on its top the point itself."""
-    radius, height = room.cylinder_radius * scale, room.cylinder_height * scale
+    radius, height = ROOM.cylinder_radius * scale, ROOM.cylinder_height * scale
     side = _facet(point, normal, radius, jnp.zeros_like(height), height)
     is_end = normal[2] > 0.5
 
@@ -321,16 +318,16 @@ def cylinder_facet(
     )
 
 
-def sphere_facet(room: Room, point: Vector, normal: Vector, scale: jax.Array) -> Facet:
+def sphere_facet(point: Vector, normal: Vector, scale: jax.Array) -> Facet:
     """The sphere's facets."""
-    radius = room.sphere * scale
+    radius = ROOM.sphere * scale
     return _facet(point, normal, radius, radius, jnp.zeros_like(radius))
 
 
-def capsule_facet(room: Room, point: Vector, normal: Vector, scale: jax.Array) -> Facet:
+def capsule_facet(point: Vector, normal: Vector, scale: jax.Array) -> Facet:
     """The capsule's facets."""
-    radius = room.capsule_radius * scale
-    return _facet(point, normal, radius, radius, room.capsule_length * scale)
+    radius = ROOM.capsule_radius * scale
+    return _facet(point, normal, radius, radius, ROOM.capsule_length * scale)
 
 
 OBJECT_HITS = (cube_hit, cylinder_hit, sphere_hit, capsule_hit)

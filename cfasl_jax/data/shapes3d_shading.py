@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cfasl_jax.data import shapes3d_geometry as geometry
-from cfasl_jax.data.shapes3d_geometry import Room, Vector, dot
+from cfasl_jax.data.shapes3d_geometry import ROOM, Vector, dot
 
 # Height and width of an image in pixels.
 SIZE = 64
@@ -151,35 +151,35 @@ def _power(base: jax.Array, exponent: float) -> jax.Array:
     return jnp.exp(exponent * jnp.log(jnp.maximum(base, 1e-6)))
 
 
-def spot_light(light: Light, point: Vector) -> tuple[Vector, jax.Array]:
+def spot_light(point: Vector) -> tuple[Vector, jax.Array]:
     """Unit vector to the spot light and how much of its light arrives at a point."""
     to_light = geometry.normalise(
-        (light.x - point[0], light.y - point[1], light.z - point[2])
+        (LIGHT.x - point[0], LIGHT.y - point[1], LIGHT.z - point[2])
     )
     axis = geometry.normalise(
         (
-            jnp.asarray(light.x - light.target_x),
-            jnp.asarray(light.y - light.target_y),
-            jnp.asarray(light.z),
+            jnp.asarray(LIGHT.x - LIGHT.target_x),
+            jnp.asarray(LIGHT.y - LIGHT.target_y),
+            jnp.asarray(LIGHT.z),
         )
     )
-    return to_light, _power(dot(to_light, axis), light.exponent)
+    return to_light, _power(dot(to_light, axis), LIGHT.exponent)
 
 
-def look(room: Room, light: Light, angle: jax.Array) -> View:
+def look(angle: jax.Array) -> View:
     """The room from one camera angle (radians), without an object."""
     rows, columns = map(jnp.asarray, sample_positions())
-    origin, forward, rays = geometry.camera_rays(room, angle, rows, columns)
-    floor, wall, normal, position = geometry.room_hits(room, origin, rays)
+    origin, forward, rays = geometry.camera_rays(angle, rows, columns)
+    floor, wall, normal, position = geometry.room_hits(origin, rays)
     length = jnp.minimum(floor, wall)
     point = geometry.along(origin, rays, length)
-    to_light, arriving = spot_light(light, point)
+    to_light, arriving = spot_light(point)
     is_floor = floor < wall
     head = jnp.maximum(-dot(normal, forward), 0.0)
     brightness = (
-        light.wall_ambient
-        + light.wall_head * head
-        + light.wall_spot * arriving * jnp.maximum(dot(normal, to_light), 0.0)
+        LIGHT.wall_ambient
+        + LIGHT.wall_head * head
+        + LIGHT.wall_spot * arriving * jnp.maximum(dot(normal, to_light), 0.0)
     ) * pattern(position, point[2])
     return View(
         origin=origin,
@@ -187,9 +187,9 @@ def look(room: Room, light: Light, angle: jax.Array) -> View:
         rays=rays,
         length=length,
         is_floor=is_floor,
-        is_sky=~is_floor & (point[2] > room.wall_height),
+        is_sky=~is_floor & (point[2] > ROOM.wall_height),
         floor_point=point,
-        floor_light=light.floor_spot * arriving * to_light[2],
+        floor_light=LIGHT.floor_spot * arriving * to_light[2],
         floor_pattern=pattern(-point[1], point[0] + TILE / 2.0),
         to_light=to_light,
         wall=brightness,
@@ -197,48 +197,46 @@ def look(room: Room, light: Light, angle: jax.Array) -> View:
 
 
 def object_brightness(
-    light: Light, view: View, point: Vector, normal: Vector
+    view: View, point: Vector, normal: Vector
 ) -> tuple[jax.Array, jax.Array]:
     """Brightness of the object's colour and of its white highlight."""
-    to_light, arriving = spot_light(light, point)
+    to_light, arriving = spot_light(point)
     facing = dot(normal, to_light)
     head = jnp.maximum(-dot(normal, view.forward), 0.0)
     brightness = (
-        light.object_ambient
-        + light.object_head * head
-        + light.object_spot * arriving * jnp.maximum(facing, 0.0)
+        LIGHT.object_ambient
+        + LIGHT.object_head * head
+        + LIGHT.object_spot * arriving * jnp.maximum(facing, 0.0)
     )
     # OpenGL has no highlight on the side turned away from the light: on the sphere and
     # the capsule it ends within the triangles that have a corner on either side.
-    highlight = jnp.where(facing > 0, light.highlight * arriving, 0.0)
+    highlight = jnp.where(facing > 0, LIGHT.highlight * arriving, 0.0)
     return brightness, highlight
 
 
-def place(room: Room, light: Light, view: View, shape: int, scale: jax.Array) -> Placed:
+def place(view: View, shape: int, scale: jax.Array) -> Placed:
     """An object put into a view.
 
     Args:
-        room: the scene.
-        light: lights and materials.
         view: the room from the camera's angle.
         shape: index into OBJECT_HITS.
         scale: size of the object.
     """
     hit = geometry.OBJECT_HITS[shape]
-    length, normal = hit(room, view.origin, view.rays, scale)
+    length, normal = hit(view.origin, view.rays, scale)
     point = geometry.along(view.origin, view.rays, length)
     brightness = highlight = jnp.zeros_like(length)
-    for share, *corner in geometry.OBJECT_FACETS[shape](room, point, normal, scale):
-        coloured, white = object_brightness(light, view, *corner)
+    for share, *corner in geometry.OBJECT_FACETS[shape](point, normal, scale):
+        coloured, white = object_brightness(view, *corner)
         brightness += share * coloured
         highlight += share * white
-    blocked, _ = hit(room, view.floor_point, view.to_light, scale)
+    blocked, _ = hit(view.floor_point, view.to_light, scale)
     lit = jnp.where(blocked < geometry.FAR, 0.0, view.floor_light)
     return Placed(
         is_object=length < view.length,
         brightness=brightness,
         highlight=highlight,
-        floor=(light.floor_ambient + lit) * view.floor_pattern,
+        floor=(LIGHT.floor_ambient + lit) * view.floor_pattern,
     )
 
 

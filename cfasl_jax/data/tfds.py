@@ -184,7 +184,7 @@ def _shards(folder: Path, builder: str, split: str, count: int) -> list[Path]:
 def _read(path: Path) -> Iterator[bytes]:
     """The records of a file, serialized."""
     if f".{_FORMATS[1]}-" in path.name:
-        yield from _read_tfrecord(path)
+        yield from tfrecords(path)
         return
     from array_record.python.array_record_module import ArrayRecordReader
 
@@ -197,7 +197,7 @@ def _read(path: Path) -> Iterator[bytes]:
         reader.close()
 
 
-def _read_tfrecord(path: Path) -> Iterator[bytes]:
+def tfrecords(path: Path) -> Iterator[bytes]:
     """Each record is its length (uint64), a checksum, the content, a checksum.
 
     The checksums are not checked: pictures have their own, and a file that ends too

@@ -21,28 +21,23 @@ class Penalties(NamedTuple):
     diagonal: jax.Array
 
 
-def of_means(mu: chex.Array, axis_name: str | None = None) -> Penalties:
-    """DIP-VAE I: penalties on the covariance of the posterior means (equation 6).
-
-    Args:
-        mu: posterior means, [B, D].
-        axis_name: device axis over which B is divided.
-    """
-    return _penalties(_covariance(mu, axis_name))
-
-
-def of_samples(
-    mu: chex.Array, logvar: chex.Array, axis_name: str | None = None
+def penalties(
+    mu: chex.Array, logvar: chex.Array | None = None, axis_name: str | None = None
 ) -> Penalties:
-    """DIP-VAE II: penalties on the covariance of z, E[Sigma] + Cov(mu) (equation 7).
+    """Penalties on the covariance of z, E[Sigma] + Cov(mu): DIP-VAE II (equation 7).
 
     Args:
         mu: posterior means, [B, D].
-        logvar: logarithms of the posterior variances, [B, D].
+        logvar: logarithms of the posterior variances, [B, D]; None for DIP-VAE I, whose
+            penalties are on the covariance of the means alone (equation 6).
         axis_name: device axis over which B is divided.
     """
-    variance = jnp.exp(batch.whole(logvar, axis_name)).mean(axis=0)
-    return _penalties(_covariance(mu, axis_name) + jnp.diag(variance))
+    covariance = _covariance(mu, axis_name)
+    if logvar is not None:
+        covariance += jnp.diag(jnp.exp(batch.whole(logvar, axis_name)).mean(axis=0))
+    diagonal = jnp.diagonal(covariance)
+    off_diagonal = jnp.square(covariance).sum() - jnp.square(diagonal).sum()
+    return Penalties(off_diagonal, jnp.square(diagonal - 1.0).sum())
 
 
 def _covariance(mu: jax.Array, axis_name: str | None) -> jax.Array:
@@ -52,9 +47,3 @@ def _covariance(mu: jax.Array, axis_name: str | None) -> jax.Array:
     centred = everyone - everyone.mean(axis=0, keepdims=True)
     product = jnp.matmul(centred.T, centred, precision=jax.lax.Precision.HIGHEST)
     return product / len(centred)
-
-
-def _penalties(covariance: jax.Array) -> Penalties:
-    diagonal = jnp.diagonal(covariance)
-    off_diagonal = jnp.square(covariance).sum() - jnp.square(diagonal).sum()
-    return Penalties(off_diagonal, jnp.square(diagonal - 1.0).sum())

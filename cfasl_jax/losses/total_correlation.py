@@ -40,6 +40,7 @@ def decompose(
     logvar: chex.Array,
     dataset_size: int,
     axis_name: str | None = None,
+    official: bool = False,
 ) -> Decomposition:
     """The decomposition by minibatch stratified sampling (Chen et al., appendix C.2).
 
@@ -50,35 +51,20 @@ def decompose(
         dataset_size: N, at least B.
         axis_name: device axis over which B is divided; the mean over devices of each
             term is then that of the global batch.
+        official: as the published code does: its weights are in columns 0 and 1 rather
+            than on the diagonal and beside it, and log W is added in every dimension,
+            so that the joint density contains it D times.
 
     Raises:
         ValueError: if the batch is larger than the data set.
     """
     log_q, columns = _log_densities(z, Posterior(mu, logvar), axis_name)
-    log_weights = batch.own(_log_weights(columns, dataset_size), axis_name)
-    log_q_joint = _log_mean(log_weights + log_q.sum(axis=-1))
-    log_q_marginals = _log_mean(log_weights[:, :, None] + log_q).sum(axis=-1)
-    return _terms(z, Posterior(mu, logvar), log_q_joint, log_q_marginals)
-
-
-def decompose_official(
-    z: chex.Array,
-    mu: chex.Array,
-    logvar: chex.Array,
-    dataset_size: int,
-    axis_name: str | None = None,
-) -> Decomposition:
-    """The published code's decomposition; arguments as in `decompose`.
-
-    Its weights are in columns 0 and 1 rather than on the diagonal and beside it, and
-    log W is added in every dimension, so that the joint density contains it D times.
-    """
-    log_q, columns = _log_densities(z, Posterior(mu, logvar), axis_name)
-    log_weights = batch.own(_log_weights_official(columns, dataset_size), axis_name)
+    weights = _log_weights_official if official else _log_weights
+    log_weights = batch.own(weights(columns, dataset_size), axis_name)
     weighted = log_weights[:, :, None] + log_q
-    log_q_joint = _log_mean(weighted.sum(axis=-1))
-    log_q_marginals = _log_mean(weighted).sum(axis=-1)
-    return _terms(z, Posterior(mu, logvar), log_q_joint, log_q_marginals)
+    joint = weighted.sum(axis=-1) if official else log_weights + log_q.sum(axis=-1)
+    marginals = _log_mean(weighted).sum(axis=-1)
+    return _terms(z, Posterior(mu, logvar), _log_mean(joint), marginals)
 
 
 def _log_densities(

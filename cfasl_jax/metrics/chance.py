@@ -8,7 +8,6 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
-import os
 import pathlib
 from contextlib import suppress
 from typing import Any
@@ -45,7 +44,7 @@ def chance_floor(
         source: the images; only their factors are used, not their codes.
         dims: D; for a metric that uses only active dimensions, their number.
         protocol: the protocol, which says how many draws of noise are averaged.
-        cache_dir: where floors are stored; None means `default_cache_dir()`.
+        cache_dir: where floors are stored; None means the user's cache folder.
         jobs: number of factors to treat in parallel.
 
     Returns:
@@ -54,9 +53,9 @@ def chance_floor(
     Raises:
         ValueError: if the metric cannot be computed on these images.
     """
-    folder = pathlib.Path(cache_dir) if cache_dir else default_cache_dir()
+    folder = pathlib.Path(cache_dir or files.cache_directory() / "chance")
     path = folder / f"{name}-{_key(source, dims, protocol)}.json"
-    kept = _read(path)
+    kept = files.cached(path)
     if kept is not None:
         return kept
     floor = _compute_floor(name, source, dims, protocol, jobs)
@@ -64,12 +63,6 @@ def chance_floor(
     with suppress(OSError):
         files.write_json(path, floor)
     return floor
-
-
-def default_cache_dir() -> pathlib.Path:
-    """$XDG_CACHE_HOME/cfasl_jax/chance, by default below ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    return pathlib.Path(base) / "cfasl_jax" / "chance"
 
 
 class Noise:
@@ -133,12 +126,3 @@ def _key(source: Source, dims: int, protocol: Protocol) -> str:
     if not isinstance(source, Grid):
         digest.update(source.factors(np.arange(source.num_images)).tobytes())
     return digest.hexdigest()[:32]
-
-
-def _read(path: pathlib.Path) -> dict[str, float] | None:
-    """The floor in a file; None where there is none or it is damaged."""
-    try:
-        kept = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return kept if isinstance(kept, dict) else None

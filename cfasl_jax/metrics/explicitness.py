@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, log_expit, logsumexp
 
-from cfasl_jax.metrics.estimators import logistic_regression
 from cfasl_jax.metrics.intervals import normal_interval, resamples
 from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import (
@@ -152,10 +151,12 @@ def regressions(x: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.nd
     Returns:
         Coefficients [1 + R, V, 1 + D].
     """
+    from sklearn.linear_model import LogisticRegression  # takes a second to import
+
     found = np.empty((1 + len(weights), labels.shape[1], x.shape[1]))
     regularised = np.diag(np.arange(x.shape[1]) > 0).astype(np.float64)
     for v, label in enumerate(labels.T):
-        model = logistic_regression().fit(x[:, 1:], label)
+        model = LogisticRegression().fit(x[:, 1:], label)
         fitted = np.append(model.intercept_, model.coef_)
         chance = expit(x @ fitted)
         curvature = (x.T * (chance * (1 - chance))) @ x + regularised

@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from cfasl_jax.metrics.estimators import logistic_regression
-from cfasl_jax.metrics.information import entropy, neighbor_terms
+from cfasl_jax.metrics.information import entropy, neighbor_information
 from cfasl_jax.metrics.intervals import (
     normal_interval,
     subsample_variance,
@@ -118,7 +117,7 @@ def _information(codes: np.ndarray, factors: np.ndarray, neighbors: int) -> np.n
         bits = float(entropy(np.bincount(factor)))
         if bits > 0:
             for d, code in enumerate(codes.T):
-                shares[d, k] = neighbor_terms(code, factor, neighbors).mean() / bits
+                shares[d, k] = neighbor_information(code, factor, neighbors) / bits
     return np.maximum(shares, 0.0)
 
 
@@ -194,7 +193,9 @@ def _predictive_gain(train: Points, test: Points, k: int, max_iter: int) -> np.n
 
     A test point with a value that no training point has counts as 0.
     """
-    model = logistic_regression(C=np.inf, max_iter=max_iter)
+    from sklearn.linear_model import LogisticRegression  # takes a second to import
+
+    model = LogisticRegression(C=np.inf, max_iter=max_iter)
     model.fit(train.codes, train.factors[:, k])
     frequency = np.bincount(train.factors[:, k], minlength=train.sizes[k])
     # Neither model can predict a value that no training point has.

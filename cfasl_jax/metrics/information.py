@@ -87,7 +87,7 @@ def mutual_information(
     return np.maximum(information, 0.0), entropies
 
 
-def neighbor_terms(code: np.ndarray, factor: np.ndarray, neighbors: int) -> np.ndarray:
+def neighbor_information(code: np.ndarray, factor: np.ndarray, neighbors: int) -> float:
     """Mutual information of one continuous code and a discrete factor (Ross 2014).
 
     I = <psi(n) + psi(k_i) - psi(n_i) - psi(m_i)>, where n_i counts the points with the
@@ -101,15 +101,13 @@ def neighbor_terms(code: np.ndarray, factor: np.ndarray, neighbors: int) -> np.n
         neighbors: k.
 
     Returns:
-        The contribution of each point, float64 [n]; the mean is the estimate, which can
-        be negative if there is no information.
+        The estimate, which can be negative if there is no information.
     """
     counts = np.bincount(factor)
     kept = counts[factor] > 1
-    terms = np.zeros(len(code))
     code, factor = code[kept], factor[kept]
     if not code.size:
-        return terms
+        return 0.0
     radius, nearest = np.empty(code.shape), np.empty(code.shape)
     for value in np.unique(factor):
         mine = np.flatnonzero(factor == value)
@@ -117,10 +115,9 @@ def neighbor_terms(code: np.ndarray, factor: np.ndarray, neighbors: int) -> np.n
         nearest[mine] = near = min(neighbors, len(mine) - 1)
         radius[mine] = _kth_distance(code[mine], near)
     within = _num_nearer(np.sort(code), code, radius)
-    of_point = digamma(len(code)) + digamma(nearest) - digamma(counts[factor])
+    of_point = digamma(nearest) - digamma(counts[factor])
     of_point -= digamma(np.maximum(within, 1))
-    terms[kept] = of_point * (len(terms) / len(code))
-    return terms
+    return float(digamma(len(code)) + of_point.mean())
 
 
 def _kth_distance(ordered: np.ndarray, k: int) -> np.ndarray:

@@ -201,14 +201,11 @@ def _quantile(confidence: float, freedom: float) -> float:
     return float(ndtri(p) if np.isinf(freedom) else stdtrit(freedom, p))
 
 
-def aggregate(
-    results: Sequence[Mapping[str, Any]], confidence: float = 0.95
-) -> dict[str, dict[str, Any]]:
+def aggregate(results: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Summary over runs that differ in their seed, from the results of `suite.score`.
 
     Args:
         results: one for each run, all of one protocol.
-        confidence: coverage of the interval of the mean (Student's t).
 
     Returns:
         score name -> {"mean", "std" (ddof 1), "interval", "runs", "chance" and, where
@@ -232,7 +229,7 @@ def aggregate(
         entries = [r["scores"][name] for r in results if name in r["scores"]]
         values = np.array([entry["value"] for entry in entries])
         floors = [e["chance"] for e in entries if e["chance"] is not None]
-        std, ends = spread(values, confidence)
+        std, ends = spread(values, 0.95)
         summary[name] = {
             "mean": float(values.mean()),
             "std": std,

@@ -105,23 +105,9 @@ def deviation_quantiles(
     Returns:
         [G, D], in the order of the values.
     """
-    order = np.argsort(factor, kind="stable")
-    starts = np.flatnonzero(np.diff(factor[order], prepend=-1))
-    sizes = np.diff(starts, append=len(order))
-    group = np.repeat(np.arange(len(sizes)), sizes)
-    rank = np.arange(len(order)) - starts[group]
-    ordered = codes[order]
-    means = np.add.reduceat(ordered, starts, axis=0) / sizes[:, None]
-    # One sort for all values: each has a row, filled up with -1 in front.
-    table = np.full((codes.shape[1], len(sizes), sizes.max()), -1.0)
-    table[:, group, rank] = np.abs(ordered - means[group]).T
-    table.sort(axis=-1)
-    position = quantile * (sizes - 1)
-    low = position.astype(np.int64)
-    high = np.minimum(low + 1, sizes - 1)
-    rows, padding = np.arange(len(sizes)), sizes.max() - sizes
-    below, above = table[:, rows, padding + low], table[:, rows, padding + high]
-    return (below + (position - low) * (above - below)).T
+    groups = [codes[factor == value] for value in np.unique(factor)]
+    deviations = [np.abs(group - group.mean(axis=0)) for group in groups]
+    return np.stack([np.quantile(each, quantile, axis=0) for each in deviations])
 
 
 IRS = Metric(

@@ -1,15 +1,17 @@
 """Validation and splits of arrays of points, that is, of codes and factors."""
 
+import contextlib
 import dataclasses
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
+import threadpoolctl
 
 from cfasl_jax.errors import expanded
-from cfasl_jax.metrics.estimators import quiet
 
 T = TypeVar("T")
 
@@ -197,6 +199,16 @@ def require_dims(codes: np.ndarray, dims: int, why: str) -> None:
     found = codes.shape[1]
     if found < dims:
         raise UnavailableError(f"{why}, got codes of {found}")
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """One BLAS thread; no warnings of fits that end at the protocol's max_iter."""
+    from sklearn.exceptions import ConvergenceWarning  # takes a second to import
+
+    with threadpoolctl.threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
 
 
 def over_factors(

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from cfasl_jax.metrics.estimators import linear_svm
 from cfasl_jax.metrics.intervals import (
     normal_interval,
     subsample_variance,
@@ -92,9 +91,11 @@ def sap(
 
 def _hits(train: Points, test: Points, k: int, c: float) -> np.ndarray:
     """Whether each dimension predicts factor k of a test point rightly, bool [n, D]."""
+    from sklearn.svm import LinearSVC  # takes a second to import
+
     correct = np.empty(test.codes.shape, bool)
     for d in range(test.codes.shape[1]):
-        model = linear_svm(C=c, class_weight="balanced", dual=False)
+        model = LinearSVC(C=c, class_weight="balanced", dual=False)
         model.fit(train.codes[:, d : d + 1], train.factors[:, k])
         correct[:, d] = model.predict(test.codes[:, d : d + 1]) == test.factors[:, k]
     return correct

@@ -267,9 +267,5 @@ def score_unsupervised(
 
 def _num_repeats(codes: np.ndarray, factors: np.ndarray) -> int:
     """How many rows of codes [N, D] and factors [N, K] are a copy of an earlier row."""
-    # The arrays are copied in C order, so that each row can be read as one key.
-    rows = np.ascontiguousarray(
-        np.concatenate([codes.astype(np.float64), factors.astype(np.float64)], axis=1)
-    )
-    keys = rows.view(np.dtype((np.void, rows.shape[1] * 8)))[:, 0]
-    return len(rows) - len(np.unique(keys))
+    rows = np.concatenate([codes, factors], axis=1, dtype=np.float64)
+    return len(rows) - len(np.unique(rows, axis=0))

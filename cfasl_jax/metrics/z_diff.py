@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from cfasl_jax.metrics.estimators import logistic_regression, quiet
 from cfasl_jax.metrics.intervals import common_variance, share_interval
 from cfasl_jax.metrics.metric import Metric, Score, record
 from cfasl_jax.metrics.points import (
     UnavailableError,
     num_active,
+    quiet,
 )
 from cfasl_jax.metrics.protocols import Protocol, get_protocol
 from cfasl_jax.metrics.sampling import (
@@ -99,7 +99,9 @@ def _correct(
     points: np.ndarray, labels: np.ndarray, rows: np.ndarray, protocol: Protocol
 ) -> np.ndarray:
     """Fits on some rows of points [n, D]; returns which are predicted: bool [n]."""
-    model = logistic_regression(max_iter=protocol.z_diff_max_iter)
+    from sklearn.linear_model import LogisticRegression  # takes a second to import
+
+    model = LogisticRegression(max_iter=protocol.z_diff_max_iter)
     if np.unique(labels[rows]).size < 2:
         raise UnavailableError(
             f"z-diff needs training points of at least 2 factors, got {len(rows)} "

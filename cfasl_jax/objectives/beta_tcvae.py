@@ -23,13 +23,8 @@ class BetaTCVAE(Base):
 
     def losses(self, batch: Batch) -> Losses:
         """MI, TC and dimension-wise KL; the KL itself is only logged."""
-        decompose = (
-            total_correlation.decompose_official
-            if self.official
-            else total_correlation.decompose
-        )
-        mi, tc, dwkl = decompose(
-            batch.z, *batch.posterior, self.dataset_size, batch.axis_name
+        mi, tc, dwkl = total_correlation.decompose(
+            batch.z, *batch.posterior, self.dataset_size, batch.axis_name, self.official
         )
         return {
             "kl": Term(batch.kl(), None),

@@ -102,7 +102,7 @@ class CFASL:
             sigma2_from_mu=self.fidelity.sigma2_from_mu,
             even=self.codebook.even_heads,
         )
-        generators, (logits, attention) = apply(
+        generators, logits, attention = apply(
             self.codebook, params["codebook"], features
         )
         soft = self.fidelity.soft_noisy_switch

@@ -25,10 +25,8 @@ class DIPVAE(Base):
     def losses(self, batch: Batch) -> Losses:
         """KL, and the covariance's distance from the identity."""
         mu, logvar = batch.posterior
-        off_diagonal, diagonal = (
-            dip.of_samples(mu, logvar, batch.axis_name)
-            if self.of_samples
-            else dip.of_means(mu, batch.axis_name)
+        off_diagonal, diagonal = dip.penalties(
+            mu, logvar if self.of_samples else None, batch.axis_name
         )
         weights = batch.hyper.dip
         lambda_d = weights.lambda_d

@@ -7,7 +7,6 @@ import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 
 from cfasl_jax.losses import control, elbo
 from cfasl_jax.losses.control import Controller
@@ -155,10 +154,6 @@ class Objective:
     def drawn_elements(self) -> int:
         """The perpendicular loss draws element indices below this number."""
         return 1 if self.cfasl is None else self.cfasl.drawn_elements
-
-    def optimizers(self) -> Mapping[str, optax.GradientTransformation]:
-        """Optimisers of networks that are not trained with the others, by name."""
-        return self.base.optimizers()
 
     def learning_rates(self, hyper: Hyper) -> Mapping[Path, chex.Numeric]:
         """Learning rates of networks that do not use hyper.learning_rate."""

@@ -20,6 +20,9 @@ import numpy as np
 
 from cfasl_jax import files
 
+# The arrays of one part of an analysis, by the rest of their names.
+Part = Mapping[str, np.ndarray]
+
 FILE = "analysis.npz"
 
 FORMAT = 1

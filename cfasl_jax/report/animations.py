@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from cfasl_jax.report.analysis import Run, kl_order
+from cfasl_jax.report.analysis import Part, Run, kl_order
 from cfasl_jax.report.figures import SavedFigure, failure
-from cfasl_jax.report.image_figures import Part, mosaic
+from cfasl_jax.report.image_figures import mosaic
 
 _SCALE = 2
 _LABEL = 18

@@ -36,13 +36,10 @@ class LossCurves(NamedTuple):
     terms: Mapping[str, np.ndarray]
 
 
-def loss_curves(part: LossCurves) -> Figure:
-    """Draw one panel for each term: a thin line for each run, a strong median."""
-    return compared_losses({"": part})
-
-
 def compared_losses(curves: Mapping[str, LossCurves]) -> Figure:
-    """Draw the curves of several trainings over each other, one panel for each term.
+    """Draw the curves of trainings over each other, one panel for each term.
+
+    A thin line is one run of a training, the strong one the median of its runs.
 
     Args:
         curves: by the name of the training, which is its entry in the legend.

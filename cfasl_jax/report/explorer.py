@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cfasl_jax.report.analysis import Run, kl_order
+from cfasl_jax.report.analysis import Part, Run, kl_order
 from cfasl_jax.report.html import asset, symbols, text
-
-Part = Mapping[str, np.ndarray]
 
 _WORDS = (
     "The decoder runs in this page: each image is computed from the sliders as they "

@@ -338,7 +338,7 @@ def write_losses(part: curves.LossCurves, folder: Path) -> SavedFigure:
     runs = len(next(iter(part.terms.values())))
     many = f" The strong line is the median of {runs} runs, each thin line one of them."
     with paper_style():
-        figure = curves.loss_curves(part)
+        figure = curves.compared_losses({"": part})
         image, width = save(figure, folder, "losses"), figure.get_figwidth()
     return SavedFigure(
         "losses",

@@ -5,7 +5,7 @@ are in `cfasl_jax.report.analysis.ARRAYS`.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from cfasl_jax.report.analysis import kl_order
+from cfasl_jax.report.analysis import Part, kl_order
 from cfasl_jax.report.style import INK, MUTED, PAGE_WIDTH, PALETTE, printable, thinned
-
-Part = Mapping[str, np.ndarray]
 
 _GAP = 4
 _LARGEST_CELL = 0.72
@@ -51,13 +49,12 @@ def as_rgb(images: np.ndarray) -> np.ndarray:
     return np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images
 
 
-def mosaic(grid: np.ndarray, gap: int = _GAP, background: int = 255) -> np.ndarray:
+def mosaic(grid: np.ndarray, gap: int = _GAP) -> np.ndarray:
     """Lay out a grid of images as one image.
 
     Args:
         grid: [rows, columns, H, W, C] uint8.
         gap: pixels between two images.
-        background: the grey level between images.
 
     Returns:
         [rows (H + gap) - gap, columns (W + gap) - gap, 3] uint8.
@@ -65,7 +62,7 @@ def mosaic(grid: np.ndarray, gap: int = _GAP, background: int = 255) -> np.ndarr
     grid = as_rgb(grid)
     rows, columns, height, width, _ = grid.shape
     shape = (rows, height + gap, columns, width + gap, 3)
-    canvas = np.full(shape, background, np.uint8)
+    canvas = np.full(shape, 255, np.uint8)
     canvas[:, :height, :, :width] = grid.transpose(0, 2, 1, 3, 4)
     flat = canvas.reshape(rows * (height + gap), columns * (width + gap), 3)
     return flat[: rows * (height + gap) - gap, : columns * (width + gap) - gap]

@@ -5,7 +5,7 @@ are in `cfasl_jax.report.analysis.ARRAYS`.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from mpl_toolkits.mplot3d.axes3d import Axes3D
 
+from cfasl_jax.report.analysis import Part
 from cfasl_jax.report.style import (
     COLUMN_WIDTH,
     DIVERGING,
@@ -31,8 +32,6 @@ from cfasl_jax.report.style import (
     printable,
     thinned,
 )
-
-Part = Mapping[str, np.ndarray]
 
 _MOST_NUMBERS = 140
 _LEAST_TOP = 0.01

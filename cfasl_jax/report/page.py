@@ -21,7 +21,7 @@ from cfasl_jax.report.figures import (
     write_index,
     write_losses,
 )
-from cfasl_jax.report.html import document, figure, figures, text
+from cfasl_jax.report.html import asset, document, figure, figures, text
 
 # So that a page can be mailed, the figures of further runs take at most this many
 # bytes.
@@ -211,4 +211,5 @@ def _choice(
         for one, block in zip(drawn, blocks, strict=True)
     )
     chooser = runs.chooser([one.run for one in drawn], results)
-    return f"{chooser}\n{sections}\n{runs.script()}"
+    # The script must come after all runs' figures.
+    return f"{chooser}\n{sections}\n<script>\n{asset('runs.js')}</script>"

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from cfasl_jax.metrics import better
 from cfasl_jax.report import names
 from cfasl_jax.report.analysis import Run
-from cfasl_jax.report.html import asset, text
+from cfasl_jax.report.html import text
 
 _PREFERRED = ("mig", "disentanglement", "fvm", "sap")
 
@@ -79,8 +79,3 @@ def chooser(shown: Sequence[Run], results: Mapping[str, Any]) -> str:
         f'<p id="chosen" class="note" aria-live="polite"></p>\n'
         f'<script type="application/json" id="run-data">{payload}</script>'
     )
-
-
-def script() -> str:
-    """The script of these controls, which must come after all runs' figures."""
-    return f"<script>\n{asset('runs.js')}</script>"

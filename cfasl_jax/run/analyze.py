@@ -9,6 +9,7 @@ Otherwise, or if the file was deleted, the model is probed again.
 import datetime
 import importlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from tensorboardX.proto import event_pb2
 
 from cfasl_jax import config as config_lib
 from cfasl_jax import errors, metrics
+from cfasl_jax.data import tfds
 from cfasl_jax.data.dataset import Dataset
+from cfasl_jax.data.recipe import DataFileError
 from cfasl_jax.report import analysis, comparison, page, runs
 from cfasl_jax.report.curves import LossCurves
 from cfasl_jax.report.results import read_results
@@ -158,24 +161,11 @@ def _training_times(workdir: Path, results: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _wall_times(path: Path) -> tuple[float, float] | None:
-    """The wall times of the first and the last event in a file; None without any.
-
-    A file is a sequence of records: the length of the content as uint64, 4 bytes of its
-    checksum, the content, 4 bytes of a checksum.
-    """
+    """The wall times of the first and the last event in a file; None without any."""
     times = []
-    content = path.read_bytes()
-    place = 0
-    while place + 12 <= len(content):
-        length = int.from_bytes(content[place : place + 8], "little")
-        event = content[place + 12 : place + 12 + length]
-        if len(event) < length:
-            break
-        try:
-            times.append(event_pb2.Event.FromString(event).wall_time)
-        except DecodeError:
-            break
-        place += 16 + length
+    with suppress(DataFileError, DecodeError):  # a process that was killed cuts it
+        for record in tfds.tfrecords(path):
+            times.append(event_pb2.Event.FromString(record).wall_time)
     return (times[0], times[-1]) if times else None
 
 

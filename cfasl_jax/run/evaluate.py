@@ -131,14 +131,18 @@ def is_active(described: Mapping[str, Any]) -> np.ndarray:
     return np.asarray(described["kl_per_dimension"]) > ACTIVE_KL
 
 
-def scorer(config: Config, dataset: Dataset) -> loop.Score:
+def scorer(config: Config, dataset: Dataset) -> loop.Score | None:
     """Scores of a state during training: protocol fast, without chance floors.
+
+    None where config.eval.every asks for none.
 
     They are a function of the state and the seeds, so that a resumed run logs the same
     as an uninterrupted one. Besides the metrics of config.eval.metrics there are
     "reconstruction", "active_dimensions" and, for each dimension, "kl_0", "kl_1", ...
     A score that the codes of one of several runs do not allow is NaN.
     """
+    if not config.eval.every:
+        return None
     objective = objectives.build(config, dataset.spec)
 
     def score(state: TrainState) -> dict[str, list[float]]:

@@ -15,9 +15,9 @@ A ReLU follows where `relu`, a sigmoid after the last layer.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 import scipy.linalg
+from flax.traverse_util import flatten_dict
 
 from cfasl_jax.report.analysis import numbered
 from cfasl_jax.run.model import Model, section_generators
@@ -75,10 +75,8 @@ def decoder_layers(params: Mapping[str, Any]) -> list[Layer]:
     Raises:
         ExportError: there are other parameters, which the page would ignore.
     """
-    left = {
-        jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf)
-        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
-    }
+    flat = flatten_dict(params, sep="/")
+    left = {name: np.asarray(leaf) for name, leaf in flat.items()}
     layers: list[Layer] = []
     start = ""
     if "generators" in left:

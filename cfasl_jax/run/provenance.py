@@ -22,7 +22,7 @@ from cfasl_jax import files, objectives
 from cfasl_jax.data.dataset import Spec
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.settings import Config, belongs
-from cfasl_jax.training import checkpoints
+from cfasl_jax.training.checkpoints import latest_step
 
 CONFIG_FILE = "config.json"
 # Of config.json. Version 2 added "format" itself and "dataset".
@@ -190,11 +190,6 @@ def write_record(
         "provenance": dict(origin),
     }
     files.write_json(workdir / CONFIG_FILE, record)
-
-
-def latest_step(workdir: Path) -> int | None:
-    """The step of the newest checkpoint; None without any."""
-    return max(checkpoints.steps(workdir), default=None)
 
 
 @contextmanager

@@ -9,8 +9,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax
-
 from cfasl_jax import data, errors, files, workdirs
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.study import (
@@ -31,24 +29,13 @@ from cfasl_jax.training import devices, loop
 
 def main(argv: Sequence[str]) -> int:
     """Run the command line; return the exit code: 0, 1, 2 (bad input), 130 or 143."""
-    return errors.exit_code(
-        lambda: _guarded(argv),
-        interrupted="interrupted; the same command resumes the study",
-    )
-
-
-def _guarded(argv: Sequence[str]) -> int:
     try:
-        _run(parse(argv[1:]))
-    except workdirs.CopyError as error:
-        return errors.fail(f"error: {error}", 1)
+        return errors.exit_code(
+            lambda: _run(parse(argv[1:])),
+            interrupted="interrupted; the same command resumes the study",
+        )
     except loop.InterruptedRunError as stop:
         return errors.fail(str(stop), 128 + stop.signal)
-    except jax.errors.JaxRuntimeError as error:
-        if (advice := devices.memory_advice(error)) is None:
-            raise
-        return errors.fail(f"error: {advice}", 1)
-    return 0
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -104,6 +91,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
+@devices.advising_on_memory()
 def _run(options: argparse.Namespace) -> None:
     study = definition.load(options.study)
     place = workdirs.location(options.workdir)

@@ -9,7 +9,6 @@ import jax
 
 from cfasl_jax import files, objectives
 from cfasl_jax.data.dataset import Dataset
-from cfasl_jax.errors import ConfigError
 from cfasl_jax.report.tables import duration
 from cfasl_jax.settings import Config
 from cfasl_jax.study import packs, plan, run_files
@@ -80,10 +79,7 @@ def _seconds_a_step(pack: Sequence[Run], dataset: Dataset, root: Path) -> float:
     """
     device = jax.devices()[0].device_kind
     path = root / "speeds.json"
-    try:
-        known = run_files.stored(path) or {}
-    except ConfigError:  # a damaged file costs no more than a new measurement
-        known = {}
+    known = files.cached(path) or {}
     kind = f"program {packs.program(pack[0].config)}, {len(pack)} runs together"
     key = f"{kind}, on {jax.device_count()} x {device}"
     if key not in known:

@@ -194,7 +194,7 @@ def _require_equal_data(arms: Sequence[Arm]) -> None:
 
     def seen(config: Config) -> dict[str, Any]:
         fields = {**dataclasses.asdict(config.data), "residency": ""}
-        return {"dataset": config.dataset, **flatten(fields, "data.")}
+        return flatten({"dataset": config.dataset, "data": fields})
 
     configs = [
         (arm.name, config)

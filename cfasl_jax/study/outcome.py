@@ -14,10 +14,8 @@ from cfasl_jax.study.arms import Arm
 from cfasl_jax.study.definition import Study
 from cfasl_jax.study.run_files import Entry, Run
 from cfasl_jax.study.statistics import holm, paired_difference, summarise
+from cfasl_jax.study.tables import MEASURES
 from cfasl_jax.training import record
-
-# Measures of every model, which need no factors.
-MEASURES = ("reconstruction", "pixel_error", "kl", "active_dimensions", "udr")
 
 
 def collect(study: Study, root: Path) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def train(runs: Sequence[Run], dataset: Dataset, root: Path) -> None:
 def _train_together(runs: Sequence[Run], dataset: Dataset, root: Path) -> None:
     folder, config = _folder(runs, root), together(runs)
     provenance.claim(folder, config, dataset.spec)
-    state = loop.train(config, dataset, folder, _scorer(config, dataset))
+    state = loop.train(config, dataset, folder, evaluate.scorer(config, dataset))
     if len(runs) == 1:
         return
     for place, run in enumerate(runs):
@@ -133,11 +133,6 @@ def _folder(runs: Sequence[Run], root: Path) -> Path:
     names = "\n".join(str(run.folder) for run in runs)
     digest = hashlib.sha256(names.encode()).hexdigest()[:12]
     return root / "packs" / f"{runs[0].phase}_{len(runs)}_runs_{digest}"
-
-
-def _scorer(config: Config, dataset: Dataset) -> loop.Score | None:
-    """The function that scores runs during training, or None if this is not wanted."""
-    return evaluate.scorer(config, dataset) if config.eval.every else None
 
 
 def _take_out(

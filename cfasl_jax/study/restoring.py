@@ -18,10 +18,11 @@ from cfasl_jax.data.dataset import Spec
 from cfasl_jax.errors import ConfigError
 from cfasl_jax.run import provenance
 from cfasl_jax.settings import Config
-from cfasl_jax.study import outcome, plan, run_files
+from cfasl_jax.study import plan, run_files
 from cfasl_jax.study.arms import REPORTING, TUNING, Arm
 from cfasl_jax.study.definition import Study
 from cfasl_jax.study.run_files import Entry, Run
+from cfasl_jax.study.tables import MEASURES
 
 
 class _Finished(NamedTuple):
@@ -176,5 +177,5 @@ def _require_numbers(entry: Entry) -> None:
                 each.reshape(len(entry["factors"]))
     for curve in entry.get("curves", {}).values():
         np.asarray(curve, float).reshape(-1, 2)
-    for measure in entry.keys() & {*outcome.MEASURES}:
+    for measure in entry.keys() & {*MEASURES}:
         float(entry[measure])

@@ -81,7 +81,8 @@ def entry(root: Path, run: Run) -> Entry | None:
         _require_own(folder, run)
     if failure:
         return head | failure
-    if len(found) < len(results) or (run.reports and not has_report(folder)):
+    unreported = run.reports and not (folder / "report.html").exists()
+    if len(found) < len(results) or unreported:
         return head | restored if restored and is_whole(restored, run) else None
     last = found[run.protocols[-1]]
     return head | {
@@ -148,11 +149,6 @@ def _metrics_asked_for(results: Mapping[str, Any], folder: Path) -> Sequence[str
     if not (folder / provenance.CONFIG_FILE).exists():
         return []
     return provenance.stored(folder).config.eval.metrics
-
-
-def has_report(folder: Path) -> bool:
-    """Whether a run's page is written."""
-    return (folder / "report.html").exists()
 
 
 def scores_file(folder: Path, protocol: str) -> Path:

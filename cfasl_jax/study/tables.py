@@ -14,7 +14,8 @@ _MISSING = "\N{EN DASH}"
 
 # The scores of the paper's tables, in their order; those of m-FVM come after them.
 _PAPER = ("fvm", "z_diff", "mig", "sap", "disentanglement")
-_MEASURES = {
+# Measures of every model, which need no factors, with their names in tables.
+MEASURES = {
     "reconstruction": "reconstruction",
     "pixel_error": "pixel error",
     "kl": "KL",
@@ -129,7 +130,7 @@ def _of_factors(
 
 def measures(results: Mapping[str, Any]) -> Table | None:
     """Reconstruction loss, KL and active dimensions of each arm."""
-    shown = [name for name in _MEASURES if name in results["measures"]]
+    shown = [name for name in MEASURES if name in results["measures"]]
     if not shown:
         return None
     rows = []
@@ -150,7 +151,7 @@ def measures(results: Mapping[str, Any]) -> Table | None:
             " UDR, from 0 to 1, is how well the dimensions of a run agree with those "
             "of the other seeds, so that it needs no factors."
         )
-    head = ["", "n", *(_MEASURES[name] for name in shown)]
+    head = ["", "n", *(MEASURES[name] for name in shown)]
     return Table("measures", caption, head, rows)
 
 

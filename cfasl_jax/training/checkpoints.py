@@ -31,6 +31,11 @@ def steps(workdir: Path) -> set[int]:
     return {int(name) for name in names if name.isdecimal()}
 
 
+def latest_step(workdir: Path) -> int | None:
+    """Step of the newest complete checkpoint; None without any."""
+    return max(steps(workdir), default=None)
+
+
 class Checkpoints:
     """The checkpoints of one working directory, on Orbax's CheckpointManager.
 
@@ -68,15 +73,12 @@ class Checkpoints:
             self._directory, options=options, item_names=(_ITEM,)
         )
 
-    def latest_step(self) -> int | None:
-        """Step of the newest complete checkpoint, or None."""
-        return max(self._steps(), default=None)
-
     def save(self, step: int, state: TrainState) -> None:
         """Write host arrays in the background, after any earlier write has ended."""
         if not self._writes:
             return
-        item = ocp.args.StandardSave(_writable(state))
+        # Copies: numpy only views device buffers, which the next step reuses.
+        item = ocp.args.StandardSave(jax.tree.map(np.array, state))
         with self._writing():
             self._manager.save(step, args=ocp.args.Composite(**{_ITEM: item}))
 
@@ -219,11 +221,6 @@ def _refusal(error: BaseException | None) -> int | None:
     """The system's number of an error that TensorStore has only as a text, or None."""
     found = re.search(r"os_error_code='(\d+)'", str(error))
     return int(found[1]) if found else None
-
-
-def _writable(state: TrainState) -> TrainState:
-    """Copies of arrays: numpy only views device buffers, which the next step reuses."""
-    return jax.tree.map(lambda leaf: np.array(leaf, copy=True), state)
 
 
 def _filled(like: TrainState, stored: Any) -> TrainState:

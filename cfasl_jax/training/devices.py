@@ -4,24 +4,14 @@ A state is replicated, and the pairs of a batch are divided along the axis "data
 are a leading axis inside each device. The same program runs in every process of a
 multi-host job. On one device there is no axis, and no collective is run.
 
-JAX only maintains pmap and recommends shard_map. Moving to it would change only this
-file, in these places:
-
-- `compile_chunk`: jax.jit(jax.shard_map(one_device, mesh=..., in_specs=...,
-  out_specs=..., check_vma=False), donate_argnums=0), with PartitionSpec() for the data
-  set, PartitionSpec(AXIS) for the rest. Inside it each argument keeps its leading axis,
-  of length 1, which pmap removes: `one_device` would drop and restore it.
-- `replicate` and `unreplicate`: the leading axis of devices could be removed entirely,
-  with PartitionSpec() for state, seeds and hyperparameters; `share` could then be used
-  for all of them. Outputs would be declared as replicated, which check_vma=True proves.
-- `place`: images of a streamed data set would be made a global array by
-  jax.make_array_from_process_local_data, since the mesh of shard_map is the one of all
-  processes, whereas pmap takes each process's own part.
+JAX only maintains pmap and recommends shard_map; moving to it would change only this
+file.
 """
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
 
@@ -32,9 +22,9 @@ import optax
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from cfasl_jax import forms
+from cfasl_jax import files, forms
 from cfasl_jax.data.dataset import Dataset
-from cfasl_jax.errors import ConfigError
+from cfasl_jax.errors import ConfigError, FailedError
 from cfasl_jax.objectives import Objective
 from cfasl_jax.settings import Hyper
 from cfasl_jax.training import step as step_lib
@@ -139,13 +129,24 @@ def memory_advice(error: jax.errors.JaxRuntimeError) -> str | None:
     )
 
 
+@contextmanager
+def advising_on_memory() -> Iterator[None]:
+    """Turn the error of a memory that was too small into a FailedError with advice."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if (advice := memory_advice(error)) is None:
+            raise
+        raise FailedError(advice) from error
+
+
 def use_compilation_cache() -> None:
     """Keep compiled programs between calls, so that a resumed run starts at once.
 
     A place that the user has chosen, by JAX_COMPILATION_CACHE_DIR, is left as it is.
     """
     if jax.config.values["jax_compilation_cache_dir"] is None:
-        cache = forms.cache_directory() / "xla"
+        cache = files.cache_directory() / "xla"
         jax.config.update("jax_compilation_cache_dir", str(cache))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 

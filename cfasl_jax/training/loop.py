@@ -17,13 +17,13 @@ import numpy as np
 
 from cfasl_jax import objectives
 from cfasl_jax.data.dataset import Dataset, Spec
-from cfasl_jax.errors import ConfigError
+from cfasl_jax.errors import ConfigError, FailedError
 from cfasl_jax.forms import jit_once
 from cfasl_jax.objectives import Objective
 from cfasl_jax.settings import Config, run_names
 from cfasl_jax.training import devices, stream
 from cfasl_jax.training import state as state_lib
-from cfasl_jax.training.checkpoints import Checkpoints
+from cfasl_jax.training.checkpoints import Checkpoints, latest_step
 from cfasl_jax.training.checkpoints import steps as checkpoint_steps
 from cfasl_jax.training.devices import Chunk
 from cfasl_jax.training.record import SCORES, Record
@@ -32,7 +32,7 @@ from cfasl_jax.training.stream import Images
 from cfasl_jax.types import Terms
 
 
-class NonFiniteLossError(RuntimeError):
+class NonFiniteLossError(FailedError):
     """A loss term became infinite or not a number.
 
     Attributes:
@@ -144,7 +144,7 @@ def train(
         _stop_signals() as stop_asked,
         Checkpoints(workdir, config.checkpoint.keep) as checkpoints,
     ):
-        if checkpoints.latest_step() is None:
+        if latest_step(workdir) is None:
             state = initial_state(config, objective, spec)
         else:
             template = _template(config, objective, spec)

@@ -55,7 +55,7 @@ def optimizer(objective: Objective, clip_norm: float) -> optax.GradientTransform
         optax.clip_by_global_norm(clip_norm),
         optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8),
     )
-    own = objective.optimizers()
+    own = objective.base.optimizers()
     return optax.partition(
         {"networks": networks, **own},
         lambda params: {name: name if name in own else "networks" for name in params},

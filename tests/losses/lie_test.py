@@ -53,7 +53,7 @@ def test_feature_error_is_a_sum_over_entries_and_a_mean_over_samples():
 
 def test_dip_penalties_agree_with_numpy_in_float64():
     with jax.enable_x64(True):
-        means, samples = dip.of_means(MU), dip.of_samples(MU, LOGVAR)
+        means, samples = dip.penalties(MU), dip.penalties(MU, LOGVAR)
     np.testing.assert_allclose(means, reference.dip(MU), rtol=1e-6)
     np.testing.assert_allclose(samples, reference.dip(MU, LOGVAR), rtol=1e-6)
 
@@ -61,10 +61,10 @@ def test_dip_penalties_agree_with_numpy_in_float64():
 def test_dip_penalties_vanish_at_the_identity():
     """Means with variance 1/2 and posteriors with variance 1/2 make z of variance 1."""
     signs = np.array([[a, b] for a in (-1, 1) for b in (-1, 1)], np.float32)
-    np.testing.assert_allclose(dip.of_means(signs), 0.0, atol=1e-6)
+    np.testing.assert_allclose(dip.penalties(signs), 0.0, atol=1e-6)
     half = np.full((4, 2), np.log(0.5), np.float32)
     np.testing.assert_allclose(
-        dip.of_samples(signs * np.float32(0.5**0.5), half), 0.0, atol=1e-6
+        dip.penalties(signs * np.float32(0.5**0.5), half), 0.0, atol=1e-6
     )
 
 

@@ -1,6 +1,5 @@
 import dataclasses
 import json
-import pathlib
 
 import metrics_reference as reference
 import numpy as np
@@ -9,7 +8,7 @@ from metrics_reference import TINY
 from scipy import stats
 
 from cfasl_jax.metrics import Grid, Samples, Table, chance
-from cfasl_jax.metrics.chance import chance_floor, default_cache_dir
+from cfasl_jax.metrics.chance import chance_floor
 
 SIZES = (4, 5, 6)
 FACTORS = reference.grid(SIZES)
@@ -118,10 +117,3 @@ def test_noise_of_an_image_stays_whatever_is_asked_for_in_between():
     np.testing.assert_array_equal(first[1], first[3])
     assert len(np.unique(first)) == 3 * 4
     np.testing.assert_array_equal(noise(np.array([5, 2**61, 0]))[1:], first[[2, 1]])
-
-
-def test_the_cache_is_where_the_user_says(monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert default_cache_dir() == pathlib.Path("/somewhere/cfasl_jax/chance")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert default_cache_dir() == pathlib.Path.home() / ".cache/cfasl_jax/chance"

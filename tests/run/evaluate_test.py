@@ -343,7 +343,9 @@ def test_a_run_that_cannot_be_scored_along_the_way_has_no_number(monkeypatch, la
 
     state = loop.initial_state(CONFIG, objective, tiny.dataset().spec)
     monkeypatch.setattr(run_evaluate, "_QUICK", FEW)
-    scored = run_evaluate.scorer(CONFIG, tiny.dataset())
+    assert run_evaluate.scorer(CONFIG, tiny.dataset()) is None
+    config = dataclasses.replace(CONFIG, eval=dataclasses.replace(CONFIG.eval, every=5))
+    scored = run_evaluate.scorer(config, tiny.dataset())
     both = scored(state)
     assert np.isfinite(both["mig"]).all()
     monkeypatch.setattr(run_evaluate, "score_codes", only_the_other)

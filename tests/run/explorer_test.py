@@ -36,11 +36,16 @@ shot("latents", "#explorer-image", Explorer.currentCode);
 move('[data-section="4"]', 0.6);
 seen.sections = values("[data-section]");
 shot("section", "#explorer-image", Explorer.currentCode);
+move("#explorer-reset");
+shot("reset", "#explorer-image", Explorer.currentCode);
 move('input[name="first"][value="2"]');
 move('input[name="second"][value="3"]');
 move("#explorer-amount", 0.45);
 seen.amount = +document.querySelector("#explorer-amount").value;
+seen.switches = [...document.querySelectorAll("[data-switch]")].map((b) => b.checked);
 shot("composition", "#explorer-composed", Explorer.pairCode);
+move('[data-switch="1"]');
+shot("flipped", "#explorer-composed", Explorer.pairCode);
 """
 
 
@@ -174,14 +179,18 @@ def test_a_section_acts(driven):
 
 
 @needs_browser
+def test_reset_shows_the_example_again(driven):
+    check(driven, "reset", driven[2]["latents"][1])
+
+
+@needs_browser
 def test_a_composition(driven):
     _, _, part, seen = driven
     assert seen["amount"] == pytest.approx(0.45)
-    M = np.einsum(
-        "s,sl,slij->ij",
-        part["switch"][2, 3],
-        part["attention"][2, 3],
-        part["generators"],
-    )
-    z = act(part["latents"][2], seen["amount"] * M)
-    check(driven, "composition", z)
+    switch = part["switch"][2, 3].copy()
+    assert seen["switches"] == (switch > 0.5).tolist()
+    for moment in ("composition", "flipped"):
+        attention = part["attention"][2, 3]
+        M = np.einsum("s,sl,slij->ij", switch, attention, part["generators"])
+        check(driven, moment, act(part["latents"][2], seen["amount"] * M))
+        switch[1] = 1 - switch[1]

@@ -4,7 +4,6 @@ import dataclasses
 import io
 import tarfile
 
-import h5py
 import numpy as np
 import scipy.io
 
@@ -29,21 +28,11 @@ def mat(**arrays):
     return file.getvalue()
 
 
-def mat73(**arrays):
-    """As MATLAB writes version 7.3: HDF5 behind a head, with the axes reversed."""
-    file = io.BytesIO()
-    with h5py.File(file, "w", userblock_size=512) as hdf5:
-        for name, array in arrays.items():
-            hdf5[name] = array.T
-    head = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM"
-    return head + file.getvalue()[len(head) :]
-
-
-def contents(write=mat):
+def contents():
     """Name -> bytes, in another order than that of the names."""
     masks = np.zeros((4, 4), np.uint8)
     files = {
-        f"data/cars/car_{car + 1:03d}_mesh.mat": write(im=mesh(car), mask=masks)
+        f"data/cars/car_{car + 1:03d}_mesh.mat": mat(im=mesh(car), mask=masks)
         for car in (2, 0, 1)
     }
     return {"data/sprites/a.mat": b"not a car", "data/cars/list.txt": b""} | files
