@@ -16,9 +16,9 @@ from cfasl_jax.errors import ConfigError
 from cfasl_jax.lie_group import EXPMS
 from cfasl_jax.models import conv
 from cfasl_jax.settings import Config
-from cfasl_jax.training import agreement, devices, kernels, loop
+from cfasl_jax.training import device_agreement, devices, kernels, loop
 from cfasl_jax.training import state as state_lib
-from cfasl_jax.training.agreement import Difference
+from cfasl_jax.training.device_agreement import Difference
 
 # A function that makes a configuration from fields of the top level.
 Configure = Callable[..., Config]
@@ -131,11 +131,11 @@ def _difference(
     config = configure(objective=name, cfasl=cfasl)
     dataset = data.load(config.dataset, config.data)
 
-    def step(device: jax.Device, expm: str, **options: Any) -> agreement.Step:
+    def step(device: jax.Device, expm: str, **options: Any) -> device_agreement.Step:
         codebook = dataclasses.replace(config.codebook, expm=expm)
         chosen = dataclasses.replace(config, codebook=codebook)
         objective = objectives.build(chosen, dataset.spec)
-        return agreement.first_step(
+        return device_agreement.first_step(
             objective, dataset, chosen.hyper, config.num_pairs, device, **options
         )
 
@@ -145,7 +145,9 @@ def _difference(
         usual = exact
     else:
         usual = step(device, "auto", precision="default", given=expected)
-    return agreement.difference(exact, expected), agreement.difference(usual, expected)
+    return device_agreement.difference(exact, expected), device_agreement.difference(
+        usual, expected
+    )
 
 
 def _speeds(configure: Configure, steps: int, seeds: tuple[int, ...]) -> list[Case]:

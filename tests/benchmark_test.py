@@ -11,8 +11,8 @@ import tiny
 
 from cfasl_jax import benchmark, data, device_check, objectives
 from cfasl_jax.models import conv
-from cfasl_jax.training import agreement, kernels
-from cfasl_jax.training.agreement import Difference
+from cfasl_jax.training import device_agreement, kernels
+from cfasl_jax.training.device_agreement import Difference
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_check_compares_measures_and_ends_with_the_winner(capsys, tmp_path):
 @pytest.mark.usefixtures("small")
 def test_a_device_that_disagrees_is_refused_in_one_sentence(monkeypatch, capsys):
     far = Difference(draws=0.0, pixels=0.0, terms=1e-3, gradient=float("nan"))
-    monkeypatch.setattr(agreement, "difference", lambda *_: far)
+    monkeypatch.setattr(device_agreement, "difference", lambda *_: far)
     monkeypatch.setattr(device_check, "_speeds", lambda *_: [CASE])
     monkeypatch.setattr(device_check, "_kernels", lambda *_: None)
     assert benchmark.main(["", "--check"]) == 1
@@ -80,13 +80,13 @@ CASE = device_check.Case(True, 1, "lax", "taylor", device_check.Speed(0.1, 1.0, 
 
 def test_differences_are_found_where_they_are():
     objective, dataset, cpu = tiny.objective(), tiny.dataset(), jax.devices()[0]
-    step = agreement.first_step(objective, dataset, tiny.hyper(), 4, cpu)
-    assert agreement.difference(step, step) == (0, 0, 0, 0)
+    step = device_agreement.first_step(objective, dataset, tiny.hyper(), 4, cpu)
+    assert device_agreement.difference(step, step) == (0, 0, 0, 0)
     assert step.noise.gumbel.shape == (4, 3, 2)
     noise = step.noise._replace(element=step.noise.element + 1)
-    assert agreement.difference(step._replace(noise=noise), step).draws == np.inf
+    assert device_agreement.difference(step._replace(noise=noise), step).draws == np.inf
     noise = step.noise._replace(eps=step.noise.eps + np.float32(1e-3))
-    moved = agreement.first_step(
+    moved = device_agreement.first_step(
         objective,
         dataset,
         tiny.hyper(),
@@ -94,19 +94,19 @@ def test_differences_are_found_where_they_are():
         cpu,
         given=step._replace(noise=noise, images=255 - step.images),
     )
-    apart = agreement.difference(moved, step)
+    apart = device_agreement.difference(moved, step)
     assert apart.draws == apart.pixels == 0  # its own draws are the same
     assert apart.terms > 1e-4
     assert apart.gradient > 1e-3
     images = step.images.copy()
     images[0, 0, 0] ^= 4
-    assert agreement.difference(step._replace(images=images), step).pixels == 4
+    assert device_agreement.difference(step._replace(images=images), step).pixels == 4
 
 
 @pytest.mark.parametrize("place", ["first", "last"])
 def test_a_number_that_is_not_finite_is_a_difference_wherever_it_is(place):
     objective, dataset, cpu = tiny.objective(), tiny.dataset(), jax.devices()[0]
-    step = agreement.first_step(objective, dataset, tiny.hyper(), 4, cpu)
+    step = device_agreement.first_step(objective, dataset, tiny.hyper(), 4, cpu)
     pick = {"first": min, "last": max}[place]
     terms = step.terms | {pick(step.terms): np.float32("nan")}
     network = pick(step.gradient)
@@ -116,7 +116,7 @@ def test_a_number_that_is_not_finite_is_a_difference_wherever_it_is(place):
         terms=terms,
         gradient=step.gradient | {network: lost},
     )
-    apart = agreement.difference(broken, step)
+    apart = device_agreement.difference(broken, step)
     assert np.isnan([apart.draws, apart.terms, apart.gradient]).all()
 
 

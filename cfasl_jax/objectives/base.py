@@ -22,7 +22,7 @@ from cfasl_jax.settings import Config, Hyper
 from cfasl_jax.types import Params, Posterior
 
 # The path to a network in the tree of parameters, such as ("codebook", "heads").
-Path = tuple[str, ...]
+NetworkPath = tuple[str, ...]
 
 
 class Term(NamedTuple):
@@ -151,7 +151,7 @@ class Base:
         """Optimisers of networks that are not trained with the others, by name."""
         return {}
 
-    def learning_rates(self, hyper: Hyper) -> Mapping[Path, chex.Numeric]:
+    def learning_rates(self, hyper: Hyper) -> Mapping[NetworkPath, chex.Numeric]:
         """Learning rates of networks that do not use hyper.learning_rate."""
         del hyper
         return {}

@@ -10,7 +10,15 @@ import optax
 
 from cfasl_jax.losses import density_ratio
 from cfasl_jax.models.discriminator import Discriminator
-from cfasl_jax.objectives.base import Base, Batch, Entry, Losses, Path, Term, apply
+from cfasl_jax.objectives.base import (
+    Base,
+    Batch,
+    Entry,
+    Losses,
+    NetworkPath,
+    Term,
+    apply,
+)
 from cfasl_jax.settings import Hyper
 from cfasl_jax.types import Params
 
@@ -63,7 +71,7 @@ class FactorVAE(Base):
         """
         return {"discriminator": optax.scale_by_adam(b1=0.5, b2=0.9, eps=1e-8)}
 
-    def learning_rates(self, hyper: Hyper) -> Mapping[Path, chex.Numeric]:
+    def learning_rates(self, hyper: Hyper) -> Mapping[NetworkPath, chex.Numeric]:
         """Learning rate of the discriminator."""
         return {("discriminator",): hyper.factor.learning_rate}
 

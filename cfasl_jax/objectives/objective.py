@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from cfasl_jax.losses import control, elbo
 from cfasl_jax.losses.control import Controller
 from cfasl_jax.objectives import base as base_lib
-from cfasl_jax.objectives.base import Base, Batch, Losses, Noise, Path, Term
+from cfasl_jax.objectives.base import Base, Batch, Losses, NetworkPath, Noise, Term
 from cfasl_jax.objectives.cfasl import CFASL, Moved, ramped
 from cfasl_jax.settings import Hyper
 from cfasl_jax.types import Likelihood, Params, Posterior, Terms
@@ -155,7 +155,7 @@ class Objective:
         """The perpendicular loss draws element indices below this number."""
         return 1 if self.cfasl is None else self.cfasl.drawn_elements
 
-    def learning_rates(self, hyper: Hyper) -> Mapping[Path, chex.Numeric]:
+    def learning_rates(self, hyper: Hyper) -> Mapping[NetworkPath, chex.Numeric]:
         """Learning rates of networks that do not use hyper.learning_rate."""
         heads = {("codebook", "heads"): hyper.codebook.learning_rate}
         return heads | dict(self.base.learning_rates(hyper))

@@ -13,7 +13,7 @@ from cfasl_jax import config as config_lib
 from cfasl_jax import objectives
 from cfasl_jax.errors import ConfigError, near_miss
 from cfasl_jax.settings import Config, flatten
-from cfasl_jax.study.files import call, mapping, module_at, split
+from cfasl_jax.study.python_files import call, mapping, module_at, split
 from cfasl_jax.study.scoring import Scoring
 
 TUNING, REPORTING = "tuning", "reporting"

@@ -40,7 +40,7 @@ from cfasl_jax.settings import Config, flatten
 from cfasl_jax.study import arms as arms_lib
 from cfasl_jax.study import scoring as scoring_lib
 from cfasl_jax.study.arms import PHASES, REPORTING, TUNING, Arm
-from cfasl_jax.study.files import call, mapping, module_at, split
+from cfasl_jax.study.python_files import call, mapping, module_at, split
 from cfasl_jax.study.scoring import Scoring
 
 _ENTRIES = (
