@@ -125,16 +125,10 @@ class CFASL:
             images: of the batch, [B, H, W, C].
         """
         hyper, fidelity, noise = batch.hyper, self.fidelity, batch.noise
-        (first, z1, x1), (second, z2, x2) = _halves((batch.posterior, batch.z, images))
+        (first, z1, x1), others = _halves((batch.posterior, batch.z, images))
         if self.ours.near_partners:
-            others = jax.tree.map(
-                lambda x: gathered(x, 0, batch.axis_name), (second, z2, x2)
-            )
-            partner = nearest(first.mu, others[0].mu, hyper.threshold)
-            second, z2, x2 = jax.tree.map(
-                lambda x: jnp.take(x, partner, axis=0), others
-            )
-
+            others = _near_partners(first, others, batch)
+        second, z2, x2 = others
         pair = first, second
         read = jax.lax.stop_gradient(pair) if self.ours.detached_heads else pair
         symmetry, logits = self.compose(
@@ -204,6 +198,19 @@ def _halves(tree: Any) -> tuple[Any, Any]:
     """Arrays of the pairs' first and of their second samples, [B, ...] -> [P, ...]."""
     P = len(jax.tree.leaves(tree)[0]) // 2
     return jax.tree.map(lambda x: x[:P], tree), jax.tree.map(lambda x: x[P:], tree)
+
+
+def _near_partners(first: Posterior, others: Any, batch: Batch) -> Any:
+    """For each first sample the one of all devices' others that differs least from it.
+
+    Args:
+        first: posterior of the pairs' first samples, [P, D].
+        others: posterior, latents and images of the second samples, [P, ...] each.
+        batch: see `Batch`.
+    """
+    everyone = jax.tree.map(lambda x: gathered(x, 0, batch.axis_name), others)
+    partner = nearest(first.mu, everyone[0].mu, batch.hyper.threshold)
+    return jax.tree.map(lambda x: jnp.take(x, partner, axis=0), everyone)
 
 
 def nearest(mu1: jax.Array, mu2: jax.Array, threshold: chex.Numeric) -> jax.Array:
