@@ -193,7 +193,11 @@ def displacement(generators: jax.Array, z: chex.Array) -> jax.Array:
 
 
 def displaced_by(g: jax.Array, z: chex.Array) -> jax.Array:
-    """`displacement` by group elements g [S, L, E, E] instead of their generators."""
+    """`displacement` by group elements g [S, L, E, E] instead of their generators.
+
+    In float32 the difference loses digits where generators are small: at a standard
+    deviation of 1e-3 delta has a relative error of 3e-5, at 1e-6 one of 2.5%.
+    """
     chex.assert_rank([z, g], [2, 4])
     linear, translation = _parts(g, z.shape[-1])
     moved = jnp.einsum("bd,slde->slbe", z, linear, precision=_HIGHEST)

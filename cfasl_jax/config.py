@@ -23,6 +23,8 @@ PRECISIONS = ("default", "high", "highest")
 
 # Numbers become float32 or int32 on the device.
 _MOST_FLOAT, _MOST_INT = 1e30, 2**31 - 1
+# Where a number must be above 0. Far smaller ones are 0 on the device, or overflow.
+_LEAST_FLOAT = 1e-30
 
 
 def file_at(path: Path) -> Path:
@@ -104,7 +106,7 @@ def validate(config: Config) -> None:
             f"({config.log_every}), or 0"
         )
     _validate_runs(config)
-    _validate_together(config)
+    _validate_together(config, read=_read_fields(config))
     below_sections = config.fidelity.perpendicular_below_sections
     if config.cfasl and below_sections and config.codebook.elements < config.latent_dim:
         raise ConfigError(
@@ -114,19 +116,28 @@ def validate(config: Config) -> None:
         )
 
 
-def _validate_together(config: Config, prefix: str = "") -> None:
-    """Check the fields that limit each other, of one run."""
-    if config.control.beta_max < config.control.beta_min:
+def _read_fields(config: Config) -> dict[str, Any]:
+    return objectives.read_fields(to_dict(config))
+
+
+def _validate_together(
+    config: Config, read: Mapping[str, Any], prefix: str = ""
+) -> None:
+    """Check the fields that limit each other, of those that one run reads."""
+    crossed = config.control.beta_max < config.control.beta_min
+    if "control.beta_min" in read and crossed:
         raise ConfigError(
             f"{prefix}control.beta_max ({config.control.beta_max}) must be at least "
             f"control.beta_min ({config.control.beta_min})"
         )
-    if config.ours.near_partners and config.threshold <= 0:
+    near_partners = "threshold" in read and config.ours.near_partners
+    if near_partners and config.threshold <= 0:
         raise ConfigError(
             f"{prefix}threshold must be above 0 with ours.near_partners, which chooses "
             "partners by it"
         )
-    if config.ours.action == "axes" and config.codebook.elements % 2:
+    given_axes = "ours.action" in read and config.ours.action == "axes"
+    if given_axes and config.codebook.elements % 2:
         raise ConfigError(
             f"codebook.elements must be even with ours.action=axes, not "
             f"{config.codebook.elements}: the middle one would translate by 0"
@@ -156,10 +167,13 @@ def _validate_runs(config: Config) -> None:
         if whole and not all(float(value).is_integer() for value in values):
             raise ConfigError(f"per_run must have whole numbers for {name}")
     runs = [config.of_run(run) for run in range(len(config.seeds))]
-    read = [objectives.read_fields(to_dict(run)) for run in runs]
-    for number, run in enumerate(runs):
+    read = [_read_fields(run) for run in runs]
+    for name in names:
+        if not any(name in fields for fields in read):
+            raise ConfigError(f"per_run has {name}, which this run does not read")
+    for number, (run, fields) in enumerate(zip(runs, read, strict=True)):
         _validate_ranges(run, prefix=f"run {number}: ")
-        _validate_together(run, prefix=f"run {number}: ")
+        _validate_together(run, fields, prefix=f"run {number}: ")
     if any(fields in read[:run] for run, fields in enumerate(read)):
         raise ConfigError(
             "two runs of per_run have the same seed and the same values of all fields "
@@ -225,6 +239,8 @@ def _require_in_range(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
         raise ConfigError(f"{name} must be at least {least}, not {value}")
     if above is not None and value <= above:
         raise ConfigError(f"{name} must be above {above}, not {value}")
+    if above == 0 and value < _LEAST_FLOAT:
+        raise ConfigError(f"{name} must be at least {_LEAST_FLOAT}, not {value}")
     if value > most:
         raise ConfigError(f"{name} must be at most {most:,}, not {value}")
 

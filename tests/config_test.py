@@ -95,6 +95,11 @@ def test_whole_numbers_are_fine_where_numbers_are_wanted():
     assert config_lib.from_dict(fields(beta=4)).beta == 4.0
 
 
+def test_fields_that_a_run_does_not_read_cannot_contradict_each_other():
+    config_lib.from_dict(fields(control__beta_min=101.0))
+    config_lib.from_dict(fields(cfasl=False, ours__action="axes", codebook__elements=5))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -110,9 +115,16 @@ def test_whole_numbers_are_fine_where_numbers_are_wanted():
         ({"seeds": ()}, "at least one seed"),
         ({"seeds": (), "per_run": (("beta", ()),)}, "at least one seed"),
         ({"seeds": (1, 1)}, "none twice"),
-        ({"control__beta_min": 101.0}, r"control.beta_max \(100.0\) must be at least"),
         (
-            {"seeds": (1, 1), "per_run": (("control.beta_min", (1.0, 200.0)),)},
+            {"objective": "control_vae", "control__beta_min": 101.0},
+            r"control.beta_max \(100.0\) must be at least",
+        ),
+        (
+            {
+                "objective": "control_vae",
+                "seeds": (1, 1),
+                "per_run": (("control.beta_min", (1.0, 200.0)),),
+            },
             r"run 1: control.beta_max \(100.0\) must be at least control.beta_min",
         ),
         (
@@ -122,10 +134,22 @@ def test_whole_numbers_are_fine_where_numbers_are_wanted():
         (
             {
                 "objective": "control_vae",
-                "seeds": (1, 1),
+                "seeds": (1, 2),
                 "per_run": (("beta", (1.0, 2.0)),),
             },
-            "the same values of all fields that control_vae reads",
+            "per_run has beta, which this run does not read",
+        ),
+        (
+            {"cfasl": False, "per_run": (("weights.alpha", (1.0,)),)},
+            "per_run has weights.alpha, which this run does not read",
+        ),
+        (
+            {
+                "objective": "control_vae",
+                "fidelity__preset": "official",
+                "per_run": (("control.ki", (0.1,)),),
+            },
+            "per_run has control.ki, which this run does not read",
         ),
         ({"per_run": (("beta", (1.0, 2.0)),)}, "2 values of beta for 1 seeds"),
         ({"per_run": (("beta", (1.0,)), ("beta", (2.0,)))}, "has beta more than once"),
@@ -155,7 +179,7 @@ def test_whole_numbers_are_fine_where_numbers_are_wanted():
         ({"beta": float("nan")}, "beta must be a finite number, not nan"),
         ({"beta": 1e300}, "beta must be at most"),
         ({"latent_dim": 10**30}, "latent_dim must be at most 1,000"),
-        ({"control__beta_max": 0.5}, r"control.beta_max \(0.5\) must be at least"),
+        ({"learning_rate": 1e-50}, "^learning_rate must be at least 1e-30, not 1e-50"),
         ({"learning_rate": 0.0}, "^learning_rate must be above 0"),
         ({"learning_rate": -1.0}, "^learning_rate must be above 0, not -1.0"),
         ({"learning_rate": "fast"}, "^learning_rate must be of type float"),

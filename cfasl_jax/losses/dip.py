@@ -36,7 +36,8 @@ def penalties(
     if logvar is not None:
         covariance += jnp.diag(jnp.exp(batch.whole(logvar, axis_name)).mean(axis=0))
     diagonal = jnp.diagonal(covariance)
-    off_diagonal = jnp.square(covariance).sum() - jnp.square(diagonal).sum()
+    # By a mask: a difference of two sums loses what is small beside the diagonal.
+    off_diagonal = jnp.square(covariance * (1.0 - jnp.eye(len(diagonal)))).sum()
     return Penalties(off_diagonal, jnp.square(diagonal - 1.0).sum())
 
 

@@ -19,8 +19,7 @@ def hessian(generators: chex.Array) -> jax.Array:
         The loss.
     """
     norms = jnp.square(_products(generators)).sum(axis=(-2, -1))
-    D = len(generators)
-    return (norms.sum() - jnp.trace(norms)) / D**2
+    return _mean_off_diagonal(norms)
 
 
 def commutator(generators: chex.Array) -> jax.Array:
@@ -41,8 +40,7 @@ def commutator_official(generators: chex.Array) -> jax.Array:
     products = _products(generators)
     difference = products - jnp.swapaxes(products, -2, -1)
     norms = jnp.square(difference).sum(axis=(-2, -1))
-    D = len(generators)
-    return (norms.sum() - jnp.trace(norms)) / D**2
+    return _mean_off_diagonal(norms)
 
 
 def feature_error(features: chex.Array, code: chex.Array) -> jax.Array:
@@ -54,6 +52,12 @@ def feature_error(features: chex.Array, code: chex.Array) -> jax.Array:
     chex.assert_rank(features, 2)
     chex.assert_equal_shape([features, code])
     return jnp.square(features - code).sum(axis=-1).mean()
+
+
+def _mean_off_diagonal(norms: jax.Array) -> jax.Array:
+    """The sum of [D, D] without its diagonal, over D^2."""
+    D = len(norms)
+    return (norms * (1.0 - jnp.eye(D))).sum() / D**2
 
 
 def _products(generators: jax.Array) -> jax.Array:

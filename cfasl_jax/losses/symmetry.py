@@ -79,7 +79,7 @@ def _mean_log_alignment(rows: jax.Array, columns: jax.Array) -> jax.Array:
 
 def _mean_log_alignment_fwd(
     rows: jax.Array, columns: jax.Array
-) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+) -> tuple[jax.Array, jax.Array]:
     # The result is a scalar, so its gradient is known here up to one factor. It is
     # computed now, while the matrices of cosines exist: kept for a backward pass, these
     # S matrices of (L B)^2 numbers would take most of a step's memory and time.
@@ -88,14 +88,14 @@ def _mean_log_alignment_fwd(
     )
     # A whole number beyond int32, as of large batches, could not enter the program.
     pairs = float(rows.shape[0] * rows.shape[1] * columns.shape[1])
-    return sums.sum() / pairs, (2.0 / pairs * slopes, columns)
+    return sums.sum() / pairs, 2.0 / pairs * slopes
 
 
 def _mean_log_alignment_bwd(
-    residual: tuple[jax.Array, jax.Array], cotangent: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    gradient, columns = residual
-    return cotangent * gradient, jnp.zeros_like(columns)
+    gradient: jax.Array, cotangent: jax.Array
+) -> tuple[jax.Array, None]:
+    # None rather than zeros, which several devices would send to each other.
+    return cotangent * gradient, None
 
 
 _mean_log_alignment.defvjp(_mean_log_alignment_fwd, _mean_log_alignment_bwd)

@@ -5,6 +5,7 @@ Xavier-uniform weights. Shapes: n images, C channels, D latent dimensions.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -33,12 +34,15 @@ def zero_bias(fan_in: int) -> Initializer:
     return nn.initializers.zeros
 
 
+# Kept, so that two objectives of one configuration are equal and compiled once.
+@functools.cache
 def unit_bias(fan_in: int) -> Initializer:
     """Biases drawn from U(0, 1), whatever the fan-in."""
     del fan_in
     return nn.initializers.uniform(1.0)
 
 
+@functools.cache
 def fan_in_bias(fan_in: int) -> Initializer:
     """Biases drawn from U(-b, b), b = 1 / sqrt(fan_in): PyTorch's default."""
     bound = fan_in**-0.5

@@ -49,10 +49,11 @@ OBJECTIVES: Mapping[str, Entry] = {
 
 # Fields that are only read with CFASL, besides the switches of `fidelity`.
 _OF_CFASL = ("codebook", "weights", "threshold", "ours")
-# Fields for which the published code has constants, and the switches that choose these.
-_PUBLISHED = {
+# Fields that the published code does not read, and the switches of fidelity by which.
+_UNPUBLISHED = {
     "codebook.scale": "published_init",
     "codebook.temperature": "soft_noisy_switch",
+    "control.ki": "frozen_integral",
 }
 
 
@@ -69,13 +70,12 @@ def read_fields(config: Mapping[str, Any]) -> dict[str, Any]:
     switches = config.get("fidelity")
 
     def is_read(name: str) -> bool:
+        if isinstance(switches, Mapping) and switches.get(_UNPUBLISHED.get(name)):
+            return False
         if entry and belongs(name, entry.fields):
             return True
         if belongs(name, _OF_CFASL):
-            published = isinstance(switches, Mapping) and switches.get(
-                _PUBLISHED.get(name)
-            )
-            return bool(config.get("cfasl")) and not published
+            return bool(config.get("cfasl"))
         return entry is None or not belongs(name, (*of_any, *entry.unread))
 
     return {name: value for name, value in flatten(config).items() if is_read(name)}

@@ -108,8 +108,8 @@ class Checkpoints:
 
         Args:
             like: host arrays of the expected structure, shapes and types.
-            set_aside: whether damaged checkpoints are renamed, so that training can
-                write checkpoints of the same steps again.
+            set_aside: whether damaged checkpoints are renamed once an older one has
+                been read, so that training can write those of the same steps again.
             step: of the checkpoint; None means the newest one.
 
         Raises:
@@ -119,11 +119,12 @@ class Checkpoints:
         with self._writing():  # what is still being written counts too
             self._manager.wait_until_finished()
         tried: set[int] = set()
+        damaged: list[int] = []
         while left := self._steps(step) - tried:
             newest = max(left)
             tried.add(newest)
             try:
-                return _filled(like, self._stored(newest))
+                state = _filled(like, self._stored(newest))
             # Orbax and TensorStore raise many kinds of errors for damaged files.
             except Exception as error:
                 if not (self._directory / str(newest)).exists():
@@ -134,8 +135,13 @@ class Checkpoints:
                     f"read ({type(error).__name__}: {reason})",
                     file=sys.stderr,
                 )
+                damaged.append(newest)
+                continue
+            # Only now: if none can be read, the same command must not start anew.
             if set_aside and self._writes:
-                self._set_aside(newest)
+                for each in damaged:
+                    self._set_aside(each)
+            return state
         if not tried:
             raise FileNotFoundError(f"no such checkpoint in {self._directory}")
         raise ConfigError(

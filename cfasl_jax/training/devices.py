@@ -125,7 +125,7 @@ def memory_advice(error: jax.errors.JaxRuntimeError) -> str | None:
         return None
     return (
         "there is not enough memory: train fewer runs together, or with a smaller "
-        "batch_size; earlier checkpoints are kept"
+        "batch_size, or log_every if it is above 10,000; earlier checkpoints are kept"
     )
 
 

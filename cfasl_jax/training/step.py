@@ -105,7 +105,8 @@ def train_step(
         axis_name: device axis over which the batch is divided.
 
     Returns:
-        The new state, and each unweighted loss term with the weighted total as "loss".
+        The new state, and each unweighted loss term with the weighted total as "loss",
+        and the norm of the gradient before it is clipped as "gradient_norm".
     """
     value_and_grad = jax.value_and_grad(objective.loss, has_aux=True)
     (total, terms), grads = value_and_grad(
@@ -120,6 +121,8 @@ def train_step(
     terms = {"loss": total, **terms}
     if axis_name is not None:
         grads, terms = jax.lax.pmean((grads, terms), axis_name)
+    # Clipping would turn an infinite gradient into updates of 0, which nobody notices.
+    terms["gradient_norm"] = optax.global_norm(grads)
     direction, opt_state = optimizer.update(grads, state.opt_state, state.params)
     updates = state_lib.scale_updates(direction, objective, hyper)
     params = optax.apply_updates(state.params, updates)

@@ -68,6 +68,16 @@ def test_dip_penalties_vanish_at_the_identity():
     )
 
 
+def test_small_off_diagonals_are_not_lost_beside_the_diagonal():
+    mu = 30 * RNG.normal(size=(10_000, 3))
+    mu = np.linalg.qr(mu - mu.mean(axis=0))[0] * 3_000  # covariance 900 I
+    mu = np.float32(mu @ (np.eye(3) + 1e-3 * np.ones((3, 3))))
+    off_diagonal, _ = reference.dip(mu)
+    np.testing.assert_allclose(dip.penalties(mu)[0], off_diagonal, rtol=1e-3)
+    generators = np.float32(np.stack([np.diag([1, 3e-5]), np.diag([0, 1])]))
+    np.testing.assert_allclose(lie.hessian(generators), 2 * 9e-10 / 4, rtol=1e-5)
+
+
 def test_shuffling_permutes_each_dimension_by_itself():
     z = np.arange(12.0, dtype=np.float32).reshape(4, 3)
     permutation = np.array([[0, 1, 2, 3], [3, 2, 1, 0], [1, 0, 3, 2]]).T

@@ -26,6 +26,19 @@ PUBLISHED = {
 HALFWAY = (np.int32(5), control.Controller(np.float32(0.4), np.float32(0.0)))
 
 
+@pytest.mark.parametrize("fidelity", FIDELITIES)
+@pytest.mark.parametrize("cfasl", [False, True])
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_one_configuration_builds_equal_objectives(name, cfasl, fidelity):
+    """Otherwise each would be compiled anew."""
+    switches = FIDELITIES[fidelity]
+    config = tiny.config(objective=name, cfasl=cfasl, latent_dim=2)
+    config = tiny.replace(config, fidelity=switches)
+    first, second = (build(config, tiny.dataset().spec) for _ in range(2))
+    assert first == second
+    assert hash(first) == hash(second)
+
+
 def test_beta_tcvae_needs_as_many_images_as_a_batch():
     config = tiny.config(objective="beta_tcvae", batch_size=64)
     small = tiny.dataset().spec
@@ -117,6 +130,21 @@ def test_alone_it_agrees_with_plain_loops(name, official):
     reconstruction = terms.pop("reconstruction")
     chex.assert_trees_all_close(terms, own_terms, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(total, reconstruction + weighted, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "ratio"), [("dip_vae_i", 10), ("dip_vae_ii", 1)])
+def test_lambda_d_is_a_multiple_of_lambda_od_unless_it_is_given(name, ratio):
+    objective = tiny.objective(D, cfasl=False, base_name=name)
+    params = objective.init(jax.random.key(0), IMAGE)
+    hyper = tiny.hyper()
+    losses = [
+        objective.loss(params, IMAGES, NOISE, tiny.replace(hyper, dip=dip), *HALFWAY)[0]
+        for dip in (
+            tiny.replace(hyper.dip, lambda_d=None),
+            tiny.replace(hyper.dip, lambda_d=ratio * hyper.dip.lambda_od),
+        )
+    ]
+    assert losses[0] == losses[1]
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

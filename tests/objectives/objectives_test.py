@@ -170,6 +170,22 @@ def size(gradient):
     return max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gradient))
 
 
+def test_the_switchs_temperature_shapes_its_gradient_alone():
+    objective = tiny.objective(D, L)
+    params = objective.init(jax.random.key(0), IMAGE)
+    loss = jax.jit(jax.value_and_grad(objective.loss, has_aux=True))
+    found = []
+    for temperature in (0.5, 2.0):
+        hyper = tiny.hyper()
+        codebook = tiny.replace(hyper.codebook, temperature=temperature)
+        hyper = tiny.replace(hyper, codebook=codebook)
+        (total, _), gradient = loss(params, IMAGES, NOISE, hyper)
+        found.append((total, gradient["codebook"]["heads"]["kernel"]))
+    (cold, sharp), (hot, flat) = found
+    np.testing.assert_allclose(cold, hot, rtol=1e-6)
+    assert not np.allclose(sharp, flat, rtol=0.05)
+
+
 def test_detached_heads_send_no_gradient_to_the_encoder():
     assert size(gradients()(gamma=1.0)["encoder"]) > 1e-3
     detached = gradients(detached_heads=True)(gamma=1.0)

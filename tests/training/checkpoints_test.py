@@ -142,14 +142,16 @@ def test_only_late_answers_of_refused_writes_are_left_out(tmp_path, caplog):
     assert caplog.messages == ["DATA_LOSS: Error reading", "None", "False"]
 
 
-def test_if_none_reads_one_sentence_says_so(workdir, state):
+def test_if_none_reads_one_sentence_says_so_and_no_training_starts_anew(workdir, state):
     for step in ("4", "8"):
         empty(workdir / "checkpoints" / step)
-    with (
-        Checkpoints(workdir, keep=3) as checkpoints,
-        pytest.raises(ConfigError, match=r"no checkpoint in .* can be read"),
-    ):
-        checkpoints.restore(state)
+    for _ in range(2):  # a scheduler repeats the command
+        with (
+            Checkpoints(workdir, keep=3) as checkpoints,
+            pytest.raises(ConfigError, match=r"no checkpoint in .* can be read"),
+        ):
+            checkpoints.restore(state, set_aside=True)
+    assert latest_step(workdir) == 8
 
 
 def test_another_shape_is_not_taken(workdir, state):

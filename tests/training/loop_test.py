@@ -232,7 +232,7 @@ def test_runs_with_hyperparameters_of_their_own_are_those_of_runs_alone(tmp_path
     )
 
 
-def test_checkpoints_restore_onto_another_number_of_devices(tmp_path):
+def test_a_checkpoint_names_no_device(tmp_path):
     assert jax.device_count() == 4
     state = loop.train(tiny.config(num_steps=4), tiny.dataset(), tmp_path)
     with Checkpoints(tmp_path, keep=2) as checkpoints:
@@ -257,6 +257,33 @@ def test_non_finite_loss_stops_and_keeps_the_last_checkpoint(tmp_path):
     with pytest.raises(loop.NonFiniteLossError, match=r"commutator.*step 7 \(seed 1\)"):
         loop.train(config, tiny.dataset(), tmp_path)
     assert processes.newest(tmp_path) == 6
+
+
+def test_a_gradient_that_is_not_finite_stops_although_the_losses_are(tmp_path):
+    """The squares of such a gradient overflow, and clipping would make it 0."""
+    config = tiny.config(num_steps=4, beta=1e25)
+    with pytest.raises(loop.NonFiniteLossError, match=r"^gradient_norm not finite at"):
+        loop.train(config, tiny.dataset(), tmp_path)
+    assert processes.newest(tmp_path) is None
+
+
+def test_the_norm_and_the_precision_of_the_configuration_are_used(
+    tmp_path, monkeypatch
+):
+    precisions = []
+    run_chunks = loop._run_chunks
+
+    def spy(*arguments):
+        precisions.append(jax.config.jax_default_matmul_precision)
+        return run_chunks(*arguments)
+
+    monkeypatch.setattr(loop, "_run_chunks", spy)
+    # Far below Adam's epsilon, a clipped gradient hardly moves the parameters.
+    config = tiny.config(num_steps=2, clip_norm=1e-15, matmul_precision="highest")
+    trained = loop.train(config, tiny.dataset(), tmp_path)
+    start = loop.initial_state(config, tiny.objective(), tiny.dataset().spec)
+    chex.assert_trees_all_close(trained.params, start.params, atol=1e-6)
+    assert precisions == ["highest"]
 
 
 def test_the_first_bad_step_and_run_are_named():
