@@ -97,7 +97,8 @@ def test_shapes3d_baseline_trains_and_reports(tmp_path, capsys):
     arguments = [*SMALL, "--config.cfasl=False", "--config.num_steps=2"]
     assert run("shapes3d", workdir, *arguments) == 0
     results = json.loads((workdir / "results.json").read_text())
-    assert set(results["losses"]) == {"loss", "reconstruction", "kl"}
+    logged = {"loss", "reconstruction", "kl", "gradient_norm"}
+    assert set(results["losses"]) == logged
     assert not (workdir / "figures" / "composition.png").exists()
     assert (workdir / "report.html").exists()
     with pytest.raises(ValueError, match="a baseline has no symmetry codebook"):
