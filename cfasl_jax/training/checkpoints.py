@@ -127,15 +127,10 @@ class Checkpoints:
                 state = _filled(like, self._stored(newest))
             # Orbax and TensorStore raise many kinds of errors for damaged files.
             except Exception as error:
-                if not (self._directory / str(newest)).exists():
-                    continue  # the training run, which keeps the last few, removed it
-                reason = (str(error).splitlines() or [""])[0][:200]
-                print(
-                    f"the checkpoint of step {newest} in {self._directory} cannot be "
-                    f"read ({type(error).__name__}: {reason})",
-                    file=sys.stderr,
-                )
-                damaged.append(newest)
+                # Otherwise the training run, which keeps the last few, has removed it.
+                if newest in self._steps():
+                    self._report(newest, error)
+                    damaged.append(newest)
                 continue
             # Only now: if none can be read, the same command must not start anew.
             if set_aside and self._writes:
@@ -157,6 +152,15 @@ class Checkpoints:
         """A checkpoint as nested dicts and lists."""
         items = ocp.args.Composite(**{_ITEM: ocp.args.StandardRestore()})
         return self._manager.restore(step, args=items)[_ITEM]
+
+    def _report(self, step: int, error: Exception) -> None:
+        """Say why a checkpoint cannot be read."""
+        reason = (str(error).splitlines() or [""])[0][:200]
+        print(
+            f"the checkpoint of step {step} in {self._directory} cannot be "
+            f"read ({type(error).__name__}: {reason})",
+            file=sys.stderr,
+        )
 
     def _set_aside(self, step: int) -> None:
         """Rename a checkpoint's folder, so that it no longer counts as a checkpoint."""
